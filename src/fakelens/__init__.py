@@ -1,0 +1,1 @@
+"""fakelens finds every face in a video, asks whether it is a deepfake, and shows why."""

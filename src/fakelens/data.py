@@ -1,0 +1,208 @@
+"""The records that pass between the parts of fakelens, and the seams they meet at.
+
+Conventions, valid everywhere inside the package:
+
+* pictures are RGB, ``uint8``, shape ``(H, W, 3)``, upright as displayed (rotation applied);
+* boxes are in pixels of that picture, ``float``, half-open ``[x1, x2) x [y1, y2)``, and may
+  reach over its edges;
+* a **logit is positive for FAKE evidence** and the score is ``sigmoid(logit)``, 1 = fake;
+* times are presentation timestamps in seconds, rates are ``Fraction`` (frames per second).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGBImage = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One displayed picture of a video.
+
+    Attributes:
+        index: 0-based position among the frames that could be decoded.
+        time: presentation timestamp, seconds.
+        image: (H, W, 3) uint8 RGB, upright.
+    """
+
+    index: int
+    time: Fraction
+    image: RGBImage
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned rectangle in pixels, half-open; it may reach over the picture's edge."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        if not (self.x2 > self.x1 and self.y2 > self.y1):
+            raise ValueError(f"a box needs a positive width and height, not {self}")
+
+    @property
+    def width(self) -> float:
+        """Pixels."""
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        return self.y2 - self.y1
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle, x and y."""
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, 0..1."""
+        width = min(self.x2, other.x2) - max(self.x1, other.x1)
+        height = min(self.y2, other.y2) - max(self.y1, other.y1)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.width * self.height + other.width * other.height - shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face as a detector saw it.
+
+    Attributes:
+        box: around the face.
+        landmarks: (5, 2) float32 x, y in pixels: the eye, then the eye, the nose tip, the mouth
+            corner, the mouth corner - in each pair the one on the picture's left first when the
+            person is upright and faces the camera. ``None`` from detectors that give none.
+        confidence: of the detector, on its own scale; comparable only within one detector.
+    """
+
+    box: Box
+    landmarks: FloatArray | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class CropGeometry:
+    """Which square of the picture a network wants to see, relative to a face.
+
+    Attributes:
+        reference: ``"box"``: centred on the box, side = ``scale`` x its longer side.
+            ``"dlib"``: dlib's frontal-face square, estimated from the landmarks (centred midway
+            between the eyes' and the mouth's midpoints, side = ``scale`` x 2.31 x their
+            distance); without landmarks the box is taken to be dlib's.
+        scale: side of the crop over the side of the reference square.
+    """
+
+    reference: Literal["box", "dlib"]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where a person's score becomes a verdict.
+
+    Attributes:
+        fake: *likely fake* from this score on.
+        real: *likely real* up to this score; between the two is *inconclusive*.
+        source: what these numbers rest on, in words (calibration data, or "not calibrated").
+    """
+
+    fake: float
+    real: float
+    source: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.real <= self.fake <= 1:
+            raise ValueError(f"thresholds must satisfy 0 <= real <= fake <= 1, not {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCard:
+    """What a network says of itself; stored in its file, copied into every report.
+
+    Attributes:
+        name: short name, as on the command line.
+        version: of the weights.
+        description: one sentence.
+        licence: SPDX identifier or words, of the weights.
+        source: where it comes from (paper, address).
+        input_size: side of the square crop in pixels.
+        crop: which square of the picture it wants.
+        layer: the layer that is explained.
+        cam: the heatmap method that suits it best (a key of ``explain.METHODS``).
+        polarity: what the *original* output meant, for the record; inside fakelens a positive
+            logit always means fake.
+        thresholds: score -> verdict.
+        trained_on: data, in words.
+        limits: what it cannot do, one sentence each.
+    """
+
+    name: str
+    version: str
+    description: str
+    licence: str
+    source: str
+    input_size: int
+    crop: CropGeometry
+    layer: str
+    cam: str
+    polarity: str
+    thresholds: Thresholds
+    trained_on: str
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a network found in a batch of N crops, in one forward pass.
+
+    Attributes:
+        logit: (N,) float32, positive = fake.
+        activation: (N, C, h, w) float32, output of the explained layer.
+        gradient: (N, C, h, w) float32, derivative of ``logit`` with respect to it.
+    """
+
+    logit: FloatArray
+    activation: FloatArray
+    gradient: FloatArray
+
+
+class FaceDetector(Protocol):
+    """Finds faces."""
+
+    @property
+    def name(self) -> str:
+        """Short name and version, for the report."""
+        ...
+
+    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
+        """The faces in each of some pictures of one size, the most confident first."""
+        ...
+
+
+class Network(Protocol):
+    """Scores face crops and says where the score came from."""
+
+    @property
+    def card(self) -> NetworkCard:
+        """What the network says of itself."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the file the weights came from, hexadecimal; empty if they came from no file."""
+        ...
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1."""
+        ...
