@@ -1,0 +1,61 @@
+"""Detector networks: a table of known ones, and loaders for files and torch modules.
+
+* ``load_network``: by name or by file;
+* ``pull``: puts published weights into the cache;
+* ``networks.onnx``: evidence networks, the format of our own files;
+* ``networks.mesonet``: the published Keras files of MesoNet;
+* ``networks.torch``: adapts any torch module (extra ``torch``).
+"""
+
+from pathlib import Path
+
+from fakelens.data import Network
+from fakelens.networks import store
+from fakelens.networks.known import DEFAULT, KNOWN, Download, KnownNetwork, find_known
+
+__all__ = ["DEFAULT", "KNOWN", "Download", "KnownNetwork", "load_network", "pull"]
+
+_SUFFIXES = (".onnx", ".h5")
+
+
+def load_network(name_or_path: str | Path, *, threads: int | None = None) -> Network:
+    """Load a network by its name in ``KNOWN``, or from an evidence network or MesoNet file.
+
+    Args:
+        name_or_path: a name, or a path that ends in ``.onnx`` or ``.h5``.
+        threads: for one run; ``None`` takes one per core.
+
+    Raises:
+        UsageError: no such name, and not the path of such a file.
+        WeightsMissingError: published weights that have not been pulled.
+        NetworkError: the file is missing, damaged or of another kind.
+    """
+    path = Path(name_or_path)
+    if path.suffix.lower() not in _SUFFIXES:
+        path = store.locate(find_known(str(name_or_path)))
+    if path.suffix.lower() == ".onnx":
+        from fakelens.networks.onnx import load_evidence_network  # noqa: PLC0415
+
+        return load_evidence_network(path, threads=threads)
+    from fakelens.networks.mesonet import load_mesonet_h5  # noqa: PLC0415
+
+    return load_mesonet_h5(path, threads=threads)
+
+
+def pull(name: str, *, source: Path | None = None) -> Path:
+    """Put the weights of a published network into the cache.
+
+    Args:
+        name: in ``KNOWN``.
+        source: a file to copy instead of downloading.
+
+    Returns:
+        The file in the cache, verified.
+
+    Raises:
+        UsageError: no such name, or the network comes with fakelens.
+        NetworkError: the file cannot be fetched or is not the published one; the cache stays
+            as it was.
+        OutputError: the cache cannot be written.
+    """
+    return store.fetch(find_known(name), source)

@@ -1,0 +1,184 @@
+"""The published MesoNet weights: Keras ``.h5`` files of Meso4 and MesoInception4.
+
+Keras keeps a layer's weights in a group of the layer's name, a type and a running number
+(``conv2d_5``). Within a type the numbers follow the order in which the layers were created, that
+of the authors' ``classifiers.py``. Where they start differs from file to file, and the file's own
+list of layers is in another order, in which several kernels of equal shape are swapped.
+"""
+
+import hashlib
+import io
+import math
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fakelens.data import CropGeometry, FloatArray, NetworkCard, Thresholds
+from fakelens.errors import NetworkError
+from fakelens.networks import store
+from fakelens.networks.graph import LAYER, Architecture, MesoWeights, build_graph
+from fakelens.networks.known import KNOWN
+from fakelens.networks.onnx import OnnxNetwork
+
+# What h5py raises at damaged structures, by what is damaged.
+_H5PY_ERRORS = (OSError, LookupError, RuntimeError, ValueError, OverflowError, MemoryError)
+
+_KERAS_BN_EPSILON = 1e-3
+_LAYER_NAME = re.compile(r"(conv2d|batch_normalization|dense)(?:_(\d+))?")
+_NORM_PARTS = {
+    "gamma": "gamma",
+    "beta": "beta",
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+}
+_INCEPTION_BRANCHES = (
+    "branch1.conv1",
+    *(f"branch{branch}.conv{conv}" for branch in (2, 3, 4) for conv in (1, 2)),
+)
+# The convolutions of each network, by their number, in the order in which Keras created them.
+_CONVS: dict[int, tuple[Architecture, tuple[str, ...]]] = {
+    4: ("meso4", ("conv1", "conv2", "conv3", "conv4")),
+    16: (
+        "mesoinception4",
+        (
+            *(f"inception1.{conv}" for conv in _INCEPTION_BRANCHES),
+            *(f"inception2.{conv}" for conv in _INCEPTION_BRANCHES),
+            "conv3",
+            "conv4",
+        ),
+    ),
+}
+_TITLES = {"meso4": "Meso4", "mesoinception4": "MesoInception4"}
+_TRAINED_ON = {
+    "df": "faces of 175 forged videos (Deepfakes) and of real ones, gathered from the web",
+    "f2f": "faces of forged (Face2Face) and real videos of FaceForensics",
+}
+_LIMITS = (
+    "It catches only the kind of forgery that it was trained on.",
+    "The margin around the face decides much of its answer.",
+    "Its score is not calibrated.",
+)
+
+_Layers = dict[str, list[dict[str, FloatArray]]]
+
+
+def load_mesonet_h5(path: Path, *, threads: int | None = None) -> OnnxNetwork:
+    """Load Meso4 or MesoInception4 from a Keras ``.h5`` file, of weights or of a whole model.
+
+    The output of these networks is 1 for real; it is turned round here, so that a positive logit
+    means fake. A file that is not one of the four published ones gets a card that says so.
+
+    Raises:
+        NetworkError: the file is missing, damaged, no HDF5 file, or holds another network.
+    """
+    data = store.read(path)
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            layers = _read_layers(file.get("model_weights", file))
+    except _H5PY_ERRORS as error:
+        raise NetworkError(f"{path} is damaged or no Keras .h5 file: {error}") from error
+    try:
+        weights = _convert(layers)
+    except NetworkError as error:
+        raise NetworkError(f"{path} holds neither Meso4 nor MesoInception4: {error}") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    model = build_graph(weights).SerializeToString()
+    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads)
+
+
+def _read_layers(root: h5py.Group) -> _Layers:
+    """The weights of the layers of each type, in the order of creation."""
+    numbered: dict[str, list[tuple[int, dict[str, FloatArray]]]] = {}
+    for name, group in root.items():
+        match = _LAYER_NAME.fullmatch(name)
+        if match is None or not isinstance(group, h5py.Group):
+            continue
+        tensors: dict[str, FloatArray] = {}
+
+        def keep(name: str, item: object, tensors: dict[str, FloatArray] = tensors) -> None:
+            if isinstance(item, h5py.Dataset):
+                tensors[name.rpartition("/")[2].removesuffix(":0")] = np.asarray(item, np.float32)
+
+        group.visititems(keep)
+        numbered.setdefault(match[1], []).append((int(match[2] or 0), tensors))
+    return {
+        kind: [tensors for _, tensors in sorted(layers, key=lambda layer: layer[0])]
+        for kind, layers in numbered.items()
+    }
+
+
+def _convert(layers: _Layers) -> MesoWeights:
+    """Keras layouts (kernels H, W, in, out; dense in, out; flattened H, W, C) to ours."""
+    convs, norms, denses = (
+        layers.get(kind, []) for kind in ("conv2d", "batch_normalization", "dense")
+    )
+    if len(convs) not in _CONVS or (len(norms), len(denses)) != (4, 2):
+        raise NetworkError(
+            f"it has {len(convs)} convolutions, {len(norms)} batch normalisations and "
+            f"{len(denses)} dense layers"
+        )
+    architecture, names = _CONVS[len(convs)]
+    tensors: dict[str, FloatArray] = {}
+    for name, layer in zip(names, convs, strict=True):
+        tensors[f"{name}.weight"] = _tensor(layer, "kernel", 4).transpose(3, 2, 0, 1)
+        tensors[f"{name}.bias"] = _tensor(layer, "bias", 1)
+    for stage, layer in enumerate(norms, 1):
+        for ours, theirs in _NORM_PARTS.items():
+            tensors[f"bn{stage}.{ours}"] = _tensor(layer, theirs, 1)
+    kernel = _tensor(denses[0], "kernel", 2)
+    cells = math.isqrt(kernel.shape[0] // 16)
+    if kernel.shape != (cells * cells * 16, 16):
+        raise NetworkError(f"its first dense layer has the shape {kernel.shape}")
+    tensors["dense1.weight"] = kernel.reshape(cells, cells, 16, 16).transpose(3, 2, 0, 1)
+    tensors["dense1.bias"] = _tensor(denses[0], "bias", 1)
+    # The one place where the sign is turned: Keras' logit is positive for real.
+    tensors["dense2.weight"] = -_tensor(denses[1], "kernel", 2).transpose()
+    tensors["dense2.bias"] = -_tensor(denses[1], "bias", 1)
+    return MesoWeights(architecture, tensors, _KERAS_BN_EPSILON)
+
+
+def _tensor(layer: dict[str, FloatArray], name: str, rank: int) -> FloatArray:
+    tensor = layer.get(name)
+    if tensor is None or tensor.ndim != rank:
+        raise NetworkError(f"a layer has no {name} with {rank} axes")
+    return tensor
+
+
+def _card(weights: MesoWeights, sha256: str) -> NetworkCard:
+    title = _TITLES[weights.architecture]
+    for network in KNOWN.values():
+        if network.download is not None and network.download.sha256 == sha256:
+            name, licence = network.name, network.licence
+            version = "published 2018"
+            trained_on = _TRAINED_ON[name.rpartition("-")[2]]
+            description = f"{title} with the weights its authors published."
+            source = (
+                "Afchar et al., MesoNet: a Compact Facial Video Forgery Detection Network, "
+                f"WIFS 2018; {network.download.url}"
+            )
+            break
+    else:
+        name, licence = weights.architecture, "unknown"
+        version = sha256[:12]
+        trained_on = "unknown"
+        description = f"{title} with unpublished weights."
+        source = "a Keras file whose SHA-256 is not that of any published MesoNet file"
+    return NetworkCard(
+        name=name,
+        version=version,
+        description=description,
+        licence=licence,
+        source=source,
+        input_size=weights.input_size,
+        crop=CropGeometry("dlib", 1.4),
+        layer=LAYER,
+        cam="hirescam",
+        polarity="0 = fake, 1 = real (turned round on load)",
+        thresholds=Thresholds(
+            fake=0.6, real=0.4, source="not calibrated: a convention around the paper's 0.5"
+        ),
+        trained_on=trained_on,
+        limits=_LIMITS,
+    )

@@ -1,0 +1,225 @@
+"""Evidence networks: ONNX files that say what they are and return what the heatmaps need.
+
+Such a file has the input ``crops`` (N, side, side, 3) uint8 RGB, the float32 outputs ``logit``
+(N,), positive = fake, ``activation`` (N, C, h, w) and ``gradient`` (N, C, h, w), the derivative of
+the logit with respect to the activation, and three metadata entries:
+
+* ``fakelens.format``: ``"1"``;
+* ``fakelens.card``: a ``data.NetworkCard`` as JSON;
+* ``fakelens.self_test``: a ``SelfTest`` as JSON.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from pydantic import TypeAdapter, ValidationError
+
+from fakelens.data import Evidence, NetworkCard
+from fakelens.errors import NetworkError
+from fakelens.networks import store
+from fakelens.networks.contract import check_crops, check_evidence
+
+if TYPE_CHECKING:
+    import onnx
+
+FORMAT = "1"
+
+_ORT_ERRORS = (  # they share no base but Exception
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What a sound network answers to ``self_test_crops``.
+
+    Attributes:
+        logit: of each crop.
+        contribution: the sum over activation * gradient of each crop; it covers the two outputs
+            that the logit says nothing about.
+        tolerance: the largest difference that rounding on another machine explains.
+    """
+
+    logit: tuple[float, ...]
+    contribution: tuple[float, ...]
+    tolerance: float
+
+
+_CARD = TypeAdapter(NetworkCard)
+_SELF_TEST = TypeAdapter(SelfTest)
+
+
+class OnnxNetwork:
+    """A ``data.Network`` that runs a serialised ONNX model on the CPU.
+
+    Args:
+        model: with inputs and outputs as the module says.
+        card: what the network says of itself.
+        sha256: of the file the weights came from, hexadecimal.
+        threads: for one run; ``None`` leaves it to onnxruntime, which takes one per core.
+
+    Raises:
+        NetworkError: onnxruntime cannot load the model, or its inputs or outputs are others.
+    """
+
+    def __init__(
+        self, model: bytes, card: NetworkCard, sha256: str, *, threads: int | None = None
+    ) -> None:
+        self._session = _open(model, card.name, threads)
+        self._card = card
+        self._sha256 = sha256
+        side = card.input_size
+        inputs = {put.name: (put.type, put.shape[1:]) for put in self._session.get_inputs()}
+        if inputs != {"crops": ("tensor(uint8)", [side, side, 3])}:
+            raise NetworkError(
+                f"{card.name} is no evidence network: it must have the one input crops, "
+                f"uint8 (N, {side}, {side}, 3)"
+            )
+        outputs = {put.name: put.type for put in self._session.get_outputs()}
+        for name in ("logit", "activation", "gradient"):
+            if outputs.get(name) != "tensor(float)":
+                raise NetworkError(f"{card.name} is no evidence network: no float32 output {name}")
+
+    @property
+    def card(self) -> NetworkCard:
+        """What the network says of itself."""
+        return self._card
+
+    @property
+    def sha256(self) -> str:
+        """Of the file the weights came from, hexadecimal."""
+        return self._sha256
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
+
+        Raises:
+            ValueError: the crops have another shape or type.
+            NetworkError: the run failed, or an answer is not finite.
+        """
+        check_crops(crops, self._card.input_size)
+        try:
+            logit, activation, gradient = self._session.run(
+                ["logit", "activation", "gradient"], {"crops": crops}
+            )
+        except _ORT_ERRORS as error:
+            raise NetworkError(f"{self._card.name} cannot be run: {_one_line(error)}") from error
+        evidence = Evidence(logit, activation, gradient)
+        check_evidence(evidence, len(crops), self._card.name)
+        return evidence
+
+
+def load_evidence_network(path: Path, *, threads: int | None = None) -> OnnxNetwork:
+    """Load an evidence network and let it pass its self-test.
+
+    Raises:
+        NetworkError: the file is missing, damaged, no evidence network, of another format
+            version, or its self-test differs.
+    """
+    data = store.read(path)
+    session = _open(data, str(path), threads=1)
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise NetworkError(f"the fakelens metadata of {path} are damaged: {error}") from error
+    version = metadata.get("fakelens.format")
+    if version is None:
+        raise NetworkError(
+            f"{path} is an ONNX file but no evidence network: it lacks the fakelens metadata"
+        )
+    if version != FORMAT:
+        raise NetworkError(
+            f"{path} has the evidence network format {version}, this fakelens reads {FORMAT}: "
+            "update fakelens or export the network again"
+        )
+    try:
+        card = _CARD.validate_json(metadata.get("fakelens.card", ""))
+        expected = _SELF_TEST.validate_json(metadata.get("fakelens.self_test", ""))
+    except ValidationError as error:
+        raise NetworkError(
+            f"the fakelens metadata of {path} are damaged: {error.title} is not valid"
+        ) from error
+    network = OnnxNetwork(data, card, hashlib.sha256(data).hexdigest(), threads=threads)
+    logit, contribution = _answers(network)
+    for answer, wanted in ((logit, expected.logit), (contribution, expected.contribution)):
+        if len(wanted) != len(answer) or np.abs(answer - wanted).max() > expected.tolerance:
+            raise NetworkError(
+                f"{path} fails its self-test, it is damaged or this machine computes wrongly: "
+                f"the answer is {answer.tolist()} instead of {list(wanted)}"
+            )
+    return network
+
+
+def save_evidence_network(model: "onnx.ModelProto", card: NetworkCard, path: Path) -> None:
+    """Write a model as an evidence network; its answers now become its self-test.
+
+    Args:
+        model: with inputs and outputs as the module says; it is not changed.
+        card: what the network says of itself.
+        path: written completely or not at all, over an older file.
+
+    Raises:
+        NetworkError: the model has other inputs or outputs or does not run.
+        OutputError: the file cannot be written.
+    """
+    logit, contribution = _answers(OnnxNetwork(model.SerializeToString(), card, ""))
+    largest = max(1.0, float(np.abs([logit, contribution]).max()))
+    self_test = SelfTest(tuple(logit), tuple(contribution), tolerance=1e-3 * largest)
+    described = type(model)()
+    described.CopyFrom(model)
+    del described.metadata_props[:]
+    for key, value in (
+        ("fakelens.format", FORMAT),
+        ("fakelens.card", _CARD.dump_json(card).decode()),
+        ("fakelens.self_test", _SELF_TEST.dump_json(self_test).decode()),
+    ):
+        described.metadata_props.add(key=key, value=value)
+    store.write_atomically(path, described.SerializeToString(deterministic=True))
+
+
+def self_test_crops(side: int) -> NDArray[np.uint8]:
+    """Two crops (2, side, side, 3), the same everywhere: rings that grow finer outwards.
+
+    The value of crop n at row y, column x, channel c is
+    ``((x * x + (n + 1) * y * y) // 64 + 80 * c) mod 256``, all integers.
+    """
+    n, y, x, c = np.ogrid[:2, :side, :side, :3]
+    return np.asarray(((x * x + (n + 1) * y * y) // 64 + 80 * c) % 256, np.uint8)
+
+
+def _answers(network: OnnxNetwork) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    evidence = network.examine(self_test_crops(network.card.input_size))
+    product = evidence.activation.astype(np.float64) * evidence.gradient
+    return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
+
+
+def _open(model: bytes, name: str, threads: int | None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4  # failures are raised; the log would say them twice
+    # One level below the highest: that one pads channels to blocks of 8 or 16, and MesoNet's
+    # layers of 1 to 16 channels then take twice the time.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    try:
+        return ort.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
+    except (*_ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
+        raise NetworkError(
+            f"{name} is damaged or no ONNX file that onnxruntime can run: {_one_line(error)}"
+        ) from error
+
+
+def _one_line(error: Any) -> str:
+    return " ".join(str(error).split())
