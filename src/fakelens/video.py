@@ -1,0 +1,270 @@
+"""Pictures out of a file: any video, animation or still that FFmpeg reads, one frame at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from fakelens.data import Damage, Frame, VideoInfo
+from fakelens.errors import MediaError
+
+# Formats that make pictures of text, or that name other files and addresses to read.
+_REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
+# "pattern_type": a % or * in the name of a picture is just a letter.
+_OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
+_MAX_DEMUX_ERRORS = 100  # in a row; after that there is nothing more to be had
+_DAMAGE_GAP = Fraction(1)  # seconds; damage of one kind closer together is told once
+_SHORT_BY = Fraction(1, 2)  # seconds missing at the end that are worth telling
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded frame as the codec left it.
+
+    Attributes:
+        index: 0-based position among the frames that could be decoded.
+        pts: timestamp in ticks of ``VideoInfo.time_base``, strictly increasing.
+        frame: not rotated, in the codec's pixel format.
+    """
+
+    index: int
+    pts: int
+    frame: av.VideoFrame
+
+
+class VideoReader:
+    """Reads one video once, from beginning to end; a context manager.
+
+    Attributes:
+        info: what the header and the first frame say.
+        damage: places that could not be read, so far.
+        decoded: number of frames decoded so far.
+    """
+
+    info: VideoInfo
+
+    def __init__(self, path: Path) -> None:
+        self.damage: list[Damage] = []
+        self.decoded = 0
+        self._path = path
+        self._container = _open(path)
+        try:
+            self._stream = _video_stream(self._container, path)
+            self._stream.thread_type = "AUTO"
+            self.audio_streams = self._container.streams.audio
+            self._pictures = self._decode()
+            self._on_packet: Callable[[Packet], None] | None = None
+            self._early: list[Packet] = []
+            first = next(self._pictures, None)
+            if first is None:
+                raise MediaError(f"{path}: no frame of this video can be decoded")
+            self._first: Picture | None = first
+            self.info = _info(self._container, self._stream, first.frame)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go; decoding threads end."""
+        self._container.close()
+
+    def peek(self) -> av.VideoFrame:
+        """The first frame, which stays first; only before ``pictures`` is called."""
+        if self._first is None:
+            raise RuntimeError("the first frame has been handed out")
+        return self._first.frame
+
+    def pictures(self, on_packet: Callable[[Packet], None] | None = None) -> Iterator[Picture]:
+        """Decode all frames, in order of presentation.
+
+        Damage is noted in ``damage`` and what follows it is still decoded.
+
+        Args:
+            on_packet: called with every packet of sound on the way.
+        """
+        self._on_packet = on_packet
+        early, self._early = self._early, []
+        for packet in early if on_packet else ():
+            on_packet(packet)
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        yield from self._pictures
+        self._check_length()
+
+    def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Every ``every``-th frame as an upright RGB picture."""
+        for picture in self.pictures():
+            if picture.index % every == 0:
+                image = picture.frame.to_ndarray(format="rgb24")
+                turned = np.rot90(image, self.info.rotation // 90)
+                time = picture.pts * self.info.time_base
+                yield Frame(picture.index, time, np.ascontiguousarray(turned))
+
+    def _decode(self) -> Iterator[Picture]:
+        last: int | None = None
+        for packet in self._packets():
+            if packet.stream is not self._stream:
+                self._pass_on(packet)
+                continue
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                self._note(packet.pts if packet.pts is not None else last, _words(error))
+                continue
+            for frame in frames:
+                if not isinstance(frame, av.VideoFrame):
+                    continue
+                pts = frame.pts
+                if pts is None or (last is not None and pts <= last):
+                    if pts is not None:
+                        self._note(pts, "timestamps do not increase; they were mended")
+                    pts = 0 if last is None else last + 1
+                if frame.is_corrupt:
+                    self._note(pts, "a damaged frame; what can be seen of it was examined")
+                last = pts
+                self.decoded += 1
+                yield Picture(self.decoded - 1, pts, frame)
+        self._last = last
+
+    def _packets(self) -> Iterator[Packet]:
+        """All packets of the video and its sound; goes on after errors as long as that works."""
+        streams = (self._stream, *self._container.streams.audio)
+        errors = 0
+        while errors < _MAX_DEMUX_ERRORS:
+            try:
+                for packet in self._container.demux(*streams):
+                    yield packet
+                    errors = 0
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError as error:
+                errors += 1
+                self._note(None, _words(error))
+            else:
+                return
+
+    def _pass_on(self, packet: Packet) -> None:
+        if packet.dts is None:  # the empty packet that ends a stream
+            return
+        if self._on_packet is not None:
+            self._on_packet(packet)
+        elif self.decoded == 0:
+            self._early.append(packet)  # before the first frame, which is decoded on opening
+
+    def _note(self, pts: int | None, message: str) -> None:
+        base = self._stream.time_base or Fraction(1)
+        past = self.damage[-1].time if self.damage else Fraction(0)
+        time = past if pts is None else pts * base
+        for known in reversed(self.damage):
+            if known.message == message:
+                if time - known.time < _DAMAGE_GAP:
+                    return
+                break
+        self.damage.append(Damage(time, message))
+
+    def _check_length(self) -> None:
+        duration = self.info.duration
+        if duration is None or self.info.is_picture or self._last is None:
+            return
+        start = (self._stream.start_time or 0) * self.info.time_base
+        end = self._last * self.info.time_base
+        step = 1 / self.info.rate if self.info.rate else Fraction(0)
+        if start + duration - end - step > _SHORT_BY:
+            promised = float(start + duration)
+            self._note(self._last, f"the file ends here, though it promises {promised:.2f} s")
+
+
+def open_video(path: Path) -> VideoReader:
+    """Open a video, an animation or a picture; what it is is told by its content.
+
+    Raises:
+        MediaError: it is not there, cannot be read, or holds no picture that can be decoded.
+    """
+    return VideoReader(path)
+
+
+def _open(path: Path) -> InputContainer:
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; name the videos in it")
+    try:
+        if path.stat().st_size == 0:
+            raise MediaError(f"{path}: the file is empty")
+        # With "file:" a colon in the name is no protocol.
+        container = av.open(f"file:{path}", options=dict(_OPEN_OPTIONS), metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: there is no such file") from error
+    except PermissionError as error:
+        raise MediaError(f"{path}: this file may not be read") from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(f"{path}: not a video or picture that can be read: {_words(error)}") from error
+    if _REFUSED_FORMATS & set(container.format.name.split(",")):
+        container.close()
+        raise MediaError(f"{path}: not a video or picture, but {container.format.long_name}")
+    return container
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None
+    ]
+    if not streams:
+        what = "only sound" if container.streams.audio else "no picture"
+        raise MediaError(f"{path}: there is {what} in this file")
+    return max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+
+
+def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
+    rotation = round(first.rotation / 90) * 90 % 360
+    width, height = first.width, first.height
+    if rotation in (90, 270):
+        width, height = height, width
+    time_base = stream.time_base or first.time_base
+    duration: Fraction | None = None
+    if stream.duration:
+        duration = stream.duration * time_base
+    elif container.duration:
+        duration = Fraction(container.duration, av.time_base)
+    rate = stream.average_rate or None
+    estimate = stream.frames or (round(duration * rate) if duration and rate else None)
+    names = container.format.name.split(",")
+    is_picture = any(name == "image2" or name.endswith("_pipe") for name in names)
+    return VideoInfo(
+        width=width,
+        height=height,
+        rotation=rotation,
+        rate=rate,
+        time_base=time_base,
+        frame_estimate=1 if is_picture else estimate,
+        duration=None if is_picture else duration,
+        codec=stream.codec_context.name,
+        pixel_format=first.format.name,
+        is_picture=is_picture,
+        audio=tuple(sound.codec_context.name for sound in container.streams.audio),
+    )
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
