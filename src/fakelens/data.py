@@ -21,6 +21,12 @@ RGBImage = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 
+def sigmoid(logit: FloatArray | float) -> FloatArray:
+    """Score of a logit, 0..1, without overflow at either end."""
+    half = np.asarray(logit, dtype=np.float64) / 2
+    return (0.5 + 0.5 * np.tanh(half)).astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One displayed picture of a video.
@@ -34,6 +40,50 @@ class Frame:
     index: int
     time: Fraction
     image: RGBImage
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What an input is, as far as its header says.
+
+    Attributes:
+        width: pixels, as displayed (after rotation).
+        height: pixels, as displayed.
+        rotation: degrees counter-clockwise that were applied to get there: 0, 90, 180 or 270.
+        rate: average frames per second, if known.
+        time_base: seconds in one tick of the timestamps.
+        frame_estimate: number of frames, if the header or the duration tells; may be wrong.
+        duration: seconds, if known.
+        codec: of the video stream, FFmpeg's name.
+        pixel_format: FFmpeg's name.
+        is_picture: a still picture rather than a video or an animation.
+        audio: codec of every sound stream.
+    """
+
+    width: int
+    height: int
+    rotation: int
+    rate: Fraction | None
+    time_base: Fraction
+    frame_estimate: int | None
+    duration: Fraction | None
+    codec: str
+    pixel_format: str
+    is_picture: bool
+    audio: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A place in the input that could not be read.
+
+    Attributes:
+        time: seconds, where it was noticed.
+        message: what is wrong, in words.
+    """
+
+    time: Fraction
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

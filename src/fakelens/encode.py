@@ -108,13 +108,13 @@ def transcribe(
 class _Writer:
     """The output's picture; its sound is in ``sound``."""
 
-    def __init__(
-        self, output: OutputContainer, reader: VideoReader, *, side_by_side: bool
-    ) -> None:
+    def __init__(self, output: OutputContainer, reader: VideoReader, *, side_by_side: bool) -> None:
         self._output = output
         self._info = reader.info
         self._side_by_side = side_by_side
-        self._stream: VideoStream = output.add_stream("libx264", rate=reader.info.rate or _FALLBACK_RATE)
+        self._stream: VideoStream = output.add_stream(
+            "libx264", rate=reader.info.rate or _FALLBACK_RATE
+        )
         self._configure(self._canvas(reader.peek()), reader.peek())
         self.sound = _Sound(output, tuple(reader.audio_streams))
 
@@ -156,9 +156,7 @@ class _Writer:
         converted = frame
         if frame.format.name != name:
             converted = _convert(frame, name)
-        planes = [
-            np.rot90(plane, self._info.rotation // 90) for plane in _views(converted)
-        ]
+        planes = [np.rot90(plane, self._info.rotation // 90) for plane in _views(converted)]
         height, width = (side + side % 2 for side in planes[0].shape)
         copies = 2 if self._side_by_side else 1
         canvas = av.VideoFrame(copies * width, height, name)

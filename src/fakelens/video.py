@@ -217,7 +217,9 @@ def _open(path: Path) -> InputContainer:
     except PermissionError as error:
         raise MediaError(f"{path}: this file may not be read") from error
     except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: not a video or picture that can be read: {_words(error)}") from error
+        raise MediaError(
+            f"{path}: not a video or picture that can be read: {_words(error)}"
+        ) from error
     if _REFUSED_FORMATS & set(container.format.name.split(",")):
         container.close()
         raise MediaError(f"{path}: not a video or picture, but {container.format.long_name}")
@@ -233,7 +235,9 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not streams:
         what = "only sound" if container.streams.audio else "no picture"
         raise MediaError(f"{path}: there is {what} in this file")
-    return max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+    return max(
+        streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
+    )
 
 
 def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:

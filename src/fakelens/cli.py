@@ -1,0 +1,281 @@
+"""The command line: parses, calls the library, prints. Exit codes are listed in ``--help``."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fakelens import __version__, demo
+from fakelens.console import progress_bar, summary
+from fakelens.data import Network
+from fakelens.draw import COLORMAPS, Style
+from fakelens.errors import FakelensError, MediaError, UsageError
+from fakelens.explain import METHODS, find_method
+from fakelens.faces import DETECTORS, load_detector
+from fakelens.networks import DEFAULT, KNOWN, load_network, pull
+from fakelens.pipeline import analyze
+from fakelens.report.document import read_report
+from fakelens.report.save import check_free, save_drawings, save_report
+from fakelens.results import Report, Settings
+
+FAILED, USAGE, SOME_FAILED, NO_FACE, INTERRUPTED = 1, 2, 3, 4, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs failed; "
+    "4 no face found, nothing to examine; 130 interrupted. A score is evidence, not proof.",
+)
+models = typer.Typer(no_args_is_help=True, help="List networks and fetch published weights.")
+app.add_typer(models, name="models")
+
+Folder = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace results that lie there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+NoSmooth = Annotated[
+    bool, typer.Option("--no-smooth", help="Draw each frame's own heatmap, not steadied over time.")
+]
+NetworkName = Annotated[
+    str,
+    typer.Option("--network", metavar="NAME|PATH", help="See 'fakelens models list', or a file."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fakelens {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Find and follow every face in a video, ask whether it is a deepfake, and show why."""
+
+
+@app.command("analyze")
+def analyze_command(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or pictures.")],
+    output: Folder = None,
+    network: NetworkName = DEFAULT,
+    faces: Annotated[str, typer.Option(help=f"Face detector: {', '.join(DETECTORS)}.")] = "yunet",
+    cam: Annotated[
+        str | None,
+        typer.Option(help=f"Heatmap: {', '.join(METHODS)}. Default: the network's own choice."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score from which a person is likely fake, 0 to 1.")
+    ] = None,
+    every: Annotated[int, typer.Option(help="Examine every n-th frame.")] = 1,
+    no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
+    no_smooth: NoSmooth = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Examine videos or pictures; write the annotated video, a report, a table and pictures.
+
+    The results of clip.mp4 go to the folder clip_analyzed beside it, or with -o to DIR (several
+    inputs: to one folder each in DIR).
+    """
+    with _one_sentence():
+        settings = Settings(every=every, cam=cam, threshold=threshold)
+        if cam is not None:
+            find_method(cam)
+        jobs = list(zip(videos, _folders(videos, output), strict=True))
+        for _, folder in jobs:
+            check_free(folder, force=force)
+        loaded, detector = load_network(network), load_detector(faces)
+    style = Style(smooth=not no_smooth)
+    failed, faceless = 0, 0
+    for path, folder in jobs:
+        try:
+            with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
+                report = analyze(
+                    path, network=loaded, faces=detector, settings=settings, progress=progress
+                )
+            _save(report, folder, style, video=not no_video, force=force, quiet=quiet)
+        except FakelensError as error:
+            _complain(error)
+            failed += 1
+            continue
+        faceless += not report.tracks
+    if failed:
+        raise typer.Exit(FAILED if failed == len(jobs) else SOME_FAILED)
+    if faceless == len(jobs):
+        raise typer.Exit(NO_FACE)
+
+
+@app.command()
+def render(
+    report: Annotated[Path, typer.Argument(metavar="REPORT.json")],
+    output: Folder = None,
+    colormap: Annotated[str, typer.Option(help=f"One of {', '.join(COLORMAPS)}.")] = "inferno",
+    opacity: Annotated[float, typer.Option(help="Of the strongest evidence, 0 to 1.")] = 0.6,
+    evidence: Annotated[str, typer.Option(help="Which evidence: fake, real or both.")] = "fake",
+    contour: Annotated[bool, typer.Option("--contour", help="Outline strong areas.")] = False,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="The untouched picture on the left.")
+    ] = False,
+    no_smooth: NoSmooth = False,
+    video: Annotated[
+        Path | None, typer.Option(help="The video, if it is no longer where it was.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a saved report again in another style, without the network.
+
+    The drawings go to the folder 'rendered' beside the report, or to DIR.
+    """
+    with _one_sentence():
+        style = Style(
+            colormap=colormap,
+            opacity=opacity,
+            evidence=evidence,
+            contour=contour,
+            smooth=not no_smooth,
+            side_by_side=side_by_side,
+        )
+        loaded = read_report(report, source=video)
+        with progress_bar("drawing", quiet=quiet) as progress:
+            files = save_drawings(
+                loaded,
+                output or report.parent / "rendered",
+                style=style,
+                force=force,
+                progress=progress,
+            )
+        if not quiet:
+            typer.echo("\n".join(map(str, files)))
+
+
+@app.command("demo")
+def demo_command(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
+    ] = Path("fakelens-demo"),
+    network: NetworkName = DEFAULT,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a clip with a known answer, examine it, and say whether the heatmap points there."""
+    with _one_sentence():
+        check_free(output, force=force)
+        clip = output / "demo.mp4"
+        demo.make_clip(clip, force=force)
+        with progress_bar("examining the demo clip", quiet=quiet) as progress:
+            report = analyze(clip, network=load_network(network), progress=progress)
+        _save(report, output, Style(), video=True, force=force, quiet=quiet)
+        typer.echo(_pointing_sentence(demo.pointing(report)))
+
+
+@models.command("list")
+def list_models() -> None:
+    """The networks that have a name, and where their weights are."""
+    table = Table()
+    for heading in ("name", "licence", "size", "input", "crop", "original output", "weights"):
+        table.add_column(heading, overflow="fold")
+    for name in KNOWN:
+        table.add_row(*_model_row(name))
+    _print(table)
+
+
+@models.command("pull")
+def pull_model(
+    name: Annotated[str, typer.Argument(help="As in 'fakelens models list'.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Copy this, do not download.")
+    ] = None,
+) -> None:
+    """Fetch published weights, verified by their SHA-256, and keep them for later."""
+    with _one_sentence():
+        typer.echo(pull(name, source=source))
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Errors raised on purpose become one line and an exit code."""
+    try:
+        yield
+    except UsageError as error:
+        _complain(error)
+        raise typer.Exit(USAGE) from error
+    except FakelensError as error:
+        _complain(error)
+        raise typer.Exit(FAILED) from error
+
+
+def _model_row(name: str) -> tuple[str, ...]:
+    known = KNOWN[name]
+    return (name, known.licence)
+
+
+def _complain(error: FakelensError) -> None:
+    typer.echo(f"fakelens: {error}", err=True)
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # nobody's window: do not fold what a script reads
+    console.print(table)
+
+
+def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
+    if output is not None and len(videos) == 1:
+        return [output]
+    folders = [
+        output / path.stem if output else path.with_name(f"{path.stem}_analyzed") for path in videos
+    ]
+    for number, folder in enumerate(folders):
+        if folder in folders[:number]:
+            raise UsageError(f"two inputs would both write to {folder}: analyze them one by one")
+    return folders
+
+
+def _save(
+    report: Report, folder: Path, style: Style, *, video: bool, force: bool, quiet: bool
+) -> None:
+    with progress_bar("drawing", quiet=quiet) as progress:
+        save_report(report, folder, style=style, video=video, force=force, progress=progress)
+    for damage in report.damage:
+        typer.echo(f"fakelens: at {float(damage.time):.2f} s: {damage.message}", err=True)
+    if not report.tracks:
+        name = report.provenance.input_name
+        typer.echo(f"fakelens: {name}: no face found, so there is nothing to examine", err=True)
+    if quiet:
+        return
+    if report.tracks:
+        _print(summary(report))
+    typer.echo(f"Results: {folder} (open report.html). A score is evidence, not proof.")
+
+
+def _pointing_sentence(found: demo.Pointing | None) -> str:
+    if found is None:
+        return "The tampered person was not found."
+    verb = "points" if found.pointed else "does not point"
+    return (
+        f"Person {found.person} is tampered with: the heatmap {verb} at the planted area "
+        f"({found.evidence_inside:.0%} of the evidence of fake lies inside, chance is "
+        f"{found.area_inside:.0%}; the strongest cell is inside in {found.hits:.0%} of frames)."
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("fakelens: interrupted; nothing was left behind", err=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,76 @@
+"""What the command line shows while it works and when it is done."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from fakelens.results import Finding, Report, Verdict
+
+_COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
+_SPANS_SHOWN = 3
+
+
+class _Rate(ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f} fps", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on standard error with frame rate and ETA; yields what to call with each frame.
+
+    It is not shown when ``quiet`` or when standard error is no terminal.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden) as bar:
+        task = bar.add_task(escape(title), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def summary(report: Report) -> Table:
+    """The closing table: one row per person."""
+    table = Table(title=escape(report.provenance.input_name), title_justify="left")
+    for heading in ("person", "verdict", "score", "95 % interval", "seen", "high", "why"):
+        table.add_column(heading, overflow="fold")
+    for finding in report.findings:
+        table.add_row(
+            str(finding.person),
+            Text(finding.verdict, style=_COLOURS[finding.verdict]),
+            "-" if finding.score is None else f"{finding.score:.2f}",
+            "-" if finding.interval is None else "{:.2f} - {:.2f}".format(*finding.interval),
+            f"{finding.first:.1f} - {finding.last:.1f} s",
+            _spans(finding),
+            escape(finding.reasons[0]),
+        )
+    return table
+
+
+def _spans(finding: Finding) -> str:
+    shown = [f"{span.start:.1f} - {span.end:.1f} s" for span in finding.spans[:_SPANS_SHOWN]]
+    if hidden := len(finding.spans) - len(shown):
+        shown.append(f"and {hidden} more")
+    return "\n".join(shown) or "-"

@@ -1,0 +1,154 @@
+"""From scores along a track to a verdict about a person, with its interval and its reasons.
+
+Neighbouring frames of a video say nearly the same thing, so a thousand frames are not a thousand
+witnesses. Time is cut into half-second blocks; a block's logit is the *median* of its usable
+frames (single bad frames do not count), a person's logit the 10 % trimmed mean of the blocks, and
+its 95 % interval the percentile bootstrap over blocks (Kuensch 1989 for the idea of blocks).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from fakelens.crops import Doubt
+from fakelens.data import Thresholds, sigmoid
+from fakelens.results import Finding, Span, Track, Verdict
+
+BLOCK_SECONDS = 0.5
+MIN_BLOCKS = 2
+MIN_BLOCKS_FOR_INTERVAL = 4
+TRIM = 0.1
+RESAMPLES = 1000
+SEED = 20180911
+_TABLE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The blocks of a track that hold a usable frame: block number and median logit."""
+
+    numbers: NDArray[np.int64]
+    logits: NDArray[np.float64]
+
+
+def _blocks(track: Track) -> _Blocks:
+    times, logits = track.times[track.usable], track.logits[track.usable]
+    numbers = np.floor(times / BLOCK_SECONDS).astype(np.int64)
+    unique, starts = np.unique(numbers, return_index=True)
+    parts = np.split(logits, starts[1:]) if len(unique) else []
+    medians = [float(np.median(part)) for part in parts]
+    return _Blocks(unique, np.array(medians, dtype=np.float64))
+
+
+def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
+    if len(logits) < MIN_BLOCKS_FOR_INTERVAL:
+        return None
+    rng = np.random.default_rng(SEED)
+    # In parts: the blocks of a long video times all resamples would be a large table.
+    part = max(1, _TABLE // len(logits))
+    means = np.concatenate(
+        [
+            stats.trim_mean(rng.choice(logits, (min(part, RESAMPLES - done), len(logits))), TRIM, 1)
+            for done in range(0, RESAMPLES, part)
+        ]
+    )
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(sigmoid(low)), float(sigmoid(high))
+
+
+def _spans(blocks: _Blocks, track: Track, threshold: float) -> tuple[Span, ...]:
+    high = blocks.numbers[sigmoid(blocks.logits) >= threshold]
+    spans = []
+    for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
+        if len(run) == 0:
+            continue
+        inside = track.usable & np.isin(np.floor(track.times / BLOCK_SECONDS), run)
+        times = track.times[inside]
+        score = sigmoid(float(np.mean(blocks.logits[np.isin(blocks.numbers, run)])))
+        spans.append(Span(float(times[0]), float(times[-1]), float(score)))
+    return tuple(spans)
+
+
+def _gate_reasons(track: Track) -> list[str]:
+    total = len(track)
+    return [
+        f"{count} of {total} faces: {doubt.words[0]}"
+        for doubt in Doubt
+        if (count := int(np.count_nonzero(track.doubts & doubt.value)))
+    ]
+
+
+def _judge(
+    score: float,
+    interval: tuple[float, float] | None,
+    spans: tuple[Span, ...],
+    thresholds: Thresholds,
+) -> tuple[Verdict, list[str]]:
+    low, high = interval if interval else (score, score)
+    if low >= thresholds.fake:
+        return Verdict.FAKE, [f"the score {score:.2f} stays above {thresholds.fake:.2f}"]
+    if high <= thresholds.real:
+        if long := [span for span in spans if span.end - span.start >= BLOCK_SECONDS]:
+            parts = ", ".join(f"{span.start:.1f}-{span.end:.1f} s" for span in long)
+            return Verdict.INCONCLUSIVE, [f"real on the whole, but parts look fake: {parts}"]
+        return Verdict.REAL, [f"the score {score:.2f} stays below {thresholds.real:.2f}"]
+    if thresholds.real < score < thresholds.fake:
+        between = f"between {thresholds.real:.2f} and {thresholds.fake:.2f}"
+        return Verdict.INCONCLUSIVE, [f"the score {score:.2f} lies {between}"]
+    limit = thresholds.fake if score >= thresholds.fake else thresholds.real
+    return Verdict.INCONCLUSIVE, [
+        f"the score {score:.2f} is uncertain: its interval {low:.2f}-{high:.2f} crosses {limit:.2f}"
+    ]
+
+
+def _key_frame(track: Track, score: float | None) -> int:
+    """The frame to show: strongest evidence for the side the score is on, usable if possible."""
+    candidates = np.flatnonzero(track.usable) if track.usable.any() else np.arange(len(track))
+    logits = track.logits[candidates]
+    best = np.argmin(logits) if score is not None and score < 0.5 else np.argmax(logits)
+    return int(track.frames[candidates[best]])
+
+
+def find(track: Track, thresholds: Thresholds, *, still: bool) -> Finding:
+    """Say what the scores of one person amount to.
+
+    Args:
+        track: at least one sighting.
+        thresholds: where a score becomes a verdict.
+        still: the input is one picture, so one sighting is all there can be.
+    """
+    blocks = _blocks(track)
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    spans: tuple[Span, ...] = ()
+    if len(blocks.logits) == 0:
+        verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
+    else:
+        score = float(sigmoid(stats.trim_mean(blocks.logits, TRIM)))
+        interval = _interval(blocks.logits)
+        spans = _spans(blocks, track, thresholds.fake)
+        if len(blocks.logits) < MIN_BLOCKS and not still:
+            verdict = Verdict.INCONCLUSIVE
+            seconds = MIN_BLOCKS * BLOCK_SECONDS
+            reasons = [f"too few good faces: less than {seconds:g} s of this person"]
+        else:
+            verdict, reasons = _judge(score, interval, spans, thresholds)
+            if still:
+                reasons.append("a single picture: nothing says how steady the score is")
+            elif interval is None:
+                reasons.append("too short for an interval")
+    return Finding(
+        person=track.person,
+        verdict=verdict,
+        score=score,
+        interval=interval,
+        spans=spans,
+        reasons=(*reasons, *_gate_reasons(track)),
+        first=float(track.times[0]),
+        last=float(track.times[-1]),
+        examined=len(track),
+        usable=int(np.count_nonzero(track.usable)),
+        key_frame=_key_frame(track, score),
+    )

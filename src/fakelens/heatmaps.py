@@ -1,0 +1,98 @@
+"""A file of small heatmaps, so that a long video's heatmaps never pile up in memory."""
+
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+
+from fakelens.data import FloatArray
+from fakelens.errors import ReportError
+
+_DTYPE = np.dtype("<f2")
+_COPY_BYTES = 1 << 20
+
+
+_SPREAD = 1 / 20  # of a heatmap's side
+
+
+def spread(values: FloatArray) -> FloatArray:
+    """A heatmap as it is drawn: (h, w) values, each cell spread over its neighbourhood.
+
+    Max-pooling passes the gradient to one cell of each window, so a raw heatmap may be a grid of
+    isolated cells; a Gaussian of a twentieth of its side joins them and keeps the sum.
+    """
+    sigma = _SPREAD * values.shape[0]
+    return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+
+class HeatmapStore:
+    """Append-only rows of (h, w) heatmaps, kept on disk as little-endian half floats.
+
+    Half precision keeps three digits, more than an eye sees, at half the size; magnitudes under
+    6e-8 become 0. A new store lives in an anonymous temporary file that vanishes with it.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
+        self._shape: tuple[int, int] | None = None
+        self._rows = 0
+
+    @classmethod
+    def open(cls, path: Path, shape: tuple[int, int], rows: int) -> "HeatmapStore":
+        """Read a saved store.
+
+        Raises:
+            ReportError: the file is missing or not as long as ``rows`` heatmaps of ``shape``.
+        """
+        store = cls.__new__(cls)
+        try:
+            store._file = path.open("rb")
+        except OSError as error:
+            raise ReportError(f"{path}: cannot read the heatmaps: {error.strerror}") from error
+        store._shape, store._rows = shape, rows
+        expected = rows * shape[0] * shape[1] * _DTYPE.itemsize
+        if (size := path.stat().st_size) != expected:
+            store._file.close()
+            raise ReportError(f"{path}: has {size} bytes where its report promises {expected}")
+        return store
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(h, w) of every heatmap; ``None`` while there is none."""
+        return self._shape
+
+    def append(self, maps: FloatArray) -> range:
+        """Add (N, h, w) heatmaps and return their row numbers."""
+        if self._shape is None:
+            self._shape = (maps.shape[1], maps.shape[2])
+        if maps.shape[1:] != self._shape:
+            raise ValueError(f"heatmaps of {maps.shape[1:]} in a store of {self._shape}")
+        self._file.seek(0, 2)
+        self._file.write(maps.astype(_DTYPE).tobytes())
+        first, self._rows = self._rows, self._rows + len(maps)
+        return range(first, self._rows)
+
+    def __getitem__(self, row: int) -> FloatArray:
+        """One (h, w) float32 heatmap."""
+        if self._shape is None or not 0 <= row < self._rows:
+            raise IndexError(f"no heatmap {row} among {self._rows}")
+        size = self._shape[0] * self._shape[1] * _DTYPE.itemsize
+        self._file.seek(row * size)
+        values = np.frombuffer(self._file.read(size), _DTYPE)
+        return values.reshape(self._shape).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Copy all rows to a file that :meth:`open` reads."""
+        self._file.seek(0)
+        with path.open("wb") as target:
+            while chunk := self._file.read(_COPY_BYTES):
+                target.write(chunk)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()

@@ -1,0 +1,128 @@
+"""What to show on a frame: for each person a box, a steadied score and a heatmap on one scale."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.data import Box, FloatArray, sigmoid
+from fakelens.explain import METHODS
+from fakelens.heatmaps import spread
+from fakelens.results import Report, Track, Verdict
+
+SMOOTHING_SECONDS = 0.1
+"""Standard deviation of the Gaussian that heatmaps and scores are smoothed with along a track."""
+
+_REACH = 2.5  # standard deviations; what lies beyond weighs under 5 %
+_QUANTILE = 0.9  # of peaks and scores over a video, so that a few frames do not set the scale
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One person on one frame.
+
+    Attributes:
+        person: number of the person.
+        verdict: on the person, over the whole video.
+        score: 0..1 of this moment, 1 = fake.
+        box: around the face.
+        area: the square that the heatmap covers.
+        strength: (h, w) float32, -1..1 on the video's one scale, positive = evidence of fake.
+    """
+
+    person: int
+    verdict: Verdict
+    score: float
+    box: Box
+    area: Box
+    strength: FloatArray
+
+
+def heatmap_scale(report: Report) -> float:
+    """The magnitude that is drawn at full strength, one number for all faces of a video.
+
+    It is the largest magnitude in the video (90th percentile of the faces' peaks), made larger
+    where no face is anywhere near a verdict: maps of a network that has no opinion are drawn
+    faintly in proportion, instead of being stretched until they look like one. Methods that show
+    evidence of fake alone are stretched by high scores only.
+    """
+    peaks = np.concatenate([t.peaks for t in report.tracks])
+    scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
+    conviction = float(np.quantile(scores, _QUANTILE)) / report.thresholds.fake
+    if METHODS[report.cam].signed:
+        realness = 1 - float(np.quantile(scores, 1 - _QUANTILE))
+        conviction = max(conviction, realness / (1 - report.thresholds.real))
+    scale = float(np.quantile(peaks, _QUANTILE)) / min(1.0, conviction)
+    return scale or 1.0  # all maps zero: any scale draws them as nothing
+
+
+class Overlay:
+    """Looks up what to show on any frame of a report's video.
+
+    Args:
+        report: with its heatmaps.
+        smooth: steady heatmaps and scores over time along each track.
+    """
+
+    def __init__(self, report: Report, *, smooth: bool = True) -> None:
+        self._report = report
+        self._smooth = smooth
+        self._scale = heatmap_scale(report) if report.tracks else 1.0
+        self._spacing = {
+            track.person: float(np.median(np.diff(track.times))) if len(track) > 1 else 0.0
+            for track in report.tracks
+        }
+
+    def marks(self, frame: int) -> list[Mark]:
+        """The persons on a frame; between two examined frames they are interpolated."""
+        found = []
+        for track, finding in zip(self._report.tracks, self._report.findings, strict=True):
+            place = self._place(track, frame)
+            if place is None:
+                continue
+            rows, weights = self._witnesses(track, place)
+            heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
+            values = spread(np.tensordot(weights, np.stack(heatmaps), axes=1))
+            found.append(
+                Mark(
+                    person=track.person,
+                    verdict=finding.verdict,
+                    score=float(sigmoid(float(weights @ track.logits[rows]))),
+                    box=Box(*_between(track.boxes, place)),
+                    area=Box(*_between(track.areas, place)),
+                    strength=np.clip(values / self._scale, -1, 1).astype(np.float32),
+                )
+            )
+        return found
+
+    def _place(self, track: Track, frame: int) -> float | None:
+        """Where in a track a frame lies, in rows; ``None`` where the person is not there."""
+        after = int(np.searchsorted(track.frames, frame))
+        if after < len(track) and track.frames[after] == frame:
+            return after
+        if after == 0 or after == len(track):
+            return None
+        start, end = int(track.frames[after - 1]), int(track.frames[after])
+        if end - start > self._report.settings.every:
+            return None
+        return after - 1 + (frame - start) / (end - start)
+
+    def _witnesses(self, track: Track, place: float) -> tuple[NDArray[np.int64], FloatArray]:
+        """The rows of a track that speak for a place in it, and their weights (sum 1)."""
+        if not self._smooth:
+            return np.array([round(place)]), np.ones(1, dtype=np.float32)
+        time = _between(track.times, place)
+        sigma = max(SMOOTHING_SECONDS, self._spacing[track.person] / 2)
+        reach = _REACH * sigma
+        first, last = np.searchsorted(track.times, (time - reach, time + reach))
+        near = np.arange(first, last)
+        weights = np.exp(-0.5 * ((track.times[near] - time) / sigma) ** 2)
+        return near, (weights / weights.sum()).astype(np.float32)
+
+
+def _between(column: NDArray[np.floating], place: float) -> NDArray[np.float64]:
+    """A column's value at a fractional row, interpolated linearly."""
+    row = int(place)
+    share = place - row
+    value = np.asarray(column[row], dtype=np.float64)
+    return value + share * (column[row + 1] - value) if share else value

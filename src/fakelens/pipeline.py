@@ -1,0 +1,151 @@
+"""The main path: a video in, a report out, in one pass over the frames."""
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
+from fakelens.data import FaceDetector, Frame, Network, Thresholds
+from fakelens.errors import UsageError
+from fakelens.explain import Method, find_method
+from fakelens.faces import load_detector
+from fakelens.findings import find
+from fakelens.heatmaps import HeatmapStore
+from fakelens.networks import DEFAULT, load_network
+from fakelens.recorder import Glimpse, Recorder
+from fakelens.results import Provenance, Report, Settings
+from fakelens.tracks import Followed, follow
+from fakelens.video import open_video
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of frames done and of frames in all, if that is known."""
+
+DETECT_EVERY = 3
+"""Frames from one face detection to the next, when every frame is examined."""
+
+_VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av", "scipy")
+
+
+def analyze(
+    path: Path | str,
+    *,
+    network: Network | None = None,
+    faces: FaceDetector | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Find and follow every face in a video or picture, score it and explain the score.
+
+    Args:
+        path: video, GIF or picture.
+        network: the bundled default if ``None``; see ``fakelens.load_network``.
+        faces: YuNet if ``None``; see ``fakelens.load_detector``.
+        settings: what else may be chosen.
+        progress: told after each frame.
+
+    Returns:
+        A report, with no persons in it if no face was found.
+
+    Raises:
+        MediaError: the input cannot be read.
+        NetworkError: the network cannot be loaded or run.
+        UsageError: a setting is out of range or names nothing.
+    """
+    settings = settings or Settings()
+    network = network or load_network(DEFAULT)
+    faces = faces or load_detector("yunet")
+    method = find_method(settings.cam or network.card.cam)
+    thresholds = _thresholds(network.card.thresholds, settings.threshold)
+    path = Path(path)
+
+    with open_video(path) as reader:
+        heatmaps, recorder = HeatmapStore(), Recorder()
+        stride = max(1, DETECT_EVERY // settings.every)
+        frames = _counted(reader.frames(every=settings.every), reader.info.frame_estimate, progress)
+        glimpses = _glimpses(follow(frames, faces, every=stride), network)
+        for batch in _batched(glimpses, settings.batch):
+            _examine(batch, network, method, heatmaps, recorder)
+        tracks = recorder.tracks()
+        return Report(
+            source=path,
+            video=reader.info,
+            frames=reader.decoded,
+            damage=tuple(reader.damage),
+            network=network.card,
+            settings=settings,
+            cam=method.name,
+            thresholds=thresholds,
+            tracks=tracks,
+            findings=tuple(find(t, thresholds, still=reader.info.is_picture) for t in tracks),
+            heatmaps=heatmaps,
+            provenance=_provenance(path, network, faces),
+        )
+
+
+def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
+    if chosen is None:
+        return of_network
+    if not 0 < chosen < 1:
+        raise UsageError(f"the threshold is a score between 0 and 1, not {chosen:g}")
+    return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
+
+
+def _counted(
+    frames: Iterable[Frame], total: int | None, progress: Progress | None
+) -> Iterator[Frame]:
+    for frame in frames:
+        if progress:
+            progress(frame.index + 1, total)
+        yield frame
+
+
+def _glimpses(stream: Iterable[Followed], network: Network) -> Iterator[Glimpse]:
+    card, gates = network.card, Gates()
+    for followed in stream:
+        for tracked in followed.faces:
+            area = crop_area(tracked.face, card.crop)
+            crop = cut(followed.frame.image, area, card.input_size)
+            blur = sharpness(crop)
+            doubt = doubts(tracked.face, crop, gates).value
+            time = float(followed.frame.time)
+            yield Glimpse(followed.frame.index, time, tracked, area, crop, blur, doubt)
+
+
+def _examine(
+    batch: list[Glimpse],
+    network: Network,
+    method: Method,
+    heatmaps: HeatmapStore,
+    recorder: Recorder,
+) -> None:
+    evidence = network.examine(np.stack([glimpse.crop for glimpse in batch]))
+    maps = method.function(evidence)
+    rows = heatmaps.append(maps)
+    for glimpse, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):
+        recorder.add(glimpse, float(logit), heatmap, row)
+
+
+def _batched(glimpses: Iterator[Glimpse], size: int) -> Iterator[list[Glimpse]]:
+    while batch := list(islice(glimpses, size)):
+        yield batch
+
+
+def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Provenance(
+        input_name=path.name,
+        input_sha256=digest,
+        input_bytes=path.stat().st_size,
+        network_sha256=network.sha256,
+        detector=faces.name,
+        versions={name: metadata.version(name) for name in _VERSIONS_OF},
+        platform=f"{platform.platform()}, Python {platform.python_version()}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

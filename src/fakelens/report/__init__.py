@@ -1,0 +1,1 @@
+"""Makes files of a report: JSON, CSV, pictures, the annotated video and a page."""

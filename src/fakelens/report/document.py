@@ -1,0 +1,231 @@
+"""``report.json``: the whole report but for the heatmaps, which lie beside it.
+
+The schema is published as ``docs/report.schema.json``; ``schema_version`` is raised when a field
+changes its meaning or goes, not when one is added.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fakelens.data import Damage, NetworkCard, Thresholds, VideoInfo
+from fakelens.errors import ReportError
+from fakelens.explain import METHODS
+from fakelens.heatmaps import HeatmapStore
+from fakelens.results import (
+    SCHEMA_VERSION,
+    Finding,
+    Provenance,
+    Report,
+    Settings,
+    Track,
+)
+
+FILE_NAME = "report.json"
+HEATMAPS_NAME = "heatmaps.f16"
+
+Quad = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrackColumns(_Model):
+    """A person's sightings, column by column, ordered by frame; see ``results.Track``."""
+
+    frames: list[int]
+    times: Annotated[list[float], Field(description="seconds")]
+    boxes: Annotated[list[Quad], Field(description="face: x1, y1, x2, y2, pixels")]
+    areas: Annotated[list[Quad], Field(description="what the network saw, pixels")]
+    landmarks: Annotated[
+        list[tuple[Point, Point, Point, Point, Point] | None],
+        Field(description="eye, eye, nose, mouth corner, mouth corner; pixels"),
+    ]
+    confidences: list[float]
+    detected: Annotated[list[bool], Field(description="false: interpolated")]
+    sharpness: list[float]
+    doubts: Annotated[list[int], Field(description="quality gates, bits; 0 = usable")]
+    logits: Annotated[list[float], Field(description="positive = fake")]
+    heatmaps: Annotated[list[int], Field(description="rows of the heatmap file")]
+    peaks: Annotated[list[float], Field(description="largest magnitude in the heatmap")]
+
+
+class Person(_Model):
+    """One person: what was found, and what it rests on."""
+
+    finding: Finding
+    track: TrackColumns
+
+
+class HeatmapFile(_Model):
+    """Where the heatmaps are: ``rows`` x ``height`` x ``width`` little-endian half floats."""
+
+    file: str
+    rows: int
+    height: int
+    width: int
+    method: Annotated[str, Field(description="how they were made")]
+    unit: str
+    signed: Annotated[bool, Field(description="negative values speak for real")]
+
+
+class Document(_Model):
+    """The content of ``report.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    input_path: Annotated[str, Field(description="of the input, relative to this file")]
+    video: VideoInfo
+    frames: Annotated[int, Field(description="decoded")]
+    damage: list[Damage]
+    network: NetworkCard
+    settings: Settings
+    thresholds: Thresholds
+    persons: list[Person]
+    heatmaps: HeatmapFile
+    provenance: Provenance
+
+
+def write_document(report: Report, folder: Path, final_folder: Path) -> None:
+    """Write ``report.json`` and the heatmap file into ``folder``.
+
+    Args:
+        report: what to write.
+        folder: exists, is being filled.
+        final_folder: where the files will lie in the end; the path to the input is relative to it.
+    """
+    method = METHODS[report.cam]
+    height, width = report.heatmaps.shape or (0, 0)
+    document = Document(
+        input_path=_relative(report.source, final_folder),
+        video=report.video,
+        frames=report.frames,
+        damage=list(report.damage),
+        network=report.network,
+        settings=report.settings,
+        thresholds=report.thresholds,
+        persons=[
+            Person(finding=finding, track=_columns(track))
+            for track, finding in zip(report.tracks, report.findings, strict=True)
+        ],
+        heatmaps=HeatmapFile(
+            file=HEATMAPS_NAME,
+            rows=len(report.heatmaps),
+            height=height,
+            width=width,
+            method=method.name,
+            unit=method.unit,
+            signed=method.signed,
+        ),
+        provenance=report.provenance,
+    )
+    report.heatmaps.save(folder / HEATMAPS_NAME)
+    (folder / FILE_NAME).write_text(document.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_report(path: Path, *, source: Path | None = None) -> Report:
+    """Read a report that ``write_document`` wrote.
+
+    Args:
+        path: of ``report.json``; the heatmap file lies beside it.
+        source: where the video is now, if it is not where it was.
+
+    Raises:
+        ReportError: it is missing, damaged, of another version, or its heatmaps are.
+    """
+    try:
+        document = Document.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ReportError(f"{path}: cannot read the report: {error.strerror}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "the file"
+        raise ReportError(
+            f"{path}: not a report this version can read: {where}: {problem['msg']}"
+        ) from error
+    if document.schema_version != SCHEMA_VERSION:
+        raise ReportError(
+            f"{path}: has schema version {document.schema_version}, this program reads "
+            f"{SCHEMA_VERSION}; analyze the video again"
+        )
+    saved = document.heatmaps
+    shape = (saved.height, saved.width)
+    return Report(
+        source=source or (path.parent / document.input_path).resolve(),
+        video=document.video,
+        frames=document.frames,
+        damage=tuple(document.damage),
+        network=document.network,
+        settings=document.settings,
+        cam=saved.method,
+        thresholds=document.thresholds,
+        tracks=tuple(_track(person) for person in document.persons),
+        findings=tuple(person.finding for person in document.persons),
+        heatmaps=HeatmapStore.open(path.parent / saved.file, shape, saved.rows),
+        provenance=document.provenance,
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of ``report.json``."""
+    return Document.model_json_schema(mode="serialization")
+
+
+def _relative(source: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return source.resolve().as_posix()
+
+
+def _rounded(column: NDArray[Any], digits: int) -> list[Any]:
+    return np.round(column.astype(np.float64), digits).tolist()
+
+
+def _columns(track: Track) -> TrackColumns:
+    missing = np.isnan(track.landmarks).any(axis=(1, 2))
+    points = _rounded(track.landmarks, 2)
+    return TrackColumns(
+        frames=track.frames.tolist(),
+        times=_rounded(track.times, 6),
+        boxes=_rounded(track.boxes, 2),
+        areas=_rounded(track.areas, 2),
+        landmarks=[None if gone else p for p, gone in zip(points, missing, strict=True)],
+        confidences=_rounded(track.confidences, 4),
+        detected=track.detected.tolist(),
+        sharpness=_rounded(track.sharpness, 3),
+        doubts=track.doubts.tolist(),
+        logits=_rounded(track.logits, 6),
+        heatmaps=track.heatmaps.tolist(),
+        peaks=track.peaks.astype(np.float64).tolist(),
+    )
+
+
+def _track(person: Person) -> Track:
+    columns = person.track
+    rows = len(columns.frames)
+    nowhere = [(np.nan, np.nan)] * 5
+
+    def floats(values: ArrayLike, *shape: int) -> NDArray[np.float32]:
+        return np.asarray(values, dtype=np.float32).reshape(rows, *shape)
+
+    return Track(
+        person=person.finding.person,
+        frames=np.asarray(columns.frames, dtype=np.int64),
+        times=np.asarray(columns.times, dtype=np.float64),
+        boxes=floats(columns.boxes, 4),
+        areas=floats(columns.areas, 4),
+        landmarks=floats([points or nowhere for points in columns.landmarks], 5, 2),
+        confidences=floats(columns.confidences),
+        detected=np.asarray(columns.detected, dtype=np.bool_),
+        sharpness=floats(columns.sharpness),
+        doubts=np.asarray(columns.doubts, dtype=np.uint8),
+        logits=floats(columns.logits),
+        heatmaps=np.asarray(columns.heatmaps, dtype=np.int64),
+        peaks=floats(columns.peaks),
+    )

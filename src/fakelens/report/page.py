@@ -1,0 +1,69 @@
+"""``report.html``: one page to read in a browser, from disk, without a network."""
+
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from fakelens.data import sigmoid
+from fakelens.explain import METHODS
+from fakelens.report import pictures, table, video
+from fakelens.results import Report, Track, Verdict
+
+FILE_NAME = "report.html"
+_POINTS = 400  # of a curve: more than a screen shows
+_COLOURS = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
+
+
+def write_page(report: Report, folder: Path, notes: tuple[str, ...]) -> None:
+    """Write the page.
+
+    Args:
+        report: what to show.
+        folder: that holds the report's other files; the page links to those that are there.
+        notes: on how the annotated video differs from its source; sentences.
+    """
+    environment = Environment(
+        loader=PackageLoader("fakelens", "report"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    duration = float(report.video.duration or 0) or max(
+        (finding.last for finding in report.findings), default=0.0
+    )
+    html = environment.get_template("page.html.jinja").render(
+        report=report,
+        method=METHODS[report.cam],
+        duration=max(duration, 1e-3),
+        persons=[
+            {
+                "finding": finding,
+                "class": _COLOURS[finding.verdict],
+                "picture": f"{pictures.FACES_FOLDER}/{pictures.face_name(finding.person)}",
+                "curve": _curve(track, max(duration, 1e-3)),
+            }
+            for track, finding in zip(report.tracks, report.findings, strict=True)
+        ],
+        video=_present(folder, video.FILE_NAME),
+        still=_present(folder, pictures.STILL_NAME),
+        table=table.FILE_NAME,
+        notes=notes,
+    )
+    (folder / FILE_NAME).write_text(html, encoding="utf-8")
+
+
+def _present(folder: Path, name: str) -> str | None:
+    return name if (folder / name).exists() else None
+
+
+def _curve(track: Track, duration: float) -> str:
+    """Points of an SVG polyline: time on 0..1000, score on 100..0 (1 = fake on top)."""
+    bins = np.minimum((track.times / duration * _POINTS).astype(int), _POINTS - 1)
+    points = []
+    for column in np.unique(bins):
+        here = bins == column
+        x = 1000 * float(track.times[here].mean()) / duration
+        points.append(f"{x:.1f},{100 - 100 * float(sigmoid(np.median(track.logits[here]))):.1f}")
+    return " ".join(points)

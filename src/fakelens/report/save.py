@@ -1,0 +1,140 @@
+"""Puts all files of a report into a folder: every one of them, or none."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fakelens.draw import Style
+from fakelens.errors import OutputError
+from fakelens.pipeline import Progress
+from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
+from fakelens.report.document import HEATMAPS_NAME, write_document
+from fakelens.report.page import FILE_NAME as PAGE_NAME
+from fakelens.report.page import write_page
+from fakelens.report.pictures import FACES_FOLDER, STILL_NAME, write_faces, write_still
+from fakelens.report.table import FILE_NAME as TABLE_NAME
+from fakelens.report.table import write_table
+from fakelens.report.video import FILE_NAME as VIDEO_NAME
+from fakelens.report.video import write_video
+from fakelens.results import Report
+
+_OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, VIDEO_NAME, STILL_NAME, FACES_FOLDER)
+
+
+def save_report(
+    report: Report,
+    folder: Path,
+    *,
+    style: Style | None = None,
+    video: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write everything: JSON, heatmaps, CSV, page, pictures and the annotated video.
+
+    Args:
+        report: what to write.
+        folder: made if it does not exist; files in it that are not a report's are left alone.
+        style: how to draw.
+        video: draw the annotated video too; never done when no face was found.
+        force: replace a report that lies there.
+        progress: told after each frame drawn.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: the folder holds a report already or cannot be written.
+        MediaError: the input cannot be read again.
+    """
+    check_free(folder, force=force)
+    with _staging(folder) as staging:
+        write_document(report, staging, folder)
+        write_table(report, staging)
+        notes = _draw(report, staging, style or Style(), video=video, progress=progress)
+        write_page(report, staging, notes)
+        return _move(staging, folder)
+
+
+def save_drawings(
+    report: Report,
+    folder: Path,
+    *,
+    style: Style,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write the annotated video and the pictures alone, for another look at a saved report.
+
+    Arguments and errors are those of ``save_report``.
+    """
+    check_free(folder, force=force)
+    with _staging(folder) as staging:
+        _draw(report, staging, style, video=True, progress=progress)
+        return _move(staging, folder)
+
+
+def check_free(folder: Path, *, force: bool) -> None:
+    """Make sure that a report can go into a folder; nothing is made or changed.
+
+    Raises:
+        OutputError: it holds a report already, or is not a folder, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; name a folder for the results")
+    taken = [name for name in _OURS if (folder / name).exists()]
+    if taken and not force:
+        raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(f"{existing}: cannot write there: {error.strerror}") from error
+
+
+def _draw(
+    report: Report, folder: Path, style: Style, *, video: bool, progress: Progress | None
+) -> tuple[str, ...]:
+    if not report.tracks:
+        return ()
+    write_faces(report, folder / FACES_FOLDER, style)
+    if report.video.is_picture:
+        write_still(report, folder, style)
+    elif video:
+        return write_video(report, folder, style, progress)
+    return ()
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder beside the final one, on the same disk, gone afterwards whatever happens."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder.parent}: cannot write there: {error.strerror}") from error
+    try:
+        yield staging
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write the results: {error.strerror}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move(staging: Path, folder: Path) -> list[Path]:
+    """Move the finished files into place and take away those of an older report."""
+    folder.mkdir(exist_ok=True)
+    written = []
+    for source in sorted(path for path in staging.rglob("*") if path.is_file()):
+        target = folder / source.relative_to(staging)
+        target.parent.mkdir(exist_ok=True)
+        source.replace(target)
+        written.append(target)
+    pictures = (folder / FACES_FOLDER).glob("person-*.png")
+    for stale in {*(folder / name for name in _OURS), *pictures} - set(written):
+        if stale.is_file():
+            stale.unlink()
+    return written

@@ -1,0 +1,36 @@
+"""The annotated video."""
+
+from pathlib import Path
+
+from fakelens.draw import Canvas, Painter, Style
+from fakelens.encode import Planes, transcribe
+from fakelens.overlay import Overlay
+from fakelens.pipeline import Progress
+from fakelens.results import Report
+
+FILE_NAME = "annotated.mp4"
+
+
+def write_video(
+    report: Report, folder: Path, style: Style, progress: Progress | None
+) -> tuple[str, ...]:
+    """Draw the report onto its video.
+
+    Returns:
+        Sentences on how the file differs from its source besides the drawing.
+    """
+    overlay = Overlay(report, smooth=style.smooth)
+    painter: Painter | None = None
+
+    def draw(index: int, planes: Planes) -> None:
+        nonlocal painter
+        painter = painter or Painter(style, planes.encode, planes.y.shape[0])
+        painter.paint(Canvas((planes.y, planes.u, planes.v), planes.encode), overlay.marks(index))
+
+    return transcribe(
+        report.source,
+        folder / FILE_NAME,
+        draw,
+        side_by_side=style.side_by_side,
+        progress=progress,
+    )

@@ -1,0 +1,106 @@
+"""Small results made by hand, for tests that need no video."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fakelens.data import CropGeometry, NetworkCard, Thresholds, VideoInfo
+from fakelens.findings import find
+from fakelens.heatmaps import HeatmapStore
+from fakelens.results import Provenance, Report, Settings, Track
+
+THRESHOLDS = Thresholds(fake=0.6, real=0.4, source="made up")
+
+CARD = NetworkCard(
+    name="toy",
+    version="1",
+    description="A toy.",
+    licence="none",
+    source="nowhere",
+    input_size=32,
+    crop=CropGeometry("box", 1.2),
+    layer="last",
+    cam="hirescam",
+    polarity="1 = fake",
+    thresholds=THRESHOLDS,
+    trained_on="nothing",
+    limits=("It knows nothing.",),
+)
+
+INFO = VideoInfo(
+    width=200,
+    height=100,
+    rotation=0,
+    rate=Fraction(25),
+    time_base=Fraction(1, 12800),
+    frame_estimate=100,
+    duration=Fraction(4),
+    codec="h264",
+    pixel_format="yuv420p",
+    is_picture=False,
+    audio=("aac",),
+)
+
+
+def make_track(
+    logits: ArrayLike,
+    *,
+    person: int = 1,
+    rate: float = 25,
+    every: int = 1,
+    first: int = 0,
+    doubts: ArrayLike = 0,
+    heatmaps: ArrayLike | None = None,
+    peaks: ArrayLike = 1,
+    box: tuple[float, float, float, float] = (40, 20, 80, 70),
+    drift: float = 0,
+) -> Track:
+    """A person seen on every ``every``-th frame, moving ``drift`` pixels right a sighting."""
+    values = np.asarray(logits, dtype=np.float32)
+    n = len(values)
+    frames = first + every * np.arange(n)
+    boxes = np.tile(np.float32(box), (n, 1)) + np.arange(n)[:, None] * np.float32([drift, 0] * 2)
+    return Track(
+        person=person,
+        frames=frames.astype(np.int64),
+        times=frames / rate,
+        boxes=boxes.astype(np.float32),
+        areas=boxes.astype(np.float32),
+        landmarks=np.full((n, 5, 2), np.nan, dtype=np.float32),
+        confidences=np.ones(n, dtype=np.float32),
+        detected=np.ones(n, dtype=np.bool_),
+        sharpness=np.ones(n, dtype=np.float32),
+        doubts=np.broadcast_to(np.asarray(doubts, dtype=np.uint8), n).copy(),
+        logits=values,
+        heatmaps=np.arange(n) if heatmaps is None else np.asarray(heatmaps, dtype=np.int64),
+        peaks=np.broadcast_to(np.asarray(peaks, dtype=np.float32), n).copy(),
+    )
+
+
+def make_report(
+    *tracks: Track,
+    maps: ArrayLike,
+    source: Path = Path("clip.mp4"),
+    every: int = 1,
+    cam: str = "hirescam",
+    info: VideoInfo = INFO,
+) -> Report:
+    """A report of some tracks, with (rows, h, w) heatmaps."""
+    store = HeatmapStore()
+    store.append(np.asarray(maps, dtype=np.float32))
+    return Report(
+        source=source,
+        video=info,
+        frames=100,
+        damage=(),
+        network=CARD,
+        settings=Settings(every=every),
+        cam=cam,
+        thresholds=THRESHOLDS,
+        tracks=tracks,
+        findings=tuple(find(track, THRESHOLDS, still=info.is_picture) for track in tracks),
+        heatmaps=store,
+        provenance=Provenance("clip.mp4", "0" * 64, 1, "1" * 64, "toy", {}, "a machine", "now"),
+    )

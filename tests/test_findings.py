@@ -1,0 +1,99 @@
+"""Scores to verdicts: robust, honest about length and quality, with intervals that cover."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import THRESHOLDS, make_track
+from fakelens.crops import Doubt
+from fakelens.findings import find
+from fakelens.results import Verdict
+
+
+@pytest.mark.parametrize(
+    ("logit", "verdict"),
+    [(2.0, Verdict.FAKE), (-2.0, Verdict.REAL), (0.0, Verdict.INCONCLUSIVE)],
+)
+def test_a_steady_score_gets_the_verdict_of_its_side(logit: float, verdict: Verdict) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.3, 100)
+    finding = find(make_track(logit + noise), THRESHOLDS, still=False)
+    assert finding.verdict is verdict
+    assert finding.score == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.05)
+    assert finding.reasons
+
+
+@given(st.sets(st.integers(0, 199), max_size=15), st.floats(-60, 60))
+def test_a_few_wild_frames_do_not_move_the_score(wild: set[int], value: float) -> None:
+    logits = np.full(200, -1.5)
+    logits[list(wild)] = value
+    clean = find(make_track(np.full(200, -1.5)), THRESHOLDS, still=False)
+    finding = find(make_track(logits), THRESHOLDS, still=False)
+    if len(wild) <= 5:  # no half-second block of 12 frames can have a wild majority
+        assert finding.score == pytest.approx(clean.score, abs=1e-6)
+    assert finding.score is not None
+    assert clean.score is not None
+    assert abs(finding.score - clean.score) < 0.25
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    # Frames within half a second share their error, as in a video: an oracle for an interval
+    # that took frames for independent witnesses would cover far less often.
+    rng = np.random.default_rng(7)
+    truth, tries = 0.3, 200
+    covered = 0
+    for _ in range(tries):
+        shared = np.repeat(rng.normal(0, 1, 20), 13)[:250]
+        logits = truth + shared + rng.normal(0, 0.3, 250)
+        interval = find(make_track(logits, rate=26), THRESHOLDS, still=False).interval
+        assert interval is not None
+        covered += interval[0] <= 1 / (1 + np.exp(-truth)) <= interval[1]
+    assert 0.85 <= covered / tries <= 0.99
+
+
+def test_an_interval_that_crosses_a_threshold_is_inconclusive() -> None:
+    swinging = np.repeat([4.0, -2.5] * 5, 13)
+    finding = find(make_track(swinging), THRESHOLDS, still=False)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_short_glimpse_is_inconclusive_in_a_video_but_not_in_a_picture() -> None:
+    one = make_track([3.0])
+    assert find(one, THRESHOLDS, still=False).verdict is Verdict.INCONCLUSIVE
+    still = find(one, THRESHOLDS, still=True)
+    assert still.verdict is Verdict.FAKE
+    assert any("single picture" in reason for reason in still.reasons)
+
+
+def test_doubtful_faces_do_not_count_and_are_named() -> None:
+    logits = np.concatenate([np.full(60, -2.0), np.full(40, 9.0)])
+    doubts = np.concatenate([np.zeros(60), np.full(40, Doubt.BLURRED.value)])
+    finding = find(make_track(logits, doubts=doubts), THRESHOLDS, still=False)
+    assert finding.verdict is Verdict.REAL
+    assert finding.usable == 60
+    assert any("40 of 100" in reason and "blurred" in reason for reason in finding.reasons)
+
+
+def test_no_good_face_gives_no_score() -> None:
+    finding = find(make_track(np.full(50, 5.0), doubts=Doubt.SMALL.value), THRESHOLDS, still=False)
+    assert finding.score is None
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_fake_stretch_in_a_real_video_is_found_in_time() -> None:
+    logits = np.full(250, -3.0)
+    logits[100:150] = 3.0  # seconds 4 to 6
+    finding = find(make_track(logits), THRESHOLDS, still=False)
+    (span,) = finding.spans
+    assert span.start == pytest.approx(4.0, abs=0.1)
+    assert span.end == pytest.approx(6.0, abs=0.1)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "4.0" in finding.reasons[0]
+
+
+def test_the_key_frame_shows_the_strongest_usable_evidence() -> None:
+    logits = np.full(100, 1.0)
+    logits[30], logits[60] = 3.0, 9.0
+    doubts = np.zeros(100)
+    doubts[60] = Doubt.BLURRED.value
+    assert find(make_track(logits, doubts=doubts), THRESHOLDS, still=False).key_frame == 30

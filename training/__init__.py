@@ -1,0 +1,1 @@
+"""Trains fakelens' own networks; see ``training/README.md``. Not part of the installed package."""

@@ -1,0 +1,107 @@
+"""How well a network tells crops: ``python -m training.evaluate`` prints AUCs by margin."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from fakelens.networks import load_network
+from training.augment import Square, cut, degrade
+from training.blends import self_blend
+from training.data import Pair, load_pairs
+
+Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From crops (N, 256, 256, 3) uint8 RGB to logits (N,), positive = fake."""
+
+
+def crop_logits(
+    score: Scorer, pairs: Sequence[Pair], scale: float, seed: int = 0
+) -> NDArray[np.float32]:
+    """Logits of each pair's real crop, a self-blend of it, and its DFDC fake: (pairs, 3) float32.
+
+    The three are degraded alike, as often as in training, and cut with the same margin.
+
+    Args:
+        score: the network.
+        pairs: of the validation split.
+        scale: the crop's side over the longer side of YuNet's box.
+        seed: of the self-blends and the degradation.
+    """
+    rows = []
+    for index, pair in enumerate(pairs):
+        rng = np.random.default_rng([seed, index])
+        real, fake = pair.real.decode(), pair.fake.decode()
+        blend, _ = self_blend(real, pair.real.landmarks, rng)
+        alike = int(rng.integers(2**63))
+        x, y = pair.real.center.tolist()
+        square = Square(x, y, pair.real.side * scale)
+        crops = [
+            cut(degrade(image, np.random.default_rng(alike)), square)
+            for image in (real, blend, fake)
+        ]
+        rows.append(score(np.stack(crops)))
+    return np.stack(rows)
+
+
+def auc(real: NDArray[np.float32], fake: NDArray[np.float32]) -> float:
+    """The chance that a fake scores higher than a real one, ties counted half."""
+    labels = np.concatenate([np.zeros(len(real)), np.ones(len(fake))])
+    return float(roc_auc_score(labels, np.concatenate([real, fake])))
+
+
+def bootstrap_auc(
+    scores: NDArray[np.floating],
+    fake: NDArray[np.bool_],
+    groups: Sequence[str],
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % interval of the AUC under resampling of whole groups.
+
+    Args:
+        scores: (N,) higher = more fake.
+        fake: (N,) labels.
+        groups: N names; items of one group (copies, a real clip and its fakes) are drawn together.
+        draws: number of resamplings; those without both labels are drawn again.
+        seed: of the resampling.
+    """
+    _, member = np.unique(groups, return_inverse=True)
+    rows = [np.flatnonzero(member == group) for group in range(member.max() + 1)]
+    rng = np.random.default_rng(seed)
+    values: list[float] = []
+    while len(values) < draws:
+        drawn = np.concatenate([rows[group] for group in rng.integers(len(rows), size=len(rows))])
+        if 0 < fake[drawn].sum() < len(drawn):
+            values.append(float(roc_auc_score(fake[drawn], scores[drawn])))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def main(
+    networks: Annotated[list[str], typer.Argument(help="names or files")],
+    data: Annotated[Path, typer.Option(help="folder of index.csv and the shards")],
+    scale: Annotated[list[float], typer.Option(help="margin; repeatable")],
+) -> None:
+    """Print AUCs on the validation crops with 95 % intervals."""
+    pairs = load_pairs(data, "val", Path(__file__).parent / "runs" / "faces-val.npz")
+    groups = [pair.group for pair in pairs] * 2
+    fake = np.repeat([False, True], len(pairs))
+    for name in networks:
+        network = load_network(name)
+        for margin in scale:
+            logits = crop_logits(lambda crops, n=network: n.examine(crops).logit, pairs, margin)
+            parts = []
+            for column, kind in ((1, "self-blend"), (2, "DFDC fake")):
+                scores = np.concatenate([logits[:, 0], logits[:, column]])
+                low, high = bootstrap_auc(scores, fake, groups)
+                value = auc(logits[:, 0], logits[:, column])
+                parts.append(f"{kind} {value:.3f} ({low:.3f}-{high:.3f})")
+            typer.echo(f"{Path(name).name}, margin {margin:g}: AUC " + ", ".join(parts))
+
+
+if __name__ == "__main__":
+    typer.run(main)
