@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -12,9 +12,8 @@ from rich.table import Table
 
 from fakelens import __version__, demo
 from fakelens.console import progress_bar, summary
-from fakelens.data import Network
 from fakelens.draw import COLORMAPS, Style
-from fakelens.errors import FakelensError, MediaError, UsageError
+from fakelens.errors import FakelensError, UsageError
 from fakelens.explain import METHODS, find_method
 from fakelens.faces import DETECTORS, load_detector
 from fakelens.networks import DEFAULT, KNOWN, load_network, pull
@@ -122,7 +121,9 @@ def render(
     output: Folder = None,
     colormap: Annotated[str, typer.Option(help=f"One of {', '.join(COLORMAPS)}.")] = "inferno",
     opacity: Annotated[float, typer.Option(help="Of the strongest evidence, 0 to 1.")] = 0.6,
-    evidence: Annotated[str, typer.Option(help="Which evidence: fake, real or both.")] = "fake",
+    evidence: Annotated[
+        Literal["fake", "real", "both"], typer.Option(help="Which evidence to draw.")
+    ] = "fake",
     contour: Annotated[bool, typer.Option("--contour", help="Outline strong areas.")] = False,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="The untouched picture on the left.")

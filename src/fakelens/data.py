@@ -21,7 +21,7 @@ RGBImage = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 
-def sigmoid(logit: FloatArray | float) -> FloatArray:
+def sigmoid(logit: NDArray[np.floating] | np.floating | float) -> FloatArray:
     """Score of a logit, 0..1, without overflow at either end."""
     half = np.asarray(logit, dtype=np.float64) / 2
     return (0.5 + 0.5 * np.tanh(half)).astype(np.float32)

@@ -19,6 +19,7 @@ import numpy as np
 from fakelens.data import FloatArray, RGBImage
 from fakelens.errors import MissingExtraError, OutputError
 from fakelens.results import Report, Track
+from fakelens.video import open_video
 
 WIDTH, HEIGHT = 960, 540
 RATE = Fraction(25)
@@ -48,7 +49,7 @@ class _Actor:
         matrix = cv2.getRotationMatrix2D(self.center, angle, zoom)
         goal_x = WIDTH / 4 + 45 * math.sin(0.7 * time + self.phase)
         goal_y = 0.42 * HEIGHT + 25 * math.sin(1.1 * time + 3 * self.phase)
-        matrix[:, 2] += (goal_x - self.center[0], goal_y - self.center[1])
+        matrix[:, 2] += np.array((goal_x - self.center[0], goal_y - self.center[1]))
         return matrix.astype(np.float32)
 
 
@@ -142,13 +143,13 @@ def _is_in_panel(track: Track, panel: int) -> bool:
 
 def _actors() -> tuple[_Actor, _Actor]:
     try:
-        from matplotlib.cbook import get_sample_data
-        from skimage.data import astronaut
+        from matplotlib.cbook import get_sample_data  # noqa: PLC0415 - optional
+        from skimage.data import astronaut  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MissingExtraError("the demo clip", "demo") from error
-    bgr = cv2.imread(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    hopper = np.ascontiguousarray(bgr[:, :, ::-1])
-    collins: RGBImage = astronaut()
+    with open_video(Path(get_sample_data("grace_hopper.jpg", asfileobj=False))) as reader:
+        hopper = next(reader.frames()).image
+    collins: RGBImage = astronaut()  # type: ignore[no-untyped-call]
     tampered, mask = _tamper(hopper, center=(267, 236), radii=(62, 78))
     untouched = np.zeros(collins.shape[:2], dtype=np.float32)
     return (
@@ -169,7 +170,7 @@ def _tamper(
     coloured = 1.08 * (soft - 128) + 128 + np.array([9.0, 1.0, -7.0])
     mask = np.zeros((height, width), dtype=np.float32)
     cv2.ellipse(mask, center, radii, 0, 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), 4)
+    mask = cv2.GaussianBlur(mask, (0, 0), 4).astype(np.float32, copy=False)
     blend = mask[..., None] * coloured + (1 - mask[..., None]) * portrait
     return np.clip(np.round(blend), 0, 255).astype(np.uint8), mask
 

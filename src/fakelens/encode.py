@@ -9,14 +9,13 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.packet import Packet
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from fakelens.data import VideoInfo
 from fakelens.errors import OutputError
-from fakelens.video import Picture, VideoReader, open_video
+from fakelens.video import Picture, SoundPacket, VideoReader, open_video
 
 Plane = NDArray[np.uint8]
 
@@ -190,7 +189,7 @@ class _Sound:
             self._encoders[stream.index] = encoder
             self.notes.append(f"The sound was encoded again as AAC: MP4 cannot hold {codec}.")
 
-    def write(self, packet: Packet) -> None:
+    def write(self, packet: SoundPacket) -> None:
         if copy := self._copies.get(packet.stream.index):
             packet.stream = copy
             self._output.mux(packet)
@@ -214,10 +213,12 @@ class _Sound:
 
 def _views(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
     """The three planes of an 8-bit planar YUV frame, without the padding at the ends of rows."""
-    y, u, v = (
-        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-        for plane in frame.planes
-    )
+
+    def view(plane: VideoPlane) -> Plane:
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return rows[: plane.height, : plane.width]
+
+    y, u, v = map(view, frame.planes)
     return y, u, v
 
 

@@ -24,7 +24,8 @@ def spread(values: FloatArray) -> FloatArray:
     isolated cells; a Gaussian of a twentieth of its side joins them and keeps the sum.
     """
     sigma = _SPREAD * values.shape[0]
-    return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    blurred = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return blurred.astype(np.float32, copy=False)
 
 
 class HeatmapStore:

@@ -100,7 +100,7 @@ class Track:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """(n,) where no quality gate objects."""
-        return self.doubts == 0
+        return np.equal(self.doubts, 0)
 
 
 class Verdict(StrEnum):

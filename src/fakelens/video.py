@@ -1,14 +1,15 @@
 """Pictures out of a file: any video, animation or still that FFmpeg reads, one frame at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -21,9 +22,14 @@ from fakelens.errors import MediaError
 _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
 # "pattern_type": a % or * in the name of a picture is just a letter.
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
+_DECODER_OPTIONS = {"max_pixels": str(2**28)}  # a few bytes can claim to be a picture of any size
+_LFS_POINTER = b"version https://git-lfs"
 _MAX_DEMUX_ERRORS = 100  # in a row; after that there is nothing more to be had
 _DAMAGE_GAP = Fraction(1)  # seconds; damage of one kind closer together is told once
 _SHORT_BY = Fraction(1, 2)  # seconds missing at the end that are worth telling
+
+
+SoundPacket: TypeAlias = "Packet[AudioStream]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +64,19 @@ class VideoReader:
         self._path = path
         self._container = _open(path)
         try:
-            self._stream = _video_stream(self._container, path)
-            self._stream.thread_type = "AUTO"
+            stream = _video_stream(self._container, path)
+            stream.thread_type = "AUTO"
+            stream.codec_context.options = _DECODER_OPTIONS
+            self._time_base = stream.time_base or Fraction(1)
+            self._start = stream.start_time or 0
             self.audio_streams = self._container.streams.audio
-            self._pictures = self._decode()
-            self._on_packet: Callable[[Packet], None] | None = None
-            self._early: list[Packet] = []
-            first = next(self._pictures, None)
-            if first is None:
-                raise MediaError(f"{path}: no frame of this video can be decoded")
-            self._first: Picture | None = first
-            self.info = _info(self._container, self._stream, first.frame)
+            self._pictures = self._decode(stream)
+            self._on_packet: Callable[[SoundPacket], None] | None = None
+            self._early: list[SoundPacket] = []
+            self._first = next(self._pictures, None)
+            self.info = _info(self._container, stream, self.peek())
         except BaseException:
-            self.close()
+            self._container.close()
             raise
 
     def __enter__(self) -> Self:
@@ -86,15 +92,20 @@ class VideoReader:
 
     def close(self) -> None:
         """Let the file go; decoding threads end."""
+        self._pictures.close()  # it alone holds the decoder
         self._container.close()
 
     def peek(self) -> av.VideoFrame:
-        """The first frame, which stays first; only before ``pictures`` is called."""
+        """The first frame, which stays first; only before ``pictures`` is called.
+
+        Raises:
+            MediaError: there is none.
+        """
         if self._first is None:
-            raise RuntimeError("the first frame has been handed out")
+            raise MediaError(f"{self._path}: no frame of this video can be decoded")
         return self._first.frame
 
-    def pictures(self, on_packet: Callable[[Packet], None] | None = None) -> Iterator[Picture]:
+    def pictures(self, on_packet: Callable[[SoundPacket], None] | None = None) -> Iterator[Picture]:
         """Decode all frames, in order of presentation.
 
         Damage is noted in ``damage`` and what follows it is still decoded.
@@ -104,8 +115,9 @@ class VideoReader:
         """
         self._on_packet = on_packet
         early, self._early = self._early, []
-        for packet in early if on_packet else ():
-            on_packet(packet)
+        if on_packet:
+            for packet in early:
+                on_packet(packet)
         if self._first is not None:
             first, self._first = self._first, None
             yield first
@@ -121,10 +133,14 @@ class VideoReader:
                 time = picture.pts * self.info.time_base
                 yield Frame(picture.index, time, np.ascontiguousarray(turned))
 
-    def _decode(self) -> Iterator[Picture]:
+    def _decode(self, stream: VideoStream) -> Generator[Picture]:
         last: int | None = None
-        for packet in self._packets():
-            if packet.stream is not self._stream:
+        step = 1  # from frame to frame, where there are no timestamps
+        if stream.average_rate:
+            step = max(1, round(1 / (stream.average_rate * self._time_base)))
+        shape: tuple[int, int, str] | None = None
+        for packet in self._packets(stream):
+            if packet.stream is not stream:
                 self._pass_on(packet)
                 continue
             try:
@@ -136,20 +152,25 @@ class VideoReader:
                 if not isinstance(frame, av.VideoFrame):
                     continue
                 pts = frame.pts
-                if pts is None or (last is not None and pts <= last):
-                    if pts is not None:
-                        self._note(pts, "timestamps do not increase; they were mended")
-                    pts = 0 if last is None else last + 1
+                if pts is None:
+                    pts = self._start if last is None else last + step
+                elif last is not None and pts <= last:
+                    self._note(pts, "timestamps do not increase; they were mended")
+                    pts = last + 1
                 if frame.is_corrupt:
                     self._note(pts, "a damaged frame; what can be seen of it was examined")
                 last = pts
+                shape = shape or (frame.width, frame.height, frame.format.name)
+                if shape != (frame.width, frame.height, frame.format.name):
+                    self._note(pts, "the picture changes its size or format; it was converted")
+                    frame = frame.reformat(*shape)
                 self.decoded += 1
                 yield Picture(self.decoded - 1, pts, frame)
         self._last = last
 
-    def _packets(self) -> Iterator[Packet]:
+    def _packets(self, stream: VideoStream) -> "Iterator[Packet[Any]]":
         """All packets of the video and its sound; goes on after errors as long as that works."""
-        streams = (self._stream, *self._container.streams.audio)
+        streams = (stream, *self._container.streams.audio)
         errors = 0
         while errors < _MAX_DEMUX_ERRORS:
             try:
@@ -164,7 +185,7 @@ class VideoReader:
             else:
                 return
 
-    def _pass_on(self, packet: Packet) -> None:
+    def _pass_on(self, packet: SoundPacket) -> None:
         if packet.dts is None:  # the empty packet that ends a stream
             return
         if self._on_packet is not None:
@@ -173,9 +194,8 @@ class VideoReader:
             self._early.append(packet)  # before the first frame, which is decoded on opening
 
     def _note(self, pts: int | None, message: str) -> None:
-        base = self._stream.time_base or Fraction(1)
         past = self.damage[-1].time if self.damage else Fraction(0)
-        time = past if pts is None else pts * base
+        time = past if pts is None else pts * self._time_base
         for known in reversed(self.damage):
             if known.message == message:
                 if time - known.time < _DAMAGE_GAP:
@@ -187,8 +207,8 @@ class VideoReader:
         duration = self.info.duration
         if duration is None or self.info.is_picture or self._last is None:
             return
-        start = (self._stream.start_time or 0) * self.info.time_base
-        end = self._last * self.info.time_base
+        start = self._start * self._time_base
+        end = self._last * self._time_base
         step = 1 / self.info.rate if self.info.rate else Fraction(0)
         if start + duration - end - step > _SHORT_BY:
             promised = float(start + duration)
@@ -205,11 +225,15 @@ def open_video(path: Path) -> VideoReader:
 
 
 def _open(path: Path) -> InputContainer:
-    if path.is_dir():
-        raise MediaError(f"{path}: is a folder; name the videos in it")
     try:
-        if path.stat().st_size == 0:
+        if path.exists() and not path.is_file():
+            raise MediaError(f"{path}: is not a file; name a video")
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+        if not start:
             raise MediaError(f"{path}: the file is empty")
+        if start == _LFS_POINTER:
+            raise MediaError(f"{path}: only a Git LFS pointer; fetch the file with 'git lfs pull'")
         # With "file:" a colon in the name is no protocol.
         container = av.open(f"file:{path}", options=dict(_OPEN_OPTIONS), metadata_errors="replace")
     except FileNotFoundError as error:
@@ -245,7 +269,7 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
     width, height = first.width, first.height
     if rotation in (90, 270):
         width, height = height, width
-    time_base = stream.time_base or first.time_base
+    time_base = stream.time_base or Fraction(1)
     duration: Fraction | None = None
     if stream.duration:
         duration = stream.duration * time_base
@@ -266,7 +290,7 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
         is_picture=is_picture,
-        audio=tuple(sound.codec_context.name for sound in container.streams.audio),
+        audio=tuple(sound.codec_context.codec.canonical_name for sound in container.streams.audio),
     )
 
 

@@ -184,11 +184,12 @@ def _relative(source: Path, folder: Path) -> str:
 
 
 def _rounded(column: NDArray[Any], digits: int) -> list[Any]:
-    return np.round(column.astype(np.float64), digits).tolist()
+    rounded: list[Any] = np.round(column.astype(np.float64), digits).tolist()
+    return rounded
 
 
 def _columns(track: Track) -> TrackColumns:
-    missing = np.isnan(track.landmarks).any(axis=(1, 2))
+    missing = [bool(np.isnan(points).any()) for points in track.landmarks]
     points = _rounded(track.landmarks, 2)
     return TrackColumns(
         frames=track.frames.tolist(),
