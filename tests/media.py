@@ -144,6 +144,12 @@ def threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
+def open_files() -> list[str]:
+    """What this process holds open (Linux)."""
+    links = Path("/proc/self/fd").iterdir()
+    return [str(link.readlink()) for link in links if link.is_symlink()]
+
+
 def scribble(path: Path, start: float, end: float, *, seed: int = 0) -> Path:
     """Overwrite the part of an MP4's sample data from ``start`` to ``end`` (0..1) with noise."""
     data = bytearray(path.read_bytes())

@@ -173,7 +173,7 @@ def test_each_doubt_has_its_reason(
     portrait: RGBImage, side: int, blur: int, confidence: float, expected: Doubt
 ) -> None:
     crop = cv2.GaussianBlur(portrait, (0, 0), blur) if blur else portrait
-    found = doubts(Face(Box(0, 0, side, 120), None, confidence), crop, Gates())
+    found = doubts(Face(Box(0, 0, side, 120), None, confidence), sharpness(crop), Gates(0.8))
     assert found == expected
     assert len(found.words) == len(list(expected))
 
@@ -217,7 +217,8 @@ def test_landmarks_predict_dlibs_square(shared_data: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("scale", [1.0, 1.3])
 def test_the_gates_separate_sharp_faces_from_blurred_ones(shared_data: Path, scale: float) -> None:
-    yunet, gates = YuNet(), Gates()
+    yunet = YuNet()
+    gates = Gates(yunet.sure_confidence)
     sharp, blurred = [], []
     for clip in (
         "celebdf_id58_0002_fake_0003",
@@ -229,8 +230,8 @@ def test_the_gates_separate_sharp_faces_from_blurred_ones(shared_data: Path, sca
         images = sampled(shared_data / "videos" / f"{clip}.mp4", 3, 40)
         for image, (face, *_) in zip(images, yunet.detect(images), strict=True):
             area = crop_area(face, CropGeometry("box", scale))
-            sharp.append(doubts(face, cut(image, area, 224), gates))
+            sharp.append(doubts(face, sharpness(cut(image, area, 224)), gates))
             soft = cv2.GaussianBlur(image, (0, 0), 0.04 * face.box.width)
-            blurred.append(doubts(face, cut(soft, area, 224), gates))
+            blurred.append(doubts(face, sharpness(cut(soft, area, 224)), gates))
     assert sharp == [Doubt(0)] * 15
     assert blurred == [Doubt.BLURRED] * 15

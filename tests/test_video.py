@@ -1,16 +1,19 @@
 import csv
 import os
 import resource
-import threading
-import warnings
+import zlib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
+
+from fakelens.data import Frame
+from fakelens.errors import MediaError
+from fakelens.video import open_video
 from media import (
     BT709,
     NTSC,
@@ -19,15 +22,12 @@ from media import (
     draw_frame,
     make_clip,
     make_sound,
+    open_files,
     read_number,
     scribble,
     threads,
     truncate,
 )
-
-from fakelens.data import Frame
-from fakelens.errors import MediaError
-from fakelens.video import open_video
 
 
 def read(path: Path, every: int = 1) -> list[Frame]:
@@ -98,9 +98,9 @@ def test_colours_are_those_that_were_filmed(tmp_path, tags, pixel_format):
         tmp_path / "a.mp4", frames=2, tags=tags, pixel_format=pixel_format, options=options
     )
     expected = draw_frame(1).astype(int)[20:]  # under the blocks, whose edges chroma blurs
-    difference = read(path)[1].image.astype(int)[20:] - expected
-    assert np.abs(difference).mean() < 1.5
-    assert np.abs(difference.mean(axis=(0, 1))).max() < 1.2
+    # FFmpeg's fast conversion, which OpenCV uses too, is up to 2 off; the wrong matrix 7 or more,
+    # the wrong range 10 or more.
+    assert np.abs(read(path)[1].image.astype(int)[20:] - expected).mean() < 2.5
 
 
 def test_times_are_those_of_the_file_even_when_irregular(tmp_path):
@@ -147,7 +147,9 @@ def test_photographs_are_turned_as_opencv_turns_them(tmp_path, orientation):
     path = tmp_path / "phone.jpg"
     done, jpeg = cv2.imencode(".jpg", draw_frame(5)[..., ::-1])
     assert done
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1" + bytes([0, orientation, 0, 0, 0, 0, 0, 0])
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1" + bytes(
+        [0, orientation, 0, 0, 0, 0, 0, 0]
+    )
     segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
     path.write_bytes(jpeg[:2].tobytes() + segment + jpeg[2:].tobytes())
     theirs = cv2.imread(str(path))[..., ::-1].astype(int)
@@ -204,7 +206,8 @@ def test_pictures_are_videos_of_one_frame(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["100%.png", "a%03d.png", "*.jpg", "né à Paris 日本.png", "a:b.png", "http:x.jpg", "-.png"]
+    "name",
+    ["100%.png", "a%03d.png", "*.jpg", "né à Paris 日本.png", "a:b.png", "http:x.jpg", "-.png"],
 )
 def test_a_name_is_just_a_name(tmp_path, name, monkeypatch):
     _, data = cv2.imencode(Path(name).suffix, draw_frame(9)[..., ::-1])
@@ -248,8 +251,8 @@ def test_after_damage_in_the_middle_the_rest_is_read(tmp_path, codec):
     assert numbers(frames)[-20:] == list(range(70, 90))
     assert len(frames) >= 70
     assert damage
-    middle, end = 45 / float(NTSC), 90 / float(NTSC)
-    assert all(0.3 * end < place.time < 0.8 * end for place in damage), (middle, damage)
+    end = 90 / NTSC
+    assert all(0.3 * end < place.time < 0.8 * end for place in damage)
 
 
 def test_damage_at_the_end_costs_only_what_is_damaged(tmp_path):
@@ -273,21 +276,24 @@ def test_two_readings_of_a_damaged_file_agree(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.avi", "fragments.mp4"])
 def test_of_a_truncated_file_what_is_there_is_read(tmp_path, name):
-    codec = "mpeg4" if name == "a.avi" else "libx264"
     path = make_clip(
         tmp_path / name,
         frames=120,
-        codec=codec,
+        codec="mpeg4" if name == "a.avi" else "libx264",
         options={"g": "10"},
         muxer={"movflags": "frag_keyframe+empty_moov"} if name == "fragments.mp4" else {},
     )
-    frames = read(truncate(path, 0.5))
-    assert 30 <= len(frames) < 100
+    truncate(path, 0.6)
+    frames = read(path)
+    assert 30 < len(frames) < 100
+    assert len(frames) >= len(list(opencv(path)))
     assert numbers(frames)[:30] == list(range(30))
 
 
 def test_a_truncated_file_that_promised_more_is_said_to_be_short(tmp_path):
-    path = make_clip(tmp_path / "a.mp4", frames=120, muxer={"movflags": "faststart"})
+    path = make_clip(
+        tmp_path / "a.mp4", frames=120, options={"g": "10"}, muxer={"movflags": "faststart"}
+    )
     with open_video(truncate(path, 0.6)) as reader:
         count = len(list(reader.frames()))
         (*_, last) = reader.damage
@@ -296,7 +302,7 @@ def test_a_truncated_file_that_promised_more_is_said_to_be_short(tmp_path):
     assert abs(last.time - count / NTSC) < 2 / NTSC
 
 
-def test_a_sound_file_has_no_damage_to_report_when_it_is_whole(tmp_path):
+def test_a_whole_file_has_no_damage(tmp_path):
     path = make_clip(tmp_path / "a.mp4", frames=60, sounds=["aac"], options={"bf": "2"})
     with open_video(path) as reader:
         list(reader.frames())
@@ -314,7 +320,7 @@ def test_backward_times_are_mended_and_told(tmp_path):
         damage = reader.damage
     times = [frame.time for frame in frames]
     assert len(times) == 16
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     assert any("timestamps" in place.message for place in damage)
 
 
@@ -354,7 +360,7 @@ def sound_with_cover(path: Path) -> None:
     ("make", "said"),
     [
         (lambda path: None, "no such file"),
-        (Path.mkdir, "folder"),
+        (Path.mkdir, "not a file"),
         (Path.touch, "empty"),
         (lambda path: path.write_text("This is no video.\n" * 100), "not a video"),
         (subtitles, ""),
@@ -385,7 +391,7 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path, capfd, make, said
 def test_a_file_that_may_not_be_read_is_refused(tmp_path):
     path = make_clip(tmp_path / "a.mp4")
     path.chmod(0)
-    with pytest.raises(MediaError, match="permission|may not be read"):
+    with pytest.raises(MediaError, match="may not be read"):
         read(path)
 
 
@@ -406,8 +412,6 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path):
     _, data = cv2.imencode(".png", np.zeros((4, 4), np.uint8))
     header = bytearray(data[:33].tobytes())
     header[16:24] = (40000).to_bytes(4, "big") * 2
-    import zlib
-
     header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
     path = tmp_path / "bomb.png"
     path.write_bytes(bytes(header) + data[33:].tobytes())
@@ -422,14 +426,18 @@ def test_flipped_bytes_give_frames_or_a_media_error(tmp_path, name, capfd):
     pixels = {"a.gif": "rgb8", "a.png": "rgb24"}.get(name, "yuv420p")
     frames = 1 if name == "a.png" else 5
     whole = make_clip(
-        tmp_path / name, frames=frames, size=(48, 32), codec=codec, pixel_format=pixels,
+        tmp_path / name,
+        frames=frames,
+        size=(48, 32),
+        codec=codec,
+        pixel_format=pixels,
         sounds=["aac"] if name == "a.mp4" else [],
     ).read_bytes()
     path = tmp_path / f"broken-{name}"
     refused = 0
     for _ in range(30):
         data = np.frombuffer(whole, np.uint8).copy()
-        places = random.integers(0, len(data), random.integers(1, 40))
+        places = random.integers(0, len(data), random.integers(1, 2 + len(data) // 200))
         data[places] = random.integers(0, 256, len(places))
         path.write_bytes(data.tobytes())
         try:
@@ -447,7 +455,10 @@ def test_flipped_bytes_give_frames_or_a_media_error(tmp_path, name, capfd):
 def test_frames_are_let_go_and_memory_stays_bounded(tmp_path):
     def peak(count: int) -> int:
         path = make_clip(
-            tmp_path / f"{count}.mp4", frames=count, size=(640, 480), options={"preset": "ultrafast"}
+            tmp_path / f"{count}.mp4",
+            frames=count,
+            size=(640, 480),
+            options={"preset": "ultrafast"},
         )
         with open_video(path) as reader:
             for _ in reader.frames():
@@ -468,11 +479,6 @@ def test_threads_and_file_are_let_go_on_leaving(tmp_path):
         assert any(path.name in link for link in open_files())
     assert not any(path.name in link for link in open_files())
     assert threads() == before
-    assert threading.active_count() >= 1
-
-
-def open_files() -> list[str]:
-    return [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
 
 
 # real videos
@@ -496,7 +502,10 @@ def test_real_videos_have_the_frames_that_the_manifest_and_opencv_say(shared_dat
                 assert picture.pts > last
                 last = picture.pts
             assert reader.decoded == int(row["frames"]), path
-            assert (reader.info.width, reader.info.height) == (int(row["width"]), int(row["height"]))
+            assert (reader.info.width, reader.info.height) == (
+                int(row["width"]),
+                int(row["height"]),
+            )
             assert reader.damage == [], path
         checked += 1
     assert checked > 60

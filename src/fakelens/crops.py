@@ -42,23 +42,21 @@ _WORDS = {
 class Gates:
     """From where on a face is good enough.
 
-    The defaults were measured with YuNet on 50 clips of talking people, stage and film, on crops
-    of 1.0, 1.3 and 1.7 times the box. Confidences of other detectors are on other scales; for
-    dlib the one that separates best is 0.3.
+    The defaults were measured on 50 clips of talking people, stage and film, on crops of 1.0, 1.3
+    and 1.7 times YuNet's box.
 
     Attributes:
         min_size: shorter side of the face's box, pixels. Below 48 YuNet grows unsure of faces
-            (88 % reach ``min_confidence`` at 48 pixels, 55 % at 32), and little is left to examine.
+            (88 % reach its ``sure_confidence`` at 48 pixels, 55 % at 32), and little is left to examine.
         min_sharpness: as ``sharpness`` measures it. 99 % of the faces found are above it; 99 % of
             them fall below once blurred by a Gaussian of 4 % of their width (at 1.7 times the
             box: 80 %).
-        min_confidence: of the detector, on its scale. In 826 frames of 48 clips of one speaker
-            every speaker was above it (at least 0.85) and one further detection was.
+        min_confidence: of the detector, on its own scale; see ``FaceDetector.sure_confidence``.
     """
 
+    min_confidence: float
     min_size: float = 48
     min_sharpness: float = 0.05
-    min_confidence: float = 0.8
 
 
 def crop_area(face: Face, geometry: CropGeometry) -> Box:
@@ -124,18 +122,18 @@ def sharpness(crop: NDArray[np.uint8]) -> float:
     return detail / (float(luma.var()) + 1)
 
 
-def doubts(face: Face, crop: NDArray[np.uint8], gates: Gates) -> Doubt:
+def doubts(face: Face, sharp: float, gates: Gates) -> Doubt:
     """Why the face may be no good ground for a score; ``Doubt(0)`` if nothing speaks against it.
 
     Args:
         face: as the detector found it.
-        crop: (S, S, 3) uint8 RGB, the face as the network sees it.
+        sharp: of the crop that the network sees, by ``sharpness``.
         gates: the thresholds.
     """
     found = Doubt(0)
     if min(face.box.width, face.box.height) < gates.min_size:
         found |= Doubt.SMALL
-    if sharpness(crop) < gates.min_sharpness:
+    if sharp < gates.min_sharpness:
         found |= Doubt.BLURRED
     if face.confidence < gates.min_confidence:
         found |= Doubt.UNSURE

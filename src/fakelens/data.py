@@ -235,6 +235,11 @@ class FaceDetector(Protocol):
         """Short name and version, for the report."""
         ...
 
+    @property
+    def sure_confidence(self) -> float:
+        """On the detector's own scale: below it a detection may not be a face."""
+        ...
+
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
         """The faces in each of some pictures of one size, the most confident first."""
         ...

@@ -40,8 +40,8 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 _CODES = 256  # a strength of -1..1 is drawn from a table of this many entries
 _FAINT = 0.06  # strengths under it are not drawn at all: a veil over every face says nothing
-_GAMMA = 0.75  # lets middling evidence be seen while weak evidence stays faint
-_CONTOUR_AT = 0.5  # of full strength
+_GAMMA = 0.5  # lets middling evidence be seen while weak evidence stays faint
+_CONTOUR_AT = 1 / 3  # of full strength
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 

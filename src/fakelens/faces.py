@@ -52,6 +52,9 @@ class YuNet:
     """
 
     name = "yunet-2023mar"
+    # In 826 frames of 48 clips of one speaker every speaker was above it (at least 0.85), and
+    # one further detection was.
+    sure_confidence = 0.8
 
     def __init__(self, longest_side: int = 640, min_confidence: float = 0.6) -> None:
         if longest_side < 32:
@@ -139,6 +142,9 @@ class DlibHog:
         MissingExtraError: dlib is not installed.
     """
 
+    # Of 232 detections that YuNet shares 95 % were above it; false ones reach 0.29.
+    sure_confidence = 0.3
+
     def __init__(self) -> None:
         try:
             import dlib  # noqa: PLC0415 - an optional part
@@ -171,6 +177,8 @@ class Haar:
     """
 
     name = f"haar-frontalface-default-opencv-{cv2.__version__}"
+    # Of 227 detections that YuNet shares seven eighths were above it, of 135 others a tenth.
+    sure_confidence = 5.5
 
     def __init__(self) -> None:
         if not hasattr(cv2, "CascadeClassifier"):

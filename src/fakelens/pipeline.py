@@ -68,7 +68,8 @@ def analyze(
         heatmaps, recorder = HeatmapStore(), Recorder()
         stride = max(1, DETECT_EVERY // settings.every)
         frames = _counted(reader.frames(every=settings.every), reader.info.frame_estimate, progress)
-        glimpses = _glimpses(follow(frames, faces, every=stride), network)
+        gates = Gates(min_confidence=faces.sure_confidence)
+        glimpses = _glimpses(follow(frames, faces, every=stride), network, gates)
         for batch in _batched(glimpses, settings.batch):
             _examine(batch, network, method, heatmaps, recorder)
         tracks = recorder.tracks()
@@ -105,14 +106,14 @@ def _counted(
         yield frame
 
 
-def _glimpses(stream: Iterable[Followed], network: Network) -> Iterator[Glimpse]:
-    card, gates = network.card, Gates()
+def _glimpses(stream: Iterable[Followed], network: Network, gates: Gates) -> Iterator[Glimpse]:
+    card = network.card
     for followed in stream:
         for tracked in followed.faces:
             area = crop_area(tracked.face, card.crop)
             crop = cut(followed.frame.image, area, card.input_size)
             blur = sharpness(crop)
-            doubt = doubts(tracked.face, crop, gates).value
+            doubt = doubts(tracked.face, blur, gates).value
             time = float(followed.frame.time)
             yield Glimpse(followed.frame.index, time, tracked, area, crop, blur, doubt)
 

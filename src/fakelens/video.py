@@ -128,7 +128,7 @@ class VideoReader:
         """Every ``every``-th frame as an upright RGB picture."""
         for picture in self.pictures():
             if picture.index % every == 0:
-                image = picture.frame.to_ndarray(format="rgb24")
+                image = picture.frame.to_ndarray(format="rgb24", threads=1)
                 turned = np.rot90(image, self.info.rotation // 90)
                 time = picture.pts * self.info.time_base
                 yield Frame(picture.index, time, np.ascontiguousarray(turned))
@@ -163,9 +163,8 @@ class VideoReader:
                 shape = shape or (frame.width, frame.height, frame.format.name)
                 if shape != (frame.width, frame.height, frame.format.name):
                     self._note(pts, "the picture changes its size or format; it was converted")
-                    frame = frame.reformat(*shape)
                 self.decoded += 1
-                yield Picture(self.decoded - 1, pts, frame)
+                yield Picture(self.decoded - 1, pts, frame.reformat(*shape, threads=1))
         self._last = last
 
     def _packets(self, stream: VideoStream) -> "Iterator[Packet[Any]]":
@@ -290,8 +289,13 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
         is_picture=is_picture,
-        audio=tuple(sound.codec_context.codec.canonical_name for sound in container.streams.audio),
+        audio=tuple(sound_codec(sound) for sound in container.streams.audio),
     )
+
+
+def sound_codec(stream: AudioStream) -> str:
+    """FFmpeg's name of the format of a sound stream; ``"unknown"`` if FFmpeg has no decoder."""
+    return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
 
 
 def _words(error: Exception) -> str:
