@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from fakelens import __version__, demo
-from fakelens.console import progress_bar, summary
+from fakelens.console import model_table, print_table, progress_bar, summary
 from fakelens.draw import COLORMAPS, Style
 from fakelens.errors import FakelensError, UsageError
 from fakelens.explain import METHODS, find_method
 from fakelens.faces import DETECTORS, load_detector
-from fakelens.networks import DEFAULT, KNOWN, load_network, pull
+from fakelens.networks import DEFAULT, load_network, pull
 from fakelens.pipeline import analyze
 from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report
@@ -184,12 +182,8 @@ def demo_command(
 @models.command("list")
 def list_models() -> None:
     """The networks that have a name, and where their weights are."""
-    table = Table()
-    for heading in ("name", "licence", "size", "input", "crop", "original output", "weights"):
-        table.add_column(heading, overflow="fold")
-    for name in KNOWN:
-        table.add_row(*_model_row(name))
-    _print(table)
+    with _one_sentence():
+        print_table(model_table())
 
 
 @models.command("pull")
@@ -217,20 +211,8 @@ def _one_sentence() -> Iterator[None]:
         raise typer.Exit(FAILED) from error
 
 
-def _model_row(name: str) -> tuple[str, ...]:
-    known = KNOWN[name]
-    return (name, known.licence)
-
-
 def _complain(error: FakelensError) -> None:
     typer.echo(f"fakelens: {error}", err=True)
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160  # nobody's window: do not fold what a script reads
-    console.print(table)
 
 
 def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
@@ -258,7 +240,7 @@ def _save(
     if quiet:
         return
     if report.tracks:
-        _print(summary(report))
+        print_table(summary(report))
     typer.echo(f"Results: {folder} (open report.html). A score is evidence, not proof.")
 
 

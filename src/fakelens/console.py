@@ -17,10 +17,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from fakelens.networks import DEFAULT, KNOWN, find_card, is_present
 from fakelens.results import Finding, Report, Verdict
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3
+_WIDTH_OF_A_FILE = 160
 
 
 class _Rate(ProgressColumn):
@@ -67,6 +69,39 @@ def summary(report: Report) -> Table:
             escape(finding.reasons[0]),
         )
     return table
+
+
+def model_table() -> Table:
+    """The networks that have a name."""
+    table = Table()
+    for heading in ("name", "what", "licence", "size", "input", "crop", "output", "weights"):
+        table.add_column(heading, overflow="fold")
+    for name, known in KNOWN.items():
+        card = find_card(name)
+        if known.download is None:
+            size, weights = "-", "bundled"
+        else:
+            size = f"{known.download.size / 1000:.0f} kB"
+            weights = "pulled" if is_present(name) else f"fakelens models pull {name}"
+        table.add_row(
+            Text(f"{name} (default)" if name == DEFAULT else name),
+            escape(f"{card.description} Trained on {card.trained_on}."),
+            card.licence,
+            size,
+            f"{card.input_size} x {card.input_size} RGB",
+            f"{card.crop.scale:g} x {card.crop.reference}",
+            escape(card.polarity),
+            weights,
+        )
+    return table
+
+
+def print_table(table: Table) -> None:
+    """To standard output; where that is no window, wide enough not to be folded."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_FILE
+    console.print(table)
 
 
 def _spans(finding: Finding) -> str:

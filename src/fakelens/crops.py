@@ -47,7 +47,8 @@ class Gates:
 
     Attributes:
         min_size: shorter side of the face's box, pixels. Below 48 YuNet grows unsure of faces
-            (88 % reach its ``sure_confidence`` at 48 pixels, 55 % at 32), and little is left to examine.
+            (88 % reach its ``sure_confidence`` at 48 pixels, 55 % at 32), and little is left to
+            examine.
         min_sharpness: as ``sharpness`` measures it. 99 % of the faces found are above it; 99 % of
             them fall below once blurred by a Gaussian of 4 % of their width (at 1.7 times the
             box: 80 %).

@@ -1,5 +1,6 @@
 """A video drawn on and written again: same timestamps, same sound, same colours, H.264 in MP4."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,13 +16,16 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from fakelens.errors import OutputError
-from fakelens.video import Picture, SoundPacket, VideoReader, open_video
+from fakelens.video import Picture, SoundPacket, VideoReader, open_video, sound_codec
 
 Plane = NDArray[np.uint8]
 
 CRF = 20
 PRESET = "superfast"  # on two cores nearly twice as fast as veryfast
 _FALLBACK_RATE = Fraction(25)
+_SOUND_RATE = 48000  # Hz, where AAC does not know the source's
+_MAX_TIMESCALE = 2**31 - 1
+_DAMAGED_SOUND = "Damaged sound was left out."
 
 # Luma weights of red and blue: ITU-R BT.601, BT.709, BT.2020.
 _WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
@@ -90,7 +94,8 @@ def transcribe(
     """
     with open_video(source) as reader:
         try:
-            output = av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"})
+            # With "file:" a colon in the name is no protocol.
+            output = av.open(f"file:{target}", "w", format="mp4", options=_muxer_options(reader))
             with output:
                 writer = _Writer(output, reader, side_by_side=side_by_side)
                 for picture in reader.pictures(writer.sound.write):
@@ -98,10 +103,18 @@ def transcribe(
                     if progress:
                         progress(picture.index + 1, reader.info.frame_estimate)
                 writer.finish()
-        except (av.error.FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{target}: the video cannot be written: {reason}") from error
+        except av.error.FFmpegError as error:
+            raise OutputError(f"{target}: the video cannot be written: {error.strerror}") from error
     return tuple(writer.sound.notes)
+
+
+def _muxer_options(reader: VideoReader) -> dict[str, str]:
+    """Players can start at once; the time before the first frame is kept to the tick."""
+    ticks = [reader.info.time_base, *(sound.time_base or 1 for sound in reader.audio_streams)]
+    scale = math.lcm(*(Fraction(tick).denominator for tick in ticks))
+    if scale > _MAX_TIMESCALE:
+        scale = reader.info.time_base.denominator
+    return {"movflags": "+faststart", "movie_timescale": str(scale)}
 
 
 class _Writer:
@@ -115,7 +128,10 @@ class _Writer:
             "libx264", rate=reader.info.rate or _FALLBACK_RATE
         )
         self._configure(self._canvas(reader.peek()), reader.peek())
-        self.sound = _Sound(output, tuple(reader.audio_streams))
+        if aspect := reader.pixel_aspect:
+            turned = reader.info.rotation in (90, 270)
+            self._stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
+        self.sound = _Sound(output, reader.audio_streams)
 
     def write(self, picture: Picture, draw: Callable[[int, Planes], None]) -> None:
         frame = self._canvas(picture.frame)
@@ -179,25 +195,26 @@ class _Sound:
         self._output = output
         self._copies: dict[int, AudioStream] = {}
         self._encoders: dict[int, AudioStream] = {}
+        self._last: dict[int, int] = {}
         for stream in streams:
-            codec = stream.codec_context.name
-            if codec in output.supported_codecs:
+            codec = sound_codec(stream)
+            if stream.codec_context is None:
+                self._say("Sound in a format that is not known was left out.")
+            # PCM in MP4 is allowed, but no browser plays it.
+            elif codec in output.supported_codecs and not codec.startswith("pcm"):
                 self._copies[stream.index] = output.add_stream_from_template(stream)
-                continue
-            encoder = output.add_stream("aac", rate=stream.codec_context.sample_rate)
-            encoder.layout = stream.codec_context.layout
-            self._encoders[stream.index] = encoder
-            self.notes.append(f"The sound was encoded again as AAC: MP4 cannot hold {codec}.")
+            else:
+                self._encoders[stream.index] = self._add_encoder(stream)
+                self._say(f"The sound was encoded again as AAC: players of MP4 expect no {codec}.")
 
     def write(self, packet: SoundPacket) -> None:
         if copy := self._copies.get(packet.stream.index):
-            packet.stream = copy
-            self._output.mux(packet)
+            self._copy(packet, copy)
         elif encoder := self._encoders.get(packet.stream.index):
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
-                self._say("Damaged sound was left out.")
+                self._say(_DAMAGED_SOUND)
                 return
             for frame in frames:
                 self._output.mux(encoder.encode(frame))
@@ -205,6 +222,26 @@ class _Sound:
     def finish(self) -> None:
         for encoder in self._encoders.values():
             self._output.mux(encoder.encode())
+
+    def _add_encoder(self, source: AudioStream) -> AudioStream:
+        rates = av.codec.Codec("aac", "w").audio_rates or ()
+        rate = source.codec_context.sample_rate
+        encoder = self._output.add_stream("aac", rate=rate if rate in rates else _SOUND_RATE)
+        encoder.layout = "mono" if source.codec_context.channels == 1 else "stereo"
+        return encoder
+
+    def _copy(self, packet: SoundPacket, target: AudioStream) -> None:
+        time = packet.dts if packet.dts is not None else packet.pts
+        last = self._last.get(target.index)
+        if time is None or (last is not None and time <= last):  # which MP4 does not allow
+            time = 0 if last is None else last + 1
+            packet.pts = packet.dts = time
+        self._last[target.index] = time
+        packet.stream = target
+        try:
+            self._output.mux(packet)
+        except av.error.InvalidDataError:
+            self._say(_DAMAGED_SOUND)
 
     def _say(self, note: str) -> None:
         if note not in self.notes:
@@ -228,6 +265,6 @@ def _convert(frame: av.VideoFrame, name: str) -> av.VideoFrame:
         return frame.reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG
         )
-    converted = frame.reformat(format=name)
+    converted = frame.reformat(format=name, threads=1)
     converted.colorspace, converted.color_range = frame.colorspace, frame.color_range
     return converted

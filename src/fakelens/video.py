@@ -54,6 +54,8 @@ class VideoReader:
         info: what the header and the first frame say.
         damage: places that could not be read, so far.
         decoded: number of frames decoded so far.
+        audio_streams: the streams of sound, as FFmpeg knows them.
+        pixel_aspect: width over height of one pixel as stored, if known.
     """
 
     info: VideoInfo
@@ -70,6 +72,7 @@ class VideoReader:
             self._time_base = stream.time_base or Fraction(1)
             self._start = stream.start_time or 0
             self.audio_streams = self._container.streams.audio
+            self.pixel_aspect = stream.sample_aspect_ratio
             self._pictures = self._decode(stream)
             self._on_packet: Callable[[SoundPacket], None] | None = None
             self._early: list[SoundPacket] = []
@@ -185,7 +188,7 @@ class VideoReader:
                 return
 
     def _pass_on(self, packet: SoundPacket) -> None:
-        if packet.dts is None:  # the empty packet that ends a stream
+        if packet.size == 0:  # the empty packet that ends a stream
             return
         if self._on_packet is not None:
             self._on_packet(packet)

@@ -9,11 +9,21 @@
 
 from pathlib import Path
 
-from fakelens.data import Network
+from fakelens.data import Network, NetworkCard
+from fakelens.errors import NetworkError
 from fakelens.networks import store
 from fakelens.networks.known import DEFAULT, KNOWN, Download, KnownNetwork, find_known
 
-__all__ = ["DEFAULT", "KNOWN", "Download", "KnownNetwork", "load_network", "pull"]
+__all__ = [
+    "DEFAULT",
+    "KNOWN",
+    "Download",
+    "KnownNetwork",
+    "find_card",
+    "is_present",
+    "load_network",
+    "pull",
+]
 
 _SUFFIXES = (".onnx", ".h5")
 
@@ -40,6 +50,34 @@ def load_network(name_or_path: str | Path, *, threads: int | None = None) -> Net
     from fakelens.networks.mesonet import load_mesonet_h5  # noqa: PLC0415
 
     return load_mesonet_h5(path, threads=threads)
+
+
+def find_card(name: str) -> NetworkCard:
+    """What the network of that name says of itself; its weights need not have been pulled.
+
+    Raises:
+        UsageError: no such name.
+        NetworkError: the file of a bundled network is missing or damaged.
+    """
+    known = find_known(name)
+    if known.download is None:
+        return load_network(name).card
+    from fakelens.networks.mesonet import published_card  # noqa: PLC0415
+
+    return published_card(known)
+
+
+def is_present(name: str) -> bool:
+    """Whether the network's weights are on this machine and whole.
+
+    Raises:
+        UsageError: no such name.
+    """
+    try:
+        store.locate(find_known(name))
+    except NetworkError:
+        return False
+    return True
 
 
 def pull(name: str, *, source: Path | None = None) -> Path:

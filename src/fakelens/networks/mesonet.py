@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -19,7 +20,7 @@ from fakelens.data import CropGeometry, FloatArray, NetworkCard, Thresholds
 from fakelens.errors import NetworkError
 from fakelens.networks import store
 from fakelens.networks.graph import LAYER, Architecture, MesoWeights, build_graph
-from fakelens.networks.known import KNOWN
+from fakelens.networks.known import KNOWN, KnownNetwork
 from fakelens.networks.onnx import OnnxNetwork
 
 # What h5py raises at damaged structures, by what is damaged.
@@ -50,6 +51,7 @@ _CONVS: dict[int, tuple[Architecture, tuple[str, ...]]] = {
         ),
     ),
 }
+_PUBLISHED_SIZE = 256
 _TITLES = {"meso4": "Meso4", "mesoinception4": "MesoInception4"}
 _TRAINED_ON = {
     "df": "faces of 175 forged videos (Deepfakes) and of real ones, gathered from the web",
@@ -146,32 +148,18 @@ def _tensor(layer: dict[str, FloatArray], name: str, rank: int) -> FloatArray:
     return tensor
 
 
-def _card(weights: MesoWeights, sha256: str) -> NetworkCard:
-    title = _TITLES[weights.architecture]
-    for network in KNOWN.values():
-        if network.download is not None and network.download.sha256 == sha256:
-            name, licence = network.name, network.licence
-            version = "published 2018"
-            trained_on = _TRAINED_ON[name.rpartition("-")[2]]
-            description = f"{title} with the weights its authors published."
-            source = (
-                "Afchar et al., MesoNet: a Compact Facial Video Forgery Detection Network, "
-                f"WIFS 2018; {network.download.url}"
-            )
-            break
-    else:
-        name, licence = weights.architecture, "unknown"
-        version = sha256[:12]
-        trained_on = "unknown"
-        description = f"{title} with unpublished weights."
-        source = "a Keras file whose SHA-256 is not that of any published MesoNet file"
+def published_card(network: KnownNetwork) -> NetworkCard:
+    """The card of one of the published networks; its weights need not be there."""
+    title = _TITLES[network.name.rpartition("-")[0]]
+    url = network.download.url if network.download else ""
     return NetworkCard(
-        name=name,
-        version=version,
-        description=description,
-        licence=licence,
-        source=source,
-        input_size=weights.input_size,
+        name=network.name,
+        version="published 2018",
+        description=f"{title} with the weights its authors published.",
+        licence=network.licence,
+        source="Afchar et al., MesoNet: a Compact Facial Video Forgery Detection Network, "
+        f"WIFS 2018; {url}",
+        input_size=_PUBLISHED_SIZE,
         crop=CropGeometry("dlib", 1.4),
         layer=LAYER,
         cam="hirescam",
@@ -179,6 +167,22 @@ def _card(weights: MesoWeights, sha256: str) -> NetworkCard:
         thresholds=Thresholds(
             fake=0.6, real=0.4, source="not calibrated: a convention around the paper's 0.5"
         ),
-        trained_on=trained_on,
+        trained_on=_TRAINED_ON[network.name.rpartition("-")[2]],
         limits=_LIMITS,
+    )
+
+
+def _card(weights: MesoWeights, sha256: str) -> NetworkCard:
+    for known in KNOWN.values():
+        if known.download is not None and known.download.sha256 == sha256:
+            return replace(published_card(known), input_size=weights.input_size)
+    return replace(
+        published_card(KNOWN[f"{weights.architecture}-df"]),
+        name=weights.architecture,
+        version=sha256[:12],
+        description=f"{_TITLES[weights.architecture]} with unpublished weights.",
+        licence="unknown",
+        source="a Keras file whose SHA-256 is not that of any published MesoNet file",
+        input_size=weights.input_size,
+        trained_on="unknown",
     )
