@@ -76,8 +76,8 @@ class Pointing:
         return self.evidence_inside > self.area_inside and self.hits > 0.5
 
 
-def make_clip(path: Path, *, force: bool = False) -> None:
-    """Write the demo clip, an MP4 of ``SECONDS`` with H.264 and AAC.
+def make_clip(path: Path, *, seconds: int = SECONDS, force: bool = False) -> None:
+    """Write the demo clip, an MP4 with H.264 and AAC.
 
     Raises:
         MissingExtraError: the packages that carry the portraits are not installed.
@@ -95,12 +95,12 @@ def make_clip(path: Path, *, force: bool = False) -> None:
         video.options = {"crf": "18", "preset": "fast"}
         sound = container.add_stream("aac", rate=_SOUND_RATE)
         sound.layout = "mono"
-        for index in range(int(SECONDS * RATE)):
+        for index in range(int(seconds * RATE)):
             image = _picture(actors, float(index / RATE), noise[index % _NOISE_FIELDS])
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(video.encode(frame))
         container.mux(video.encode())
-        for start in range(0, SECONDS * _SOUND_RATE, 1024):
+        for start in range(0, seconds * _SOUND_RATE, 1024):
             container.mux(sound.encode(_tone(start)))
         container.mux(sound.encode())
 

@@ -233,14 +233,15 @@ class _Sound:
     def _copy(self, packet: SoundPacket, target: AudioStream) -> None:
         time = packet.dts if packet.dts is not None else packet.pts
         last = self._last.get(target.index)
-        if time is None or (last is not None and time <= last):  # which MP4 does not allow
-            time = 0 if last is None else last + 1
+        sample = math.ceil(1 / (target.codec_context.sample_rate * packet.time_base))
+        if time is None or (last is not None and time < last + sample):  # MP4 does not allow it
+            time = 0 if last is None else last + max(sample, packet.duration or 0)
             packet.pts = packet.dts = time
         self._last[target.index] = time
         packet.stream = target
         try:
             self._output.mux(packet)
-        except av.error.InvalidDataError:
+        except (av.error.InvalidDataError, av.error.ArgumentError):
             self._say(_DAMAGED_SOUND)
 
     def _say(self, note: str) -> None:

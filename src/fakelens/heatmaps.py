@@ -12,8 +12,6 @@ from fakelens.errors import ReportError
 
 _DTYPE = np.dtype("<f2")
 _COPY_BYTES = 1 << 20
-
-
 _SPREAD = 1 / 20  # of a heatmap's side
 
 
@@ -47,15 +45,14 @@ class HeatmapStore:
         Raises:
             ReportError: the file is missing or not as long as ``rows`` heatmaps of ``shape``.
         """
-        store = cls.__new__(cls)
         try:
-            store._file = path.open("rb")
+            file = path.open("rb")
         except OSError as error:
             raise ReportError(f"{path}: cannot read the heatmaps: {error.strerror}") from error
-        store._shape, store._rows = shape, rows
+        store = cls.__new__(cls)
+        store._file, store._shape, store._rows = file, shape, rows
         expected = rows * shape[0] * shape[1] * _DTYPE.itemsize
         if (size := path.stat().st_size) != expected:
-            store._file.close()
             raise ReportError(f"{path}: has {size} bytes where its report promises {expected}")
         return store
 
@@ -94,6 +91,5 @@ class HeatmapStore:
             while chunk := self._file.read(_COPY_BYTES):
                 target.write(chunk)
 
-    def close(self) -> None:
-        """Let the file go."""
+    def __del__(self) -> None:
         self._file.close()

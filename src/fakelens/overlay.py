@@ -1,5 +1,6 @@
 """What to show on a frame: for each person a box, a steadied score and a heatmap on one scale."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,16 +45,19 @@ def heatmap_scale(report: Report) -> float:
     It is the largest magnitude in the video (90th percentile of the faces' peaks), made larger
     where no face is anywhere near a verdict: maps of a network that has no opinion are drawn
     faintly in proportion, instead of being stretched until they look like one. Methods that show
-    evidence of fake alone are stretched by high scores only.
+    evidence of fake alone are stretched by high scores only. Empty maps do not count; where there
+    are no others, or the scores are 0 to the last digit, it is infinite and nothing is drawn.
     """
     peaks = np.concatenate([t.peaks for t in report.tracks])
+    peaks = peaks[peaks > 0]
     scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
     conviction = float(np.quantile(scores, _QUANTILE)) / report.thresholds.fake
     if METHODS[report.cam].signed:
         realness = 1 - float(np.quantile(scores, 1 - _QUANTILE))
         conviction = max(conviction, realness / (1 - report.thresholds.real))
-    scale = float(np.quantile(peaks, _QUANTILE)) / min(1.0, conviction)
-    return scale or 1.0  # all maps zero: any scale draws them as nothing
+    if not len(peaks) or conviction == 0:
+        return math.inf
+    return float(np.quantile(peaks, _QUANTILE)) / min(1.0, conviction)
 
 
 class Overlay:

@@ -1,6 +1,5 @@
 """The main path: a video in, a report out, in one pass over the frames."""
 
-import hashlib
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -12,7 +11,6 @@ import numpy as np
 
 from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
 from fakelens.data import FaceDetector, Frame, Network, Thresholds
-from fakelens.errors import UsageError
 from fakelens.explain import Method, find_method
 from fakelens.faces import load_detector
 from fakelens.findings import find
@@ -21,7 +19,7 @@ from fakelens.networks import DEFAULT, load_network
 from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
 from fakelens.tracks import Followed, follow
-from fakelens.video import open_video
+from fakelens.video import file_sha256, open_video
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames done and of frames in all, if that is known."""
@@ -92,8 +90,6 @@ def analyze(
 def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
     if chosen is None:
         return of_network
-    if not 0 < chosen < 1:
-        raise UsageError(f"the threshold is a score between 0 and 1, not {chosen:g}")
     return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
 
 
@@ -138,11 +134,9 @@ def _batched(glimpses: Iterator[Glimpse], size: int) -> Iterator[list[Glimpse]]:
 
 
 def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Provenance(
         input_name=path.name,
-        input_sha256=digest,
+        input_sha256=file_sha256(path),
         input_bytes=path.stat().st_size,
         network_sha256=network.sha256,
         detector=faces.name,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.data import Box, Damage, FloatArray, NetworkCard, Thresholds, VideoInfo, sigmoid
+from fakelens.errors import UsageError
 from fakelens.heatmaps import HeatmapStore
 
 SCHEMA_VERSION = 1
@@ -166,12 +167,23 @@ class Settings:
         cam: heatmap method; ``None`` takes the one that suits the network.
         threshold: score from which a person is *likely fake*; ``None`` takes the network's.
         batch: crops in one call of the network.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     every: int = 1
     cam: str | None = None
     threshold: float | None = None
     batch: int = 8
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UsageError(f"every 1st frame is the most there is to examine, not {self.every}")
+        if self.batch < 1:
+            raise UsageError(f"a batch holds 1 crop or more, not {self.batch}")
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise UsageError(f"the threshold is a score between 0 and 1, not {self.threshold:g}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,19 +194,24 @@ class Tracker:
         return numbers
 
     def update(self, faces: Sequence[Face], time: float) -> list[int]:
-        """The number of each face at a time in seconds, and remember where they are."""
+        """The number of each face at a time in seconds, and remember where they are.
+
+        People who appear together are numbered from left to right.
+        """
         known = {person.number: person for person in self._people}
-        numbers = []
-        for face, number in zip(faces, self.match(faces, time), strict=True):
+        numbers: dict[int, int] = {}
+        matches = self.match(faces, time)
+        for index in sorted(range(len(faces)), key=lambda one: faces[one].box.x1):
+            place, number = _place(faces[index]), matches[index]
             if number is None:
                 self._numbers += 1
-                number = self._numbers  # noqa: PLW2901 - the new person's
-                known[number] = _Person(number, _place(face), None, time)
+                number = self._numbers
+                known[number] = _Person(number, place, None, time)
             else:
-                known[number] = known[number].moved(_place(face), time)
-            numbers.append(number)
+                known[number] = known[number].moved(place, time)
+            numbers[index] = number
         self._people = [p for p in known.values() if time - p.time <= self._max_gap]
-        return numbers
+        return [numbers[index] for index in range(len(faces))]
 
     def cut(self) -> None:
         """A new scene begins: nobody keeps their number."""

@@ -1,5 +1,6 @@
 """Pictures out of a file: any video, animation or still that FFmpeg reads, one frame at a time."""
 
+import hashlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -224,6 +225,12 @@ def open_video(path: Path) -> VideoReader:
         MediaError: it is not there, cannot be read, or holds no picture that can be decoded.
     """
     return VideoReader(path)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(path: Path) -> InputContainer:

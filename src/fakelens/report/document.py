@@ -5,15 +5,18 @@ changes its meaning or goes, not when one is added.
 """
 
 import os
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from fakelens.crops import Doubt
 from fakelens.data import Damage, NetworkCard, Thresholds, VideoInfo
-from fakelens.errors import ReportError
+from fakelens.errors import ReportError, UsageError
 from fakelens.explain import METHODS
 from fakelens.heatmaps import HeatmapStore
 from fakelens.results import (
@@ -30,16 +33,19 @@ HEATMAPS_NAME = "heatmaps.f16"
 
 Quad = tuple[float, float, float, float]
 Point = tuple[float, float]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+DoubtBits = Annotated[int, Field(ge=0, le=(~Doubt(0)).value)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Fields that are not known are passed over: a later version may have added them.
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class TrackColumns(_Model):
     """A person's sightings, column by column, ordered by frame; see ``results.Track``."""
 
-    frames: list[int]
+    frames: list[Count]
     times: Annotated[list[float], Field(description="seconds")]
     boxes: Annotated[list[Quad], Field(description="face: x1, y1, x2, y2, pixels")]
     areas: Annotated[list[Quad], Field(description="what the network saw, pixels")]
@@ -50,10 +56,20 @@ class TrackColumns(_Model):
     confidences: list[float]
     detected: Annotated[list[bool], Field(description="false: interpolated")]
     sharpness: list[float]
-    doubts: Annotated[list[int], Field(description="quality gates, bits; 0 = usable")]
+    doubts: Annotated[list[DoubtBits], Field(description="quality gates, bits; 0 = usable")]
     logits: Annotated[list[float], Field(description="positive = fake")]
-    heatmaps: Annotated[list[int], Field(description="rows of the heatmap file")]
+    heatmaps: Annotated[list[Count], Field(description="rows of the heatmap file")]
     peaks: Annotated[list[float], Field(description="largest magnitude in the heatmap")]
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> Self:
+        if len({len(column) for _, column in self}) > 1 or not self.frames:
+            raise PydanticCustomError("columns", "the columns are empty or of unequal length")
+        if not all(before < after for before, after in pairwise(self.frames)):
+            raise PydanticCustomError("frames", "the frames are not in order")
+        if not all(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in chain(self.boxes, self.areas)):
+            raise PydanticCustomError("boxes", "a box has no width or height")
+        return self
 
 
 class Person(_Model):
@@ -66,19 +82,26 @@ class Person(_Model):
 class HeatmapFile(_Model):
     """Where the heatmaps are: ``rows`` x ``height`` x ``width`` little-endian half floats."""
 
-    file: str
-    rows: int
-    height: int
-    width: int
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$", description="beside this one")]
+    rows: Count
+    height: Count
+    width: Count
     method: Annotated[str, Field(description="how they were made")]
     unit: str
     signed: Annotated[bool, Field(description="negative values speak for real")]
+
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, method: str) -> str:
+        if method not in METHODS:
+            raise PydanticCustomError("method", "is none of this program's heatmap methods")
+        return method
 
 
 class Document(_Model):
     """The content of ``report.json``."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int  # first, so that another version is told before what it brought along
     input_path: Annotated[str, Field(description="of the input, relative to this file")]
     video: VideoInfo
     frames: Annotated[int, Field(description="decoded")]
@@ -89,6 +112,24 @@ class Document(_Model):
     persons: list[Person]
     heatmaps: HeatmapFile
     provenance: Provenance
+
+    @field_validator("schema_version")
+    @classmethod
+    def _is_ours(cls, version: int) -> int:
+        if version != SCHEMA_VERSION:
+            raise PydanticCustomError(
+                "schema_version",
+                "is {found}, this program reads {known}; analyze the video again",
+                {"found": version, "known": SCHEMA_VERSION},
+            )
+        return version
+
+    @model_validator(mode="after")
+    def _has_its_heatmaps(self) -> Self:
+        rows = self.heatmaps.rows
+        if any(max(person.track.heatmaps) >= rows for person in self.persons):
+            raise PydanticCustomError("rows", "a face points at a heatmap that is not there")
+        return self
 
 
 def write_document(report: Report, folder: Path, final_folder: Path) -> None:
@@ -102,6 +143,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
     method = METHODS[report.cam]
     height, width = report.heatmaps.shape or (0, 0)
     document = Document(
+        schema_version=SCHEMA_VERSION,
         input_path=_relative(report.source, final_folder),
         video=report.video,
         frames=report.frames,
@@ -148,11 +190,8 @@ def read_report(path: Path, *, source: Path | None = None) -> Report:
         raise ReportError(
             f"{path}: not a report this version can read: {where}: {problem['msg']}"
         ) from error
-    if document.schema_version != SCHEMA_VERSION:
-        raise ReportError(
-            f"{path}: has schema version {document.schema_version}, this program reads "
-            f"{SCHEMA_VERSION}; analyze the video again"
-        )
+    except UsageError as error:
+        raise ReportError(f"{path}: not a report this version can read: {error}") from error
     saved = document.heatmaps
     shape = (saved.height, saved.width)
     return Report(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fakelens.draw import Style
-from fakelens.errors import OutputError
+from fakelens.errors import MediaError, OutputError
 from fakelens.pipeline import Progress
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, write_document
@@ -19,6 +19,7 @@ from fakelens.report.table import write_table
 from fakelens.report.video import FILE_NAME as VIDEO_NAME
 from fakelens.report.video import write_video
 from fakelens.results import Report
+from fakelens.video import file_sha256
 
 _OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, VIDEO_NAME, STILL_NAME, FACES_FOLDER)
 
@@ -68,9 +69,13 @@ def save_drawings(
 ) -> list[Path]:
     """Write the annotated video and the pictures alone, for another look at a saved report.
 
-    Arguments and errors are those of ``save_report``.
+    Arguments and errors are those of ``save_report``; the video must still be the same.
     """
     check_free(folder, force=force)
+    if not report.source.is_file():
+        raise MediaError(f"{report.source}: the report's video is no longer there; say where it is")
+    if file_sha256(report.source) != report.provenance.input_sha256:
+        raise MediaError(f"{report.source}: not the video of this report, its SHA-256 differs")
     with _staging(folder) as staging:
         _draw(report, staging, style, video=True, progress=progress)
         return _move(staging, folder)

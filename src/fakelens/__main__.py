@@ -1,0 +1,5 @@
+"""``python -m fakelens``."""
+
+from fakelens.cli import main
+
+main()
