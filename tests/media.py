@@ -189,7 +189,7 @@ def _frame(
 
 
 def _add_sound(container: av.container.OutputContainer, codec: str) -> av.AudioStream:
-    stream = container.add_stream(codec, rate=_SOUND_RATE)
+    stream = container.add_stream(codec, rate=_SOUND_RATE, bit_rate=96000)
     stream.layout = "mono"
     return stream
 

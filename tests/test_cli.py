@@ -280,7 +280,7 @@ def test_models_are_listed_and_pulled_from_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKELENS_CACHE", str(tmp_path))
-    listed = run("models", "list")
+    listed = run("models")
     assert listed.exit_code == 0
     for name in ("fakelens-meso", "meso4-df", "meso4-f2f", "mesoinception4-df", "Apache-2.0"):
         assert name in listed.stdout

@@ -29,7 +29,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs failed; "
     "4 no face found, nothing to examine; 130 interrupted. A score is evidence, not proof.",
 )
-models = typer.Typer(no_args_is_help=True, help="List networks and fetch published weights.")
+models = typer.Typer()
 app.add_typer(models, name="models")
 
 Folder = Annotated[
@@ -42,7 +42,7 @@ NoSmooth = Annotated[
 ]
 NetworkName = Annotated[
     str,
-    typer.Option("--network", metavar="NAME|PATH", help="See 'fakelens models list', or a file."),
+    typer.Option("--network", metavar="NAME|PATH", help="See 'fakelens models', or a file."),
 ]
 
 
@@ -179,16 +179,17 @@ def demo_command(
         typer.echo(_pointing_sentence(demo.pointing(report)))
 
 
-@models.command("list")
-def list_models() -> None:
-    """The networks that have a name, and where their weights are."""
-    with _one_sentence():
-        print_table(model_table())
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
+    """List the networks that have a name and where their weights are, or fetch published ones."""
+    if context.invoked_subcommand is None:
+        with _one_sentence():
+            print_table(model_table())
 
 
 @models.command("pull")
 def pull_model(
-    name: Annotated[str, typer.Argument(help="As in 'fakelens models list'.")],
+    name: Annotated[str, typer.Argument(help="As in 'fakelens models'.")],
     source: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Copy this, do not download.")
     ] = None,

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from fakelens.networks import DEFAULT, KNOWN, find_card, is_present
+from fakelens.networks import DEFAULT, KNOWN, find_card, find_weights
 from fakelens.results import Finding, Report, Verdict
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
@@ -74,24 +74,28 @@ def summary(report: Report) -> Table:
 def model_table() -> Table:
     """The networks that have a name."""
     table = Table()
-    for heading in ("name", "what", "licence", "size", "input", "crop", "output", "weights"):
+    for heading in (
+        "name",
+        "what",
+        "licence",
+        "size",
+        "input",
+        "crop",
+        "original output",
+        "weights",
+    ):
         table.add_column(heading, overflow="fold")
-    for name, known in KNOWN.items():
-        card = find_card(name)
-        if known.download is None:
-            size, weights = "-", "bundled"
-        else:
-            size = f"{known.download.size / 1000:.0f} kB"
-            weights = "pulled" if is_present(name) else f"fakelens models pull {name}"
+    for name in KNOWN:
+        card, weights = find_card(name), find_weights(name)
         table.add_row(
-            Text(f"{name} (default)" if name == DEFAULT else name),
-            escape(f"{card.description} Trained on {card.trained_on}."),
-            card.licence,
-            size,
+            f"{name} (default)" if name == DEFAULT else name,
+            escape(card.description),
+            escape(card.licence),
+            f"{weights.stat().st_size / 1000:.0f} kB" if weights else "-",
             f"{card.input_size} x {card.input_size} RGB",
             f"{card.crop.scale:g} x {card.crop.reference}",
             escape(card.polarity),
-            weights,
+            escape(str(weights)) if weights else f"not here: fakelens models pull {name}",
         )
     return table
 

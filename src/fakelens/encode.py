@@ -198,8 +198,8 @@ class _Sound:
         self._last: dict[int, int] = {}
         for stream in streams:
             codec = sound_codec(stream)
-            if stream.codec_context is None:
-                self._say("Sound in a format that is not known was left out.")
+            if not (stream.codec_context and stream.rate and stream.channels):
+                self._say(f"Sound that cannot be read ({codec}) was left out.")
             # PCM in MP4 is allowed, but no browser plays it.
             elif codec in output.supported_codecs and not codec.startswith("pcm"):
                 self._copies[stream.index] = output.add_stream_from_template(stream)
@@ -241,7 +241,9 @@ class _Sound:
         packet.stream = target
         try:
             self._output.mux(packet)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # the disk's fault, not the sound's
+                raise
             self._say(_DAMAGED_SOUND)
 
     def _say(self, note: str) -> None:

@@ -10,7 +10,7 @@
 from pathlib import Path
 
 from fakelens.data import Network, NetworkCard
-from fakelens.errors import NetworkError
+from fakelens.errors import WeightsMissingError
 from fakelens.networks import store
 from fakelens.networks.known import DEFAULT, KNOWN, Download, KnownNetwork, find_known
 
@@ -20,7 +20,7 @@ __all__ = [
     "Download",
     "KnownNetwork",
     "find_card",
-    "is_present",
+    "find_weights",
     "load_network",
     "pull",
 ]
@@ -67,17 +67,17 @@ def find_card(name: str) -> NetworkCard:
     return published_card(known)
 
 
-def is_present(name: str) -> bool:
-    """Whether the network's weights are on this machine and whole.
+def find_weights(name: str) -> Path | None:
+    """The file of the network of that name, verified; ``None`` if it has not been pulled.
 
     Raises:
         UsageError: no such name.
+        NetworkError: the file is damaged.
     """
     try:
-        store.locate(find_known(name))
-    except NetworkError:
-        return False
-    return True
+        return store.locate(find_known(name))
+    except WeightsMissingError:
+        return None
 
 
 def pull(name: str, *, source: Path | None = None) -> Path:
