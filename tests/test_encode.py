@@ -167,6 +167,12 @@ def pitch(path: Path, stream: int) -> float:
     return float(np.abs(np.fft.rfft(wave)).argmax() * rate / len(wave))
 
 
+def first_sound(path: Path, stream: int) -> float:
+    """When a player hears the first sample, in seconds."""
+    with av.open(path) as container:
+        return next(container.decode(audio=stream)).time
+
+
 @pytest.mark.parametrize(
     ("name", "sounds"),
     [
@@ -178,13 +184,14 @@ def pitch(path: Path, stream: int) -> float:
 def test_sound_that_browsers_do_not_play_in_mp4_is_encoded_again_and_told(tmp_path, name, sounds):
     source = make_clip(tmp_path / name, frames=60, sounds=sounds)
     target = tmp_path / "copy.mp4"
-    (note,) = transcribe(source, target, leave_alone)
-    assert "AAC" in note
+    notes = transcribe(source, target, leave_alone)
+    assert len(notes) == len(sounds)
+    assert all("AAC" in note for note in notes)
     with av.open(target) as container:
         assert {sound.codec.name for sound in container.streams.audio} == {"aac"}
     for stream in range(len(sounds)):
         assert pitch(target, stream) == pytest.approx(220 * (stream + 2), abs=3)
-        starts = [packets(path, stream)[0][1] for path in (source, target)]
+        starts = [first_sound(path, stream) for path in (source, target)]
         assert abs(starts[1] - starts[0]) < 0.03
     assert times(target) == times(source)
 

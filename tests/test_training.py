@@ -20,11 +20,13 @@ from training.export import calibrate, choose_thresholds, fold_in, make_card  # 
 from training.model import (  # noqa: E402
     MesoInception4,
     initialize,
+    load_tensors,
     to_planes,
     to_tensors,
 )
 
 from fakelens.networks.graph import MesoWeights, build_graph  # noqa: E402
+from fakelens.networks.mesonet import read_mesonet_h5  # noqa: E402
 from fakelens.networks.onnx import load_evidence_network, save_evidence_network  # noqa: E402
 
 LANDMARKS = np.array([(70, 80), (150, 80), (110, 125), (80, 170), (140, 170)], np.float32)
@@ -170,6 +172,22 @@ def test_the_exported_network_gives_the_logit_and_gradient_of_torch(tmp_path: Pa
     # A pooling window's winner may be another where rounding makes two cells equal.
     differing = np.abs(found.gradient - gradient.numpy()) > 1e-5
     assert differing.mean() < 1e-4
+
+
+@pytest.mark.shared
+def test_training_starts_from_the_published_network(shared_data: Path) -> None:
+    file = shared_data / "weights" / "MesoInception_DF.h5"
+    golden = np.load(shared_data / "golden" / "golden_MesoInception_DF.npz")
+    crops = np.stack(
+        [
+            cv2.imread(str(shared_data / "golden" / "crops" / f"{name}.png"))[..., ::-1]
+            for name in golden["names"]
+        ]
+    )
+    model = MesoInception4()
+    load_tensors(model, read_mesonet_h5(file).tensors)
+    # TensorFlow's logit is positive for real.
+    np.testing.assert_allclose(model.score(crops), -golden["logit_rgb"], atol=1e-4)
 
 
 def test_a_run_taken_up_again_equals_one_never_left(pairs: list[Pair], tmp_path: Path) -> None:

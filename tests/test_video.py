@@ -103,6 +103,17 @@ def test_colours_are_those_that_were_filmed(tmp_path, tags, pixel_format):
     assert np.abs(read(path)[1].image.astype(int)[20:] - expected).mean() < 2.5
 
 
+@pytest.mark.parametrize("matrix", ["ycgco", "bt2020c", "chroma-derived-nc", "ictcp", "smpte240m"])
+def test_rare_colour_matrices_are_read_as_well_as_can_be(tmp_path, matrix):
+    options = {"x264-params": f"colormatrix={matrix}"}
+    path = make_clip(tmp_path / "a.mp4", pixel_format="yuv444p", options=options)
+    with open_video(path) as reader:
+        frames = list(reader.frames())
+        exact = matrix == "smpte240m"
+        assert bool(reader.damage) != exact
+    assert numbers(frames) == list(range(12))
+
+
 def test_times_are_those_of_the_file_even_when_irregular(tmp_path):
     pts = [30, 31, 35, 36, 37, 50, 51, 52, 53, 54, 55, 900]
     path = make_clip(tmp_path / "a.mkv", pts=pts, time_base=Fraction(1, 1000))
@@ -322,6 +333,18 @@ def test_backward_times_are_mended_and_told(tmp_path):
     assert len(times) == 16
     assert all(a < b for a, b in pairwise(times))
     assert any("timestamps" in place.message for place in damage)
+
+
+def test_one_wild_time_does_not_spoil_those_after_it(tmp_path):
+    path = make_clip(tmp_path / "a.ts")
+    data = bytearray(path.read_bytes())
+    whole = [frame.time for frame in read(path)]
+    place = [k for k in range(len(data) - 14) if data[k : k + 4] == b"\0\0\1\xe0"][5] + 9
+    data[place] ^= 0x08  # the topmost bit of the sixth timestamp: 13 hours
+    path.write_bytes(data)
+    times = [frame.time for frame in read(path)]
+    assert [a == b for a, b in zip(times, whole, strict=True)].count(False) <= 3
+    assert times[-1] == whole[-1]
 
 
 # what cannot be read

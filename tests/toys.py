@@ -120,5 +120,3 @@ def photograph(path: Path, image: RGBImage) -> Path:
 def count_frames(path: Path) -> int:
     with av.open(path) as container:
         return sum(1 for _ in container.decode(video=0))
-
-

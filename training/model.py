@@ -5,6 +5,8 @@ the four 1x1 convolutions that open an inception module read the same input and 
 one, which is the same function in half the time.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -154,3 +156,26 @@ def to_tensors(model: MesoInception4) -> dict[str, FloatArray]:
         for ours, theirs in _NORM_PARTS.items():
             tensors[f"bn{index + 1}.{ours}"] = state[f"norms.{index}.{theirs}"]
     return tensors
+
+
+def load_tensors(model: MesoInception4, tensors: Mapping[str, FloatArray]) -> None:
+    """Set the weights from those names: the inverse of :func:`to_tensors`."""
+    state = model.state_dict()
+
+    def put(name: str, *parts: str) -> None:
+        joined = np.concatenate([tensors[part] for part in parts])
+        state[name] = torch.from_numpy(joined).reshape(state[name].shape)
+
+    for index in (1, 2):
+        branch = f"inception{index}.branch"
+        for kind in ("weight", "bias"):
+            put(f"stage{index}.reduce.{kind}", *(f"{branch}{b}.conv1.{kind}" for b in range(1, 5)))
+            for b in (2, 3, 4):
+                put(f"stage{index}.spread.{b - 2}.{kind}", f"{branch}{b}.conv2.{kind}")
+    for name in ("conv3", "conv4", "dense1", "dense2"):
+        for kind in ("weight", "bias"):
+            put(f"{name}.{kind}", f"{name}.{kind}")
+    for index in range(4):
+        for ours, theirs in _NORM_PARTS.items():
+            put(f"norms.{index}.{theirs}", f"bn{index + 1}.{ours}")
+    model.load_state_dict(state)

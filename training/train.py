@@ -11,10 +11,11 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fakelens.networks.mesonet import read_mesonet_h5
 from training.batches import KINDS, Triples, batches
 from training.data import load_pairs
 from training.evaluate import auc, crop_logits
-from training.model import MesoInception4, initialize, to_planes
+from training.model import MesoInception4, initialize, load_tensors, to_planes
 
 # Of the real crop, the self-blend and the DFDC fake of a triple: what the network should say, and
 # how much it counts. Some DFDC labels are wrong, so a miss there must not cost everything; the one
@@ -46,7 +47,7 @@ class Recipe:
     steps: int
     minutes: float = math.inf
     triples: int = 4
-    peak_rate: float = 3e-3
+    peak_rate: float = 1e-3
     weight_decay: float = 1e-3
     seed: int = 1
     half: bool = True
@@ -144,6 +145,8 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
     data: Annotated[Path, typer.Option(help="folder of index.csv and the shards")],
     steps: Annotated[int, typer.Option(min=1, help="length of a new run")] = 12000,
     minutes: Annotated[float, typer.Option(help="end a new run after so long")] = math.inf,
+    rate: Annotated[float, typer.Option(help="highest learning rate of a new run")] = 1e-3,
+    start: Annotated[Path | None, typer.Option(help="MesoInception4 .h5 to start from")] = None,
     seed: Annotated[int, typer.Option(help="of a new run")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="processes that make samples")] = 1,
     every: Annotated[int, typer.Option(min=1, help="steps between saving and measuring")] = 250,
@@ -157,9 +160,12 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
     if file.is_file():
         run = Run.load(file)
     else:
-        run = Run(Recipe(steps=steps, minutes=minutes, seed=seed))
-        triples = Triples(training, seed)
-        initialize(run.model, to_planes(torch.cat([triples[index][0] for index in range(8)])))
+        run = Run(Recipe(steps=steps, minutes=minutes, peak_rate=rate, seed=seed))
+        if start:
+            load_tensors(run.model, read_mesonet_h5(start).tensors)
+        else:
+            triples = Triples(training, seed)
+            initialize(run.model, to_planes(torch.cat([triples[index][0] for index in range(8)])))
     recipe = run.recipe
     samples = batches(Triples(training, recipe.seed), recipe.triples, run.step, workers)
     losses: list[Tensor] = []

@@ -115,7 +115,8 @@ class Painter:
         self._style = style
         self._encode = encode
         self._line = max(1, round(height / 360))
-        self._letter = max(0.4, height / 1080)
+        self._letter = max(0.45, height / 1000)
+        self._pen = max(1, round(1.5 * self._letter))
         colours, alpha = _tables(style)
         values = encode(colours).astype(np.uint16)
         self._keep = (255 - alpha).astype(np.uint16)
@@ -169,7 +170,9 @@ class Painter:
         x1, y1, x2, y2 = (round(v) for v in (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2))
         mask = np.zeros((max(1, y2 - y1), max(1, x2 - x1)), dtype=np.uint8)
         corner = (mask.shape[1] - 1, mask.shape[0] - 1)
-        cv2.rectangle(mask, (0, 0), corner, 255, 2 * self._line - 1)
+        # Half of the line falls outside the mask. Two pixels are left at least: one alone may lie
+        # between two samples of chroma and be grey.
+        cv2.rectangle(mask, (0, 0), corner, 255, 2 * max(2, self._line) - 1)
         colour = VERDICT_COLOURS[mark.verdict]
         self._stamp(canvas, x1, y1, mask, colour)
         self._paint_label(canvas, f"#{mark.person} {mark.score:.2f} {mark.verdict}", x1, y1, colour)
@@ -177,7 +180,7 @@ class Painter:
     def _paint_label(
         self, canvas: Canvas, text: str, x: int, y: int, colour: tuple[int, int, int]
     ) -> None:
-        (width, height), below = cv2.getTextSize(text, _FONT, self._letter, self._line)
+        (width, height), below = cv2.getTextSize(text, _FONT, self._letter, self._pen)
         pad = 3 * self._line
         width, height = width + 2 * pad, height + below + 2 * pad
         rows, columns = canvas.planes[0].shape
@@ -186,9 +189,9 @@ class Painter:
         ground = np.full((height, width), 200, dtype=np.uint8)
         letters = np.zeros_like(ground)
         origin = (pad, height - below - pad // 2)
-        cv2.putText(letters, text, origin, _FONT, self._letter, 255, self._line, cv2.LINE_AA)
+        cv2.putText(letters, text, origin, _FONT, self._letter, 255, self._pen, cv2.LINE_AA)
         self._stamp(canvas, x, y, ground, _BLACK)
-        bar = np.full((height, self._line), 255, dtype=np.uint8)
+        bar = np.full((height, 2 * self._line), 255, dtype=np.uint8)
         self._stamp(canvas, x, y, bar, colour)
         self._stamp(canvas, x, y, letters, _WHITE)
 

@@ -16,7 +16,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from fakelens.errors import OutputError
-from fakelens.video import Picture, SoundPacket, VideoReader, open_video, sound_codec
+from fakelens.video import (
+    Picture,
+    SoundPacket,
+    VideoReader,
+    longest_step,
+    open_video,
+    sound_codec,
+)
 
 Plane = NDArray[np.uint8]
 
@@ -30,7 +37,7 @@ _DAMAGED_SOUND = "Damaged sound was left out."
 # Luma weights of red and blue: ITU-R BT.601, BT.709, BT.2020.
 _WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 # FFmpeg's AVColorSpace; untagged video is treated as BT.601, as FFmpeg itself does.
-_MATRICES = {1: "bt709", 9: "bt2020", 10: "bt2020"}
+_MATRICES = {1: "bt709", 7: "bt709", 9: "bt2020"}
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
@@ -234,7 +241,9 @@ class _Sound:
         time = packet.dts if packet.dts is not None else packet.pts
         last = self._last.get(target.index)
         sample = math.ceil(1 / (target.codec_context.sample_rate * packet.time_base))
-        if time is None or (last is not None and time < last + sample):  # MP4 does not allow it
+        if time is None or (
+            last is not None and not sample <= time - last <= longest_step(packet.time_base)
+        ):  # MP4 holds neither
             time = 0 if last is None else last + max(sample, packet.duration or 0)
             packet.pts = packet.dts = time
         self._last[target.index] = time
@@ -266,7 +275,10 @@ def _convert(frame: av.VideoFrame, name: str) -> av.VideoFrame:
     """Bring a frame of any pixel format to 4:2:0 of the same matrix and range."""
     if frame.format.is_rgb:
         return frame.reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
     converted = frame.reformat(format=name, threads=1)
     converted.colorspace, converted.color_range = frame.colorspace, frame.color_range

@@ -16,6 +16,7 @@ from fakelens.faces import load_detector
 from fakelens.findings import find
 from fakelens.heatmaps import HeatmapStore
 from fakelens.networks import DEFAULT, load_network
+from fakelens.networks.contract import check_evidence
 from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
 from fakelens.tracks import Followed, follow
@@ -122,6 +123,7 @@ def _examine(
     recorder: Recorder,
 ) -> None:
     evidence = network.examine(np.stack([glimpse.crop for glimpse in batch]))
+    check_evidence(evidence, len(batch), network.card.name)  # it may be a caller's own network
     maps = method.function(evidence)
     rows = heatmaps.append(maps)
     for glimpse, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):

@@ -24,6 +24,10 @@ _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash",
 # "pattern_type": a % or * in the name of a picture is just a letter.
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
 _DECODER_OPTIONS = {"max_pixels": str(2**28)}  # a few bytes can claim to be a picture of any size
+# FFmpeg's AVColorSpace; it converts from these. Others come out right enough as what is nearest.
+_KNOWN_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
+_NEAREST_MATRIX = {10: 9}  # BT.2020's two kinds
+_UNKNOWN_MATRIX = 2
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_DEMUX_ERRORS = 100  # in a row; after that there is nothing more to be had
 _DAMAGE_GAP = Fraction(1)  # seconds; damage of one kind closer together is told once
@@ -64,6 +68,7 @@ class VideoReader:
     def __init__(self, path: Path) -> None:
         self.damage: list[Damage] = []
         self.decoded = 0
+        self._last: int | None = None
         self._path = path
         self._container = _open(path)
         try:
@@ -142,6 +147,7 @@ class VideoReader:
         step = 1  # from frame to frame, where there are no timestamps
         if stream.average_rate:
             step = max(1, round(1 / (stream.average_rate * self._time_base)))
+        longest = longest_step(self._time_base)
         shape: tuple[int, int, str] | None = None
         for packet in self._packets(stream):
             if packet.stream is not stream:
@@ -158,12 +164,15 @@ class VideoReader:
                 pts = frame.pts
                 if pts is None:
                     pts = self._start if last is None else last + step
-                elif last is not None and pts <= last:
-                    self._note(pts, "timestamps do not increase; they were mended")
-                    pts = last + 1
+                elif last is not None and not last < pts <= last + longest:
+                    self._note(last, "timestamps jump; they were mended")
+                    pts = last + (1 if pts <= last else step)
                 if frame.is_corrupt:
                     self._note(pts, "a damaged frame; what can be seen of it was examined")
                 last = pts
+                if frame.colorspace not in _KNOWN_MATRICES:
+                    self._note(pts, "colours are stored in a rare way; they are not exact")
+                    frame.colorspace = _NEAREST_MATRIX.get(frame.colorspace, _UNKNOWN_MATRIX)
                 shape = shape or (frame.width, frame.height, frame.format.name)
                 if shape != (frame.width, frame.height, frame.format.name):
                     self._note(pts, "the picture changes its size or format; it was converted")
@@ -301,6 +310,12 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
         is_picture=is_picture,
         audio=tuple(sound_codec(sound) for sound in container.streams.audio),
     )
+
+
+def longest_step(time_base: Fraction) -> int:
+    """Most ticks from one timestamp to the next that an MP4 file can hold."""
+    scale = max(20000, time_base.denominator)  # it makes scales under 10000 finer, up to twice that
+    return int(2**31 / scale / time_base)
 
 
 def sound_codec(stream: AudioStream) -> str:

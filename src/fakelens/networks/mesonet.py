@@ -76,18 +76,31 @@ def load_mesonet_h5(path: Path, *, threads: int | None = None) -> OnnxNetwork:
         NetworkError: the file is missing, damaged, no HDF5 file, or holds another network.
     """
     data = store.read(path)
+    weights = _read_weights(path, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    model = build_graph(weights).SerializeToString()
+    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads)
+
+
+def read_mesonet_h5(path: Path) -> MesoWeights:
+    """The weights alone, with the sign of :func:`load_mesonet_h5`: where training may start.
+
+    Raises:
+        NetworkError: as there.
+    """
+    return _read_weights(path, store.read(path))
+
+
+def _read_weights(path: Path, data: bytes) -> MesoWeights:
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             layers = _read_layers(file.get("model_weights", file))
     except _H5PY_ERRORS as error:
         raise NetworkError(f"{path} is damaged or no Keras .h5 file: {error}") from error
     try:
-        weights = _convert(layers)
+        return _convert(layers)
     except NetworkError as error:
         raise NetworkError(f"{path} holds neither Meso4 nor MesoInception4: {error}") from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    model = build_graph(weights).SerializeToString()
-    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads)
 
 
 def _read_layers(root: h5py.Group) -> _Layers:
