@@ -110,6 +110,24 @@ def test_the_whole_lasts_as_long_as_before(tmp_path):
         assert after.streams.video[0].average_rate == NTSC
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "seconds"),
+    [
+        (
+            "gap.mkv",
+            {"pts": [*range(0, 110, 10), 900], "time_base": Fraction(1, 1000)},
+            0.9 + 0.033,
+        ),
+        ("long last frame.gif", {"codec": "gif", "pixel_format": "rgb8", "rate": Fraction(1)}, 12),
+        ("single.mp4", {"frames": 1, "rate": Fraction(2)}, 0.5),
+    ],
+)
+def test_the_last_frame_is_shown_to_its_end(tmp_path, name, settings, seconds):
+    target = copy(make_clip(tmp_path / name, **settings))
+    with av.open(target) as container:
+        assert container.duration / av.time_base == pytest.approx(seconds, abs=0.002)
+
+
 def test_every_frame_is_offered_for_drawing_in_order_and_progress_is_told(tmp_path):
     source = make_clip(tmp_path / "a.mp4", options={"bf": "3"})
     seen, told = [], []

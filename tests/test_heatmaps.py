@@ -1,5 +1,6 @@
 """Heatmaps on disk: nothing lost but digits, nothing held in memory."""
 
+import gc
 import tracemalloc
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from fakelens.errors import ReportError
 from fakelens.heatmaps import HeatmapStore, spread
+from media import open_files
 
 
 def some_maps(count: int, shape: tuple[int, int] = (5, 7), seed: int = 0) -> NDArray[np.float32]:
@@ -143,3 +145,21 @@ def test_spreading_blurs_by_a_twentieth_of_the_side() -> None:
     drawn = spread(point)
     distance = np.arange(-50, 51)
     assert np.sqrt((drawn.sum(axis=0) * distance**2).sum()) == pytest.approx(101 / 20, rel=0.02)
+
+
+def test_the_file_is_let_go_with_the_store_in_a_reference_cycle_too() -> None:
+    """Python would warn of a file that is open when it is collected; here warnings are errors."""
+    store = HeatmapStore()
+    file = store._file
+    store.myself = store  # type: ignore[attr-defined]
+    del store
+    gc.collect()
+    assert file.closed
+
+
+def test_a_file_that_is_refused_is_let_go(tmp_path: Path) -> None:
+    (tmp_path / "maps").write_bytes(b"short")
+    with pytest.raises(ReportError):
+        HeatmapStore.open(tmp_path / "maps", (5, 7), 9)
+    gc.collect()
+    assert not [name for name in open_files() if name.endswith("maps")]

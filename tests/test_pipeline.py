@@ -261,19 +261,19 @@ def test_progress_is_told_with_each_frame(clip: Path, every: int) -> None:
     assert told == [(frame + 1, FRAMES) for frame in range(0, FRAMES, every)]
 
 
-class Mistake(Exception):
+class ExaminingError(Exception):
     pass
 
 
 class Failing(RedNetwork):
     def examine(self, crops: np.ndarray) -> Evidence:
         if len(self.calls) == 2:
-            raise Mistake
+            raise ExaminingError
         return super().examine(crops)
 
 
 def test_an_error_of_the_network_comes_through(clip: Path) -> None:
-    with pytest.raises(Mistake):
+    with pytest.raises(ExaminingError):
         examine(clip, FAKE, network=Failing())
 
 

@@ -223,6 +223,8 @@ def test_pictures_are_videos_of_one_frame(tmp_path, name):
 def test_a_name_is_just_a_name(tmp_path, name, monkeypatch):
     _, data = cv2.imencode(Path(name).suffix, draw_frame(9)[..., ::-1])
     (tmp_path / name).write_bytes(data.tobytes())
+    for decoy in ("000.jpg", "a000.png", "a001.png"):  # what the name would stand for
+        assert cv2.imwrite(str(tmp_path / decoy), draw_frame(1))
     assert numbers(read(tmp_path / name)) == [9]
     monkeypatch.chdir(tmp_path)
     assert numbers(read(Path(name))) == [9]

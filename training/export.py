@@ -66,27 +66,30 @@ def make_card(scale: float, thresholds: Thresholds, run: Run) -> NetworkCard:
     return NetworkCard(
         name="fakelens-meso",
         version="1",
-        description="MesoInception4 trained on blending traces: self-blended and DFDC fakes.",
+        description="MesoInception4, started from the published weights, trained on self-blended "
+        "images and DFDC fakes.",
         licence="Apache-2.0 (the weights; the data they were trained on has research terms)",
-        source="training/ in the fakelens repository; architecture: Afchar et al., WIFS 2018; "
-        "self-blended images: Shiohara and Yamasaki, CVPR 2022",
+        source="training/ in the fakelens repository; started from MesoInception_DF.h5 of Afchar "
+        "et al., WIFS 2018 (github.com/DariusAf/MesoNet, Apache-2.0); self-blended images: "
+        "Shiohara and Yamasaki, CVPR 2022",
         input_size=256,
         crop=CropGeometry("box", scale),
         layer=LAYER,
         cam="hirescam",
-        polarity="logit, positive = fake",
+        polarity="one logit, positive = fake",
         thresholds=thresholds,
-        trained_on=f"7,700 real face crops of DFDC (Dolhansky et al., 2020), as many of its fakes "
-        f"and self-blends of the real ones; {run.step} steps of {run.recipe.triples} triples; "
-        "research terms",
+        trained_on="7,700 real face crops of DFDC (Dolhansky et al., 2020), one DFDC fake for each "
+        f"and self-blends of the real ones, {run.step} steps of {run.recipe.triples} triples; "
+        "before that, by its first authors, faces of 175 forged videos and of real ones from the "
+        "web",
         limits=(
             "A score is evidence, not proof.",
-            "It was trained on one data set of paid actors and two kinds of fakes: other people, "
-            "cameras and forgeries can be judged wrongly with a high score.",
-            "It sees single faces, neither motion nor sound, and misses forgeries that leave no "
-            "trace of blending, such as wholly generated faces.",
-            "Strong compression, blur, darkness and small faces hide the traces.",
-            "The margin around the face matters: use the crop that this card asks for.",
+            "It is a weak detector: of the fakes it was measured on, it is sure of few.",
+            "Other people, cameras and forgeries than those it was trained on can be judged "
+            "wrongly, also with a high score.",
+            "It sees single faces, neither motion nor sound, and cannot know forgeries without "
+            "blending, such as wholly generated faces.",
+            "Strong compression, blur, darkness and small faces hide what it looks for.",
         ),
     )
 

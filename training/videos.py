@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, Face, Network, RGBImage
+from fakelens.data import CropGeometry, Face, Network, RGBImage, Thresholds
 from fakelens.faces import YuNet
 from fakelens.networks import load_network
 from fakelens.video import open_video
@@ -94,7 +94,8 @@ def main(
     """Print video AUCs, all clips together and by data set."""
     clips = read_manifest(data, use)
     scales: list[float | None] = [None, *(scale or [])]
-    logits = video_logits([load_network(name) for name in networks], scales, clips)
+    loaded = [load_network(name) for name in networks]
+    logits = video_logits(loaded, scales, clips)
     seen = ~np.isnan(logits[:, 0, 0])
     for clip in (clip for clip, face in zip(clips, seen, strict=True) if not face):
         typer.echo(f"no face found, left out: {clip.path.name}")
@@ -107,6 +108,7 @@ def main(
             for part, rows in parts.items():
                 line = _auc_line([clips[row] for row in rows], logits[rows, column, layer])
                 typer.echo(f"  {part:24} {line}")
+        _echo_verdicts(clips, logits[:, column, 0], loaded[column].card.thresholds)
 
 
 def _by_dataset(clips: Sequence[Clip]) -> dict[str, list[int]]:
@@ -124,6 +126,19 @@ def _auc_line(clips: Sequence[Clip], logits: NDArray[np.float32]) -> str:
     low, high = bootstrap_auc(logits, fake, [clip.group for clip in clips])
     value = auc(logits[~fake], logits[fake])
     return f"AUC {value:.2f} ({low:.2f}-{high:.2f})  {(~fake).sum()} real, {fake.sum()} fake"
+
+
+def _echo_verdicts(
+    clips: Sequence[Clip], logits: NDArray[np.float32], thresholds: Thresholds
+) -> None:
+    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    fake = np.array([clip.fake for clip in clips])
+    for label, rows in (("real", ~fake), ("fake", fake)):
+        typer.echo(
+            f"  of {rows.sum()} {label}: likely fake {(scores[rows] >= thresholds.fake).sum()}, "
+            f"likely real {(scores[rows] <= thresholds.real).sum()}; "
+            f"score quartiles {np.percentile(scores[rows], [25, 50, 75]).round(2).tolist()}"
+        )
 
 
 if __name__ == "__main__":

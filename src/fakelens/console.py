@@ -54,11 +54,14 @@ def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int | No
 
 
 def summary(report: Report) -> Table:
-    """The closing table: one row per person."""
+    """The closing table: one row per person, but for those who cannot be judged at all."""
+    unjudged = sum(finding.score is None for finding in report.findings)
     table = Table(title=escape(report.provenance.input_name), title_justify="left")
     for heading in ("person", "verdict", "score", "95 % interval", "seen", "high", "why"):
         table.add_column(heading, overflow="fold")
     for finding in report.findings:
+        if finding.score is None:
+            continue
         table.add_row(
             str(finding.person),
             Text(finding.verdict, style=_COLOURS[finding.verdict]),
@@ -68,6 +71,8 @@ def summary(report: Report) -> Table:
             _spans(finding),
             escape(finding.reasons[0]),
         )
+    if unjudged:
+        table.caption = f"{unjudged} more had no face that is good enough to judge; see the report"
     return table
 
 

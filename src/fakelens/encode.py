@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -131,9 +132,11 @@ class _Writer:
         self._output = output
         self._info = reader.info
         self._side_by_side = side_by_side
-        self._stream: VideoStream = output.add_stream(
-            "libx264", rate=reader.info.rate or _FALLBACK_RATE
-        )
+        rate = reader.info.rate or _FALLBACK_RATE
+        self._step = max(1, round(1 / (rate * reader.info.time_base)))
+        self._end = 0  # of the last frame, in ticks
+        self._lead: int | None = None  # ticks by which decoding goes ahead of showing
+        self._stream: VideoStream = output.add_stream("libx264", rate=rate)
         self._configure(self._canvas(reader.peek()), reader.peek())
         if aspect := reader.pixel_aspect:
             turned = reader.info.rotation in (90, 270)
@@ -150,11 +153,23 @@ class _Writer:
         draw(picture.index, planes)
         frame.pts, frame.time_base = picture.pts, self._info.time_base
         frame.pict_type = 0  # let the encoder choose, not repeat the source's choice
-        self._output.mux(self._stream.encode(frame))
+        self._end = picture.pts + (picture.frame.duration or self._step)
+        self._output.mux(self._encode(frame))
 
     def finish(self) -> None:
-        self._output.mux(self._stream.encode())
+        """Write what the encoder still holds; the last frame is shown as long as in the source."""
+        packets = self._encode(None)
+        if packets:  # MP4 adds up the times of decoding, which lag behind when the rate varies
+            last = packets[-1]
+            last.duration = max(1, self._end - (self._lead or 0) - (last.dts or 0))
+        self._output.mux(packets)
         self.sound.finish()
+
+    def _encode(self, frame: av.VideoFrame | None) -> "list[Packet[VideoStream]]":
+        packets = self._stream.encode(frame)
+        if packets and self._lead is None:
+            self._lead = (packets[0].pts or 0) - (packets[0].dts or 0)
+        return packets
 
     def _configure(self, frame: av.VideoFrame, original: av.VideoFrame) -> None:
         context = self._stream.codec_context

@@ -17,8 +17,7 @@ from fakelens.data import Thresholds, sigmoid
 from fakelens.results import Finding, Span, Track, Verdict
 
 BLOCK_SECONDS = 0.5
-MIN_BLOCKS = 2
-MIN_BLOCKS_FOR_INTERVAL = 4
+MIN_BLOCKS = 4  # with fewer there is neither an interval nor a verdict
 TRIM = 0.1
 RESAMPLES = 1000
 SEED = 20180911
@@ -33,9 +32,14 @@ class _Blocks:
     logits: NDArray[np.float64]
 
 
+def _block_numbers(track: Track) -> NDArray[np.int64]:
+    elapsed: NDArray[np.float64] = track.times - track.times[0]
+    return np.floor(elapsed / BLOCK_SECONDS).astype(np.int64)
+
+
 def _blocks(track: Track) -> _Blocks:
-    times, logits = track.times[track.usable], track.logits[track.usable]
-    numbers = np.floor(times / BLOCK_SECONDS).astype(np.int64)
+    logits = track.logits[track.usable]
+    numbers = _block_numbers(track)[track.usable]
     unique, starts = np.unique(numbers, return_index=True)
     parts = np.split(logits, starts[1:]) if len(unique) else []
     medians = [float(np.median(part)) for part in parts]
@@ -43,7 +47,7 @@ def _blocks(track: Track) -> _Blocks:
 
 
 def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
-    if len(logits) < MIN_BLOCKS_FOR_INTERVAL:
+    if len(logits) < MIN_BLOCKS:
         return None
     rng = np.random.default_rng(SEED)
     # In parts: the blocks of a long video times all resamples would be a large table.
@@ -64,7 +68,7 @@ def _spans(blocks: _Blocks, track: Track, threshold: float) -> tuple[Span, ...]:
     for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
         if len(run) == 0:
             continue
-        inside = track.usable & np.isin(np.floor(track.times / BLOCK_SECONDS), run)
+        inside = track.usable & np.isin(_block_numbers(track), run)
         times = track.times[inside]
         score = sigmoid(float(np.mean(blocks.logits[np.isin(blocks.numbers, run)])))
         spans.append(Span(float(times[0]), float(times[-1]), float(score)))
@@ -132,13 +136,11 @@ def find(track: Track, thresholds: Thresholds, *, still: bool) -> Finding:
         if len(blocks.logits) < MIN_BLOCKS and not still:
             verdict = Verdict.INCONCLUSIVE
             seconds = MIN_BLOCKS * BLOCK_SECONDS
-            reasons = [f"too few good faces: less than {seconds:g} s of this person"]
+            reasons = [f"too little to judge: good faces in less than {seconds:g} s"]
         else:
             verdict, reasons = _judge(score, interval, spans, thresholds)
             if still:
                 reasons.append("a single picture: nothing says how steady the score is")
-            elif interval is None:
-                reasons.append("too short for an interval")
     return Finding(
         person=track.person,
         verdict=verdict,

@@ -1,6 +1,7 @@
 """A file of small heatmaps, so that a long video's heatmaps never pile up in memory."""
 
 import tempfile
+import weakref
 from pathlib import Path
 from typing import IO
 
@@ -34,9 +35,7 @@ class HeatmapStore:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
-        self._shape: tuple[int, int] | None = None
-        self._rows = 0
+        self._hold(tempfile.TemporaryFile(), None, 0)  # noqa: SIM115 - lives as long as self
 
     @classmethod
     def open(cls, path: Path, shape: tuple[int, int], rows: int) -> "HeatmapStore":
@@ -50,11 +49,15 @@ class HeatmapStore:
         except OSError as error:
             raise ReportError(f"{path}: cannot read the heatmaps: {error.strerror}") from error
         store = cls.__new__(cls)
-        store._file, store._shape, store._rows = file, shape, rows
+        store._hold(file, shape, rows)
         expected = rows * shape[0] * shape[1] * _DTYPE.itemsize
         if (size := path.stat().st_size) != expected:
             raise ReportError(f"{path}: has {size} bytes where its report promises {expected}")
         return store
+
+    def _hold(self, file: IO[bytes], shape: tuple[int, int] | None, rows: int) -> None:
+        self._file, self._shape, self._rows = file, shape, rows
+        weakref.finalize(self, file.close)  # unlike __del__, on time in reference cycles too
 
     def __len__(self) -> int:
         return self._rows
@@ -90,6 +93,3 @@ class HeatmapStore:
         with path.open("wb") as target:
             while chunk := self._file.read(_COPY_BYTES):
                 target.write(chunk)
-
-    def __del__(self) -> None:
-        self._file.close()

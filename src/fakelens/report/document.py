@@ -170,7 +170,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
     (folder / FILE_NAME).write_text(document.model_dump_json(indent=1), encoding="utf-8")
 
 
-def read_report(path: Path, *, source: Path | None = None) -> Report:
+def read_report(path: Path | str, *, source: Path | None = None) -> Report:
     """Read a report that ``write_document`` wrote.
 
     Args:
@@ -180,6 +180,7 @@ def read_report(path: Path, *, source: Path | None = None) -> Report:
     Raises:
         ReportError: it is missing, damaged, of another version, or its heatmaps are.
     """
+    path = Path(path)
     try:
         document = Document.model_validate_json(path.read_bytes())
     except OSError as error:

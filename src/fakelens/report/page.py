@@ -46,6 +46,7 @@ def write_page(report: Report, folder: Path, notes: tuple[str, ...]) -> None:
             }
             for track, finding in zip(report.tracks, report.findings, strict=True)
         ],
+        unjudged=[finding for finding in report.findings if finding.score is None],
         video=_present(folder, video.FILE_NAME),
         still=_present(folder, pictures.STILL_NAME),
         table=table.FILE_NAME,

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,14 @@ from fakelens.report.video import write_video
 from fakelens.results import Report
 from fakelens.video import file_sha256
 
-_OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, VIDEO_NAME, STILL_NAME, FACES_FOLDER)
+_DRAWINGS = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
+_OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, *_DRAWINGS)
+_FACES = "person-*.png"
 
 
 def save_report(
     report: Report,
-    folder: Path,
+    folder: Path | str,
     *,
     style: Style | None = None,
     video: bool = True,
@@ -47,21 +49,24 @@ def save_report(
         The files written.
 
     Raises:
-        OutputError: the folder holds a report already or cannot be written.
+        OutputError: the folder holds a report already, or the input where a file of the report
+            would go, or cannot be written.
         MediaError: the input cannot be read again.
     """
+    folder = Path(folder)
     check_free(folder, force=force)
+    _keep_input(report.source, folder, _OURS)
     with _staging(folder) as staging:
         write_document(report, staging, folder)
         write_table(report, staging)
         notes = _draw(report, staging, style or Style(), video=video, progress=progress)
         write_page(report, staging, notes)
-        return _move(staging, folder)
+        return _move(staging, folder, _OURS)
 
 
 def save_drawings(
     report: Report,
-    folder: Path,
+    folder: Path | str,
     *,
     style: Style,
     force: bool = False,
@@ -69,16 +74,19 @@ def save_drawings(
 ) -> list[Path]:
     """Write the annotated video and the pictures alone, for another look at a saved report.
 
-    Arguments and errors are those of ``save_report``; the video must still be the same.
+    Arguments and errors are those of ``save_report``; the video must still be the same. With
+    ``force`` the folder may be that of the report, whose other files stay.
     """
+    folder = Path(folder)
     check_free(folder, force=force)
+    _keep_input(report.source, folder, _DRAWINGS)
     if not report.source.is_file():
         raise MediaError(f"{report.source}: the report's video is no longer there; say where it is")
     if file_sha256(report.source) != report.provenance.input_sha256:
         raise MediaError(f"{report.source}: not the video of this report, its SHA-256 differs")
     with _staging(folder) as staging:
         _draw(report, staging, style, video=True, progress=progress)
-        return _move(staging, folder)
+        return _move(staging, folder, _DRAWINGS)
 
 
 def check_free(folder: Path, *, force: bool) -> None:
@@ -92,7 +100,7 @@ def check_free(folder: Path, *, force: bool) -> None:
     taken = [name for name in _OURS if (folder / name).exists()]
     if taken and not force:
         raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    existing = _existing(folder)
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -113,14 +121,25 @@ def _draw(
     return ()
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or what there is of the path to it: on the same disk, with the same rights."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _keep_input(source: Path, folder: Path, names: Sequence[str]) -> None:
+    targets = [folder / name for name in names] + list((folder / FACES_FOLDER).glob(_FACES))
+    if source.exists() and any(place.exists() and place.samefile(source) for place in targets):
+        raise OutputError(f"{source}: is the input and would be overwritten; name another folder")
+
+
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one, on the same disk, gone afterwards whatever happens."""
+    """A folder on the same disk as the final one, gone afterwards whatever happens."""
+    existing = _existing(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=existing))
     except OSError as error:
-        raise OutputError(f"{folder.parent}: cannot write there: {error.strerror}") from error
+        raise OutputError(f"{existing}: cannot write there: {error.strerror}") from error
     try:
         yield staging
     except OSError as error:
@@ -129,17 +148,19 @@ def _staging(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _move(staging: Path, folder: Path) -> list[Path]:
-    """Move the finished files into place and take away those of an older report."""
-    folder.mkdir(exist_ok=True)
+def _move(staging: Path, folder: Path, names: Sequence[str]) -> list[Path]:
+    """Move the finished files into place and take away older ones of the given names."""
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
         target = folder / source.relative_to(staging)
         target.parent.mkdir(exist_ok=True)
         source.replace(target)
         written.append(target)
-    pictures = (folder / FACES_FOLDER).glob("person-*.png")
-    for stale in {*(folder / name for name in _OURS), *pictures} - set(written):
+    faces = folder / FACES_FOLDER
+    for stale in {*(folder / name for name in names), *faces.glob(_FACES)} - set(written):
         if stale.is_file():
             stale.unlink()
+    if faces.is_dir() and not any(faces.iterdir()):
+        faces.rmdir()
     return written

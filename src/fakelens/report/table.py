@@ -2,10 +2,11 @@
 
 import csv
 import heapq
+from collections.abc import Iterator
 from pathlib import Path
 
 from fakelens.crops import Doubt
-from fakelens.results import Report
+from fakelens.results import Report, Sighting, Track
 
 FILE_NAME = "scores.csv"
 COLUMNS = (
@@ -25,10 +26,7 @@ COLUMNS = (
 
 def write_table(report: Report, folder: Path) -> None:
     """Write the table, ordered by frame, then by person."""
-    rows = heapq.merge(
-        *(((s.frame, track.person, s) for s in track) for track in report.tracks),
-        key=lambda row: row[:2],
-    )
+    rows = heapq.merge(*map(_rows, report.tracks), key=lambda row: row[:2])
     with (folder / FILE_NAME).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -41,3 +39,7 @@ def write_table(report: Report, folder: Path) -> None:
             writer.writerow(
                 (frame, f"{sighting.time:.6f}", person, *corners, *numbers, usable, doubts)
             )
+
+
+def _rows(track: Track) -> Iterator[tuple[int, int, Sighting]]:
+    return ((sighting.frame, track.person, sighting) for sighting in track)

@@ -1,0 +1,38 @@
+"""The score that each network gives to the main person of each clip."""
+
+import argparse
+from pathlib import Path
+
+import fakelens
+
+
+def main() -> None:
+    """Score and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--network", action="append", required=True)
+    parser.add_argument("--every", type=int, default=10)
+    options = parser.parse_args()
+    networks = [fakelens.load_network(name) for name in options.network]
+    settings = fakelens.Settings(every=options.every)
+    print("| clip | " + " | ".join(network.card.name for network in networks) + " |")
+    print("|---|" + "---|" * len(networks))
+    for clip in options.clips:
+        cells = []
+        for network in networks:
+            try:
+                report = fakelens.analyze(clip, network=network, settings=settings)
+            except fakelens.FakelensError:
+                cells.append("cannot be read")
+                continue
+            judged = [finding for finding in report.findings if finding.score is not None]
+            if not judged:
+                cells.append("nobody to judge")
+                continue
+            main_person = max(judged, key=lambda finding: finding.usable)
+            cells.append(f"{main_person.score:.2f} {main_person.verdict}")
+        print(f"| {clip.name} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
