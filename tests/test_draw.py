@@ -336,6 +336,19 @@ def test_the_label_grows_with_the_picture() -> None:
     assert rows[0] < rows[1] < rows[2]
 
 
+@pytest.mark.parametrize(("x", "y"), [(100, 2), (290, 100), (-20, 100), (290, -30), (100, 236)])
+def test_a_label_is_moved_into_the_picture_as_a_whole(x: int, y: int) -> None:
+    """White letters on black are the same wherever they are."""
+
+    def letters(x: int, y: int) -> int:
+        box = Box(x, y, x + 60, y + 60)
+        drawn = painted(grey(), make_mark(FAR, 0, box=box, verdict=Verdict.INCONCLUSIVE))
+        return int((drawn.max(axis=2) < 60).sum())
+
+    # Some pixels of the box lie under the label.
+    assert letters(x, y) == pytest.approx(letters(60, 100), rel=0.01)
+
+
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
 def test_on_a_video_frame_the_colours_are_those_of_the_picture(

@@ -317,6 +317,13 @@ def test_the_shape_of_a_pixel_is_turned_with_it(tmp_path):
         assert container.streams.video[0].sample_aspect_ratio == Fraction(3, 4)
 
 
+def test_key_frames_are_the_encoder_s_choice_and_not_the_source_s(tmp_path):
+    source = make_clip(tmp_path / "a.mp4", options={"g": "1"})
+    with av.open(copy(source)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert keys == [True, *[False] * 11]
+
+
 def test_a_player_can_start_before_it_has_the_whole_file(tmp_path):
     data = copy(make_clip(tmp_path / "a.mp4")).read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")

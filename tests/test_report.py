@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from builders import make_report, make_track
-from fakelens.data import sigmoid
+from fakelens.crops import cut
+from fakelens.data import Box, sigmoid
 from fakelens.draw import Style
 from fakelens.errors import MediaError, OutputError, ReportError
 from fakelens.pipeline import analyze
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.page import write_page
+from fakelens.report.pictures import write_faces
 from fakelens.report.save import save_drawings, save_report
 from fakelens.report.table import COLUMNS, write_table
 from fakelens.results import Report, Track
@@ -447,6 +449,24 @@ def test_the_picture_of_a_person_shows_them_untouched_and_with_the_heatmap(
     np.testing.assert_allclose(untouched[110:210, 110:210].mean(axis=(0, 1)), actor.colour, atol=8)
     heat = np.abs(drawn - untouched).mean()
     assert (heat > 10) == (actor is FAKE), "by default evidence of fake alone is drawn"
+
+
+def test_the_picture_of_a_person_is_of_their_own_key_frame(
+    report: Report, clip: Path, tmp_path: Path
+) -> None:
+    keys = (20, 5)
+    findings = [
+        dataclasses.replace(finding, key_frame=key)
+        for finding, key in zip(report.findings, keys, strict=True)
+    ]
+    write_faces(dataclasses.replace(report, findings=tuple(findings)), tmp_path / "faces", Style())
+    with open_video(clip) as reader:
+        images = [frame.image for frame in reader.frames()]
+    for person, track, key in zip((1, 2), report.tracks, keys, strict=True):
+        (x, y), half = track[key].area.center, 1.25 * track[key].area.width / 2
+        wanted = cut(images[key], Box(x - half, y - half, x + half, y + half), 320)
+        image = cv2.imread(str(tmp_path / "faces" / f"person-{person}.png"))
+        np.testing.assert_array_equal(image[:, :320, ::-1], wanted)
 
 
 def test_the_video_can_be_left_out(report: Report, tmp_path: Path) -> None:
