@@ -90,8 +90,8 @@ def analyze_command(
         if cam is not None:
             find_method(cam)
         jobs = list(zip(videos, _folders(videos, output), strict=True))
-        for _, folder in jobs:
-            check_free(folder, force=force)
+        for path, folder in jobs:
+            check_free(folder, path, force=force)
         loaded, detector = load_network(network), load_detector(faces)
     style = Style(smooth=not no_smooth)
     failed, faceless = 0, 0
@@ -170,8 +170,8 @@ def demo_command(
 ) -> None:
     """Make a clip with a known answer, examine it, and say whether the heatmap points there."""
     with _one_sentence():
-        check_free(output, force=force)
         clip = output / "demo.mp4"
+        check_free(output, clip, force=force)
         demo.make_clip(clip, force=force)
         with progress_bar("examining the demo clip", quiet=quiet) as progress:
             report = analyze(clip, network=load_network(network), progress=progress)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fakelens.data import FloatArray
-from fakelens.errors import ReportError
+from fakelens.errors import OutputError, ReportError
 
 _DTYPE = np.dtype("<f2")
 _COPY_BYTES = 1 << 20
@@ -68,13 +68,21 @@ class HeatmapStore:
         return self._shape
 
     def append(self, maps: FloatArray) -> range:
-        """Add (N, h, w) heatmaps and return their row numbers."""
+        """Add (N, h, w) heatmaps and return their row numbers.
+
+        Raises:
+            OutputError: the disk for temporary files is full.
+        """
         if self._shape is None:
             self._shape = (maps.shape[1], maps.shape[2])
         if maps.shape[1:] != self._shape:
             raise ValueError(f"heatmaps of {maps.shape[1:]} in a store of {self._shape}")
         self._file.seek(0, 2)
-        self._file.write(maps.astype(_DTYPE).tobytes())
+        try:
+            self._file.write(maps.astype(_DTYPE).tobytes())
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise OutputError(f"{folder}: cannot keep the heatmaps: {error.strerror}") from error
         first, self._rows = self._rows, self._rows + len(maps)
         return range(first, self._rows)
 

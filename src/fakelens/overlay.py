@@ -15,6 +15,7 @@ SMOOTHING_SECONDS = 0.1
 """Standard deviation of the Gaussian that heatmaps and scores are smoothed with along a track."""
 
 _REACH = 2.5  # standard deviations; what lies beyond weighs under 5 %
+_LEAST_REACH = 0.05  # where the two thresholds coincide
 _QUANTILE = 0.9  # of peaks and scores over a video, so that a few frames do not set the scale
 
 
@@ -42,22 +43,25 @@ class Mark:
 def heatmap_scale(report: Report) -> float:
     """The magnitude that is drawn at full strength, one number for all faces of a video.
 
-    It is the largest magnitude in the video (90th percentile of the faces' peaks), made larger
-    where no face is anywhere near a verdict: maps of a network that has no opinion are drawn
-    faintly in proportion, instead of being stretched until they look like one. Methods that show
-    evidence of fake alone are stretched by high scores only. Empty maps do not count; where there
-    are no others, or the scores are 0 to the last digit, it is infinite and nothing is drawn.
+    It is the largest magnitude in the video (90th percentile of the faces' peaks), divided by the
+    *conviction* of the network: 1 where scores reach a threshold, less in proportion where they
+    stay between the two. So the maps of a network that has no opinion are drawn faintly, instead
+    of being stretched until they look like one. Methods that show evidence of fake alone are
+    stretched by high scores only. Empty maps do not count. Where there are no others, or
+    no conviction at all, the scale is infinite and nothing is drawn.
     """
     peaks = np.concatenate([t.peaks for t in report.tracks])
     peaks = peaks[peaks > 0]
-    scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
-    conviction = float(np.quantile(scores, _QUANTILE)) / report.thresholds.fake
-    if METHODS[report.cam].signed:
-        realness = 1 - float(np.quantile(scores, 1 - _QUANTILE))
-        conviction = max(conviction, realness / (1 - report.thresholds.real))
-    if not len(peaks) or conviction == 0:
+    if not len(peaks):
         return math.inf
-    return float(np.quantile(peaks, _QUANTILE)) / min(1.0, conviction)
+    scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
+    middle = (report.thresholds.fake + report.thresholds.real) / 2
+    reach = max(report.thresholds.fake - middle, _LEAST_REACH)
+    beyond = float(np.quantile(scores, _QUANTILE)) - middle
+    if METHODS[report.cam].signed:
+        beyond = max(beyond, middle - float(np.quantile(scores, 1 - _QUANTILE)))
+    conviction = min(1.0, beyond / reach)
+    return float(np.quantile(peaks, _QUANTILE)) / conviction if conviction > 0 else math.inf
 
 
 class Overlay:

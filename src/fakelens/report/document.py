@@ -167,7 +167,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         provenance=report.provenance,
     )
     report.heatmaps.save(folder / HEATMAPS_NAME)
-    (folder / FILE_NAME).write_text(document.model_dump_json(indent=1), encoding="utf-8")
+    (folder / FILE_NAME).write_text(document.model_dump_json(), encoding="utf-8")
 
 
 def read_report(path: Path | str, *, source: Path | None = None) -> Report:

@@ -54,8 +54,7 @@ def save_report(
         MediaError: the input cannot be read again.
     """
     folder = Path(folder)
-    check_free(folder, force=force)
-    _keep_input(report.source, folder, _OURS)
+    check_free(folder, report.source, force=force)
     with _staging(folder) as staging:
         write_document(report, staging, folder)
         write_table(report, staging)
@@ -78,8 +77,7 @@ def save_drawings(
     ``force`` the folder may be that of the report, whose other files stay.
     """
     folder = Path(folder)
-    check_free(folder, force=force)
-    _keep_input(report.source, folder, _DRAWINGS)
+    check_free(folder, report.source, force=force)
     if not report.source.is_file():
         raise MediaError(f"{report.source}: the report's video is no longer there; say where it is")
     if file_sha256(report.source) != report.provenance.input_sha256:
@@ -89,17 +87,21 @@ def save_drawings(
         return _move(staging, folder, _DRAWINGS)
 
 
-def check_free(folder: Path, *, force: bool) -> None:
-    """Make sure that a report can go into a folder; nothing is made or changed.
+def check_free(folder: Path, source: Path, *, force: bool) -> None:
+    """Make sure that the report of a video can go into a folder; nothing is made or changed.
 
     Raises:
-        OutputError: it holds a report already, or is not a folder, or cannot be written.
+        OutputError: it holds a report already, or the video where a file of the report would go,
+            or is not a folder, or cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; name a folder for the results")
     taken = [name for name in _OURS if (folder / name).exists()]
     if taken and not force:
         raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
+    places = [*(folder / name for name in _OURS), *(folder / FACES_FOLDER).glob(_FACES)]
+    if source.exists() and any(place.exists() and place.samefile(source) for place in places):
+        raise OutputError(f"{source}: is the input and would be overwritten; name another folder")
     existing = _existing(folder)
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -124,12 +126,6 @@ def _draw(
 def _existing(folder: Path) -> Path:
     """The folder, or what there is of the path to it: on the same disk, with the same rights."""
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
-
-
-def _keep_input(source: Path, folder: Path, names: Sequence[str]) -> None:
-    targets = [folder / name for name in names] + list((folder / FACES_FOLDER).glob(_FACES))
-    if source.exists() and any(place.exists() and place.samefile(source) for place in targets):
-        raise OutputError(f"{source}: is the input and would be overwritten; name another folder")
 
 
 @contextmanager
