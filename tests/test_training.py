@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
-pytest.importorskip("sklearn", reason="training needs the extra [train]")
+roc_auc_score = pytest.importorskip(
+    "sklearn.metrics", reason="training needs the extra [train]"
+).roc_auc_score
 
 from training import train  # noqa: E402
 from training.augment import INPUT_SIZE, Square, augment, cut, jitter  # noqa: E402
@@ -288,6 +290,7 @@ def test_auc_and_its_interval() -> None:
     # Two unit normals one apart: AUC = Phi(1 / sqrt 2) = 0.760, standard error (Hanley and
     # McNeil 1982, 200 of each) 0.0236.
     value = auc(scores[~fake], scores[fake])
+    assert value == pytest.approx(roc_auc_score(fake, scores))
     low, high = bootstrap_auc(scores, fake, [str(i) for i in range(400)], draws=200)
     assert low < value < high
     assert high - low == pytest.approx(2 * 1.96 * 0.0236, rel=0.2)

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from fakelens.networks import load_network
 from training.augment import Square, cut, degrade
@@ -47,10 +47,15 @@ def crop_logits(
     return np.stack(rows)
 
 
-def auc(real: NDArray[np.float32], fake: NDArray[np.float32]) -> float:
-    """The chance that a fake scores higher than a real one, ties counted half."""
-    labels = np.concatenate([np.zeros(len(real)), np.ones(len(fake))])
-    return float(roc_auc_score(labels, np.concatenate([real, fake])))
+def auc(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
+    """The chance that a fake scores higher than a real one, ties counted half.
+
+    By the rank sum (Mann-Whitney); scikit-learn's takes twenty times as long, which a bootstrap
+    feels.
+    """
+    ranks = rankdata(np.concatenate([real, fake]))
+    least = len(fake) * (len(fake) + 1) / 2
+    return float((ranks[len(real) :].sum() - least) / (len(real) * len(fake)))
 
 
 def bootstrap_auc(
@@ -76,7 +81,8 @@ def bootstrap_auc(
     while len(values) < draws:
         drawn = np.concatenate([rows[group] for group in rng.integers(len(rows), size=len(rows))])
         if 0 < fake[drawn].sum() < len(drawn):
-            values.append(float(roc_auc_score(fake[drawn], scores[drawn])))
+            some, labels = scores[drawn], fake[drawn]
+            values.append(auc(some[~labels], some[labels]))
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 

@@ -111,7 +111,7 @@ def pointing(report: Report) -> Pointing | None:
     Returns:
         ``None`` if the tampered person was not found.
     """
-    tampered = _actors()[0]
+    _, tampered = _actors()
     tracks = [t for t in report.tracks if _is_in_panel(t, tampered.panel)]
     if not tracks:
         return None
@@ -142,6 +142,7 @@ def _is_in_panel(track: Track, panel: int) -> bool:
 
 
 def _actors() -> tuple[_Actor, _Actor]:
+    """The untouched person and the tampered one."""
     try:
         from matplotlib.cbook import get_sample_data  # noqa: PLC0415 - optional
         from skimage.data import astronaut  # noqa: PLC0415 - optional
@@ -150,11 +151,11 @@ def _actors() -> tuple[_Actor, _Actor]:
     with open_video(Path(get_sample_data("grace_hopper.jpg", asfileobj=False))) as reader:
         hopper = next(reader.frames()).image
     collins: RGBImage = astronaut()  # type: ignore[no-untyped-call]
-    tampered, mask = _tamper(hopper, center=(267, 236), radii=(62, 78))
-    untouched = np.zeros(collins.shape[:2], dtype=np.float32)
+    tampered, mask = _tamper(collins, center=(223, 124), radii=(34, 44))
+    untouched = np.zeros(hopper.shape[:2], dtype=np.float32)
     return (
-        _Actor(tampered, (267, 226), 1.15, 0, 0.0, mask),
-        _Actor(collins, (223, 119), 1.6, 1, 1.3, untouched),
+        _Actor(hopper, (267, 226), 1.15, 0, 0.0, untouched),
+        _Actor(tampered, (223, 119), 1.6, 1, 1.3, mask),
     )
 
 
@@ -163,14 +164,14 @@ def _tamper(
 ) -> tuple[RGBImage, FloatArray]:
     """Replace an ellipse by a softer, shifted, differently coloured copy of what is there."""
     height, width = portrait.shape[:2]
-    shift = np.array([[1.02, 0, 3 - 0.02 * center[0]], [0, 1.02, 4 - 0.02 * center[1]]])
+    shift = np.array([[1.02, 0, 2 - 0.02 * center[0]], [0, 1.02, 2 - 0.02 * center[1]]])
     copy = cv2.warpAffine(portrait, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
     small = cv2.resize(copy, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
     soft = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     coloured = 1.08 * (soft - 128) + 128 + np.array([9.0, 1.0, -7.0])
     mask = np.zeros((height, width), dtype=np.float32)
     cv2.ellipse(mask, center, radii, 0, 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), 4).astype(np.float32, copy=False)
+    mask = cv2.GaussianBlur(mask, (0, 0), 2).astype(np.float32, copy=False)
     blend = mask[..., None] * coloured + (1 - mask[..., None]) * portrait
     return np.clip(np.round(blend), 0, 255).astype(np.uint8), mask
 

@@ -23,7 +23,6 @@ from fakelens.errors import MediaError
 _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
 # "pattern_type": a % or * in the name of a picture is just a letter.
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
-_DECODER_OPTIONS = {"max_pixels": str(2**28)}  # a few bytes can claim to be a picture of any size
 # FFmpeg's AVColorSpace; it converts from these. Others come out right enough as what is nearest.
 _KNOWN_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 _NEAREST_MATRIX = {10: 9}  # BT.2020's two kinds
@@ -74,7 +73,6 @@ class VideoReader:
         try:
             stream = _video_stream(self._container, path)
             stream.thread_type = "AUTO"
-            stream.codec_context.options = _DECODER_OPTIONS
             self._time_base = stream.time_base or Fraction(1)
             self._start = stream.start_time or 0
             self.audio_streams = self._container.streams.audio
