@@ -216,7 +216,7 @@ class _Sound:
         self.notes: list[str] = []
         self._output = output
         self._copies: dict[int, AudioStream] = {}
-        self._encoders: dict[int, AudioStream] = {}
+        self._encoders: dict[int, tuple[AudioStream, AudioStream]] = {}  # decoder and encoder
         self._last: dict[int, int] = {}
         for stream in streams:
             codec = sound_codec(stream)
@@ -226,23 +226,19 @@ class _Sound:
             elif codec in output.supported_codecs and not codec.startswith("pcm"):
                 self._copies[stream.index] = output.add_stream_from_template(stream)
             else:
-                self._encoders[stream.index] = self._add_encoder(stream)
+                self._encoders[stream.index] = stream, self._add_encoder(stream)
                 self._say(f"The sound was encoded again as AAC: players of MP4 expect no {codec}.")
 
     def write(self, packet: SoundPacket) -> None:
         if copy := self._copies.get(packet.stream.index):
             self._copy(packet, copy)
-        elif encoder := self._encoders.get(packet.stream.index):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                self._say(_DAMAGED_SOUND)
-                return
-            for frame in frames:
-                self._output.mux(encoder.encode(frame))
+        elif packet.stream.index in self._encoders:
+            self._encode_again(packet, *self._encoders[packet.stream.index])
 
     def finish(self) -> None:
-        for encoder in self._encoders.values():
+        """Write what decoders and encoders still hold."""
+        for decoder, encoder in self._encoders.values():
+            self._encode_again(None, decoder, encoder)
             self._output.mux(encoder.encode())
 
     def _add_encoder(self, source: AudioStream) -> AudioStream:
@@ -251,6 +247,18 @@ class _Sound:
         encoder = self._output.add_stream("aac", rate=rate if rate in rates else _SOUND_RATE)
         encoder.layout = "mono" if source.codec_context.channels == 1 else "stereo"
         return encoder
+
+    def _encode_again(
+        self, packet: "SoundPacket | None", decoder: AudioStream, encoder: AudioStream
+    ) -> None:
+        try:
+            frames = decoder.decode(packet)
+        except av.error.InvalidDataError:
+            self._say(_DAMAGED_SOUND)
+            return
+        for frame in frames:
+            frame.time_base = decoder.time_base  # which the last ones lack
+            self._output.mux(encoder.encode(frame))
 
     def _copy(self, packet: SoundPacket, target: AudioStream) -> None:
         time = packet.dts if packet.dts is not None else packet.pts
