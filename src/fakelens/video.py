@@ -135,10 +135,14 @@ class VideoReader:
         """Every ``every``-th frame as an upright RGB picture."""
         for picture in self.pictures():
             if picture.index % every == 0:
-                image = picture.frame.to_ndarray(format="rgb24", threads=1)
-                turned = np.rot90(image, self.info.rotation // 90)
-                time = picture.pts * self.info.time_base
-                yield Frame(picture.index, time, np.ascontiguousarray(turned))
+                yield self.upright(picture)
+
+    def upright(self, picture: Picture) -> Frame:
+        """One of this video's pictures in RGB, as it is displayed."""
+        image = picture.frame.to_ndarray(format="rgb24", threads=1)
+        turned = np.rot90(image, self.info.rotation // 90)
+        time = picture.pts * self.info.time_base
+        return Frame(picture.index, time, np.ascontiguousarray(turned))
 
     def _decode(self, stream: VideoStream) -> Generator[Picture]:
         last: int | None = None

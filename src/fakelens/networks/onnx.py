@@ -207,6 +207,8 @@ def _answers(network: OnnxNetwork) -> tuple[NDArray[np.float64], NDArray[np.floa
 def _open(model: bytes, name: str, threads: int | None) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    # Threads that spin while they wait take the processor from the decoder beside them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # failures are raised; the log would say them twice
     # One level below the highest: that one pads channels to blocks of 8 or 16, and MesoNet's
     # layers of 1 to 16 channels then take twice the time.

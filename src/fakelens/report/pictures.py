@@ -33,11 +33,12 @@ def write_faces(report: Report, folder: Path, style: Style) -> None:
     overlay = Overlay(report, smooth=style.smooth)
     folder.mkdir()
     with open_video(report.source) as reader:
-        for frame in reader.frames():
-            people = wanted.pop(frame.index, set())
-            for mark in overlay.marks(frame.index) if people else ():
-                if mark.person in people:
-                    _write(folder / face_name(mark.person), _face(frame, mark, style))
+        for picture in reader.pictures():
+            if people := wanted.pop(picture.index, None):
+                frame = reader.upright(picture)
+                for mark in overlay.marks(frame.index):
+                    if mark.person in people:
+                        _write(folder / face_name(mark.person), _face(frame, mark, style))
             if not wanted:
                 break
 
