@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import fakelens
+from fakelens.errors import MediaError
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
         for network in networks:
             try:
                 report = fakelens.analyze(clip, network=network, settings=settings)
-            except fakelens.FakelensError:
+            except MediaError:
                 cells.append("cannot be read")
                 continue
             judged = [finding for finding in report.findings if finding.score is not None]

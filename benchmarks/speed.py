@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,24 +47,20 @@ TASKS: dict[str, Callable[[Path, Path, str, int], None]] = {
 }
 
 
-def _child(task: str, clip: Path, network: str, every: int, answers: object) -> None:
+def _run(task: str, clip: Path, network: str, every: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         TASKS[task](clip, Path(folder), network, every)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    answers.put((seconds, peak))  # type: ignore[attr-defined]
+    return seconds, peak
 
 
 def measure(task: str, clip: Path, network: str, every: int) -> tuple[float, float]:
     """Seconds and peak megabytes of one run in a fresh process."""
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    process = context.Process(target=_child, args=(task, clip, network, every, answers))
-    process.start()
-    seconds, peak = answers.get()
-    process.join()
-    return seconds, peak
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_run, task, clip, network, every).result()
 
 
 def looped(clip: Path, seconds: float, target: Path) -> Path:

@@ -35,6 +35,7 @@ INFO = VideoInfo(
     rotation=0,
     rate=Fraction(25),
     time_base=Fraction(1, 12800),
+    start=Fraction(0),
     frame_estimate=100,
     duration=Fraction(4),
     codec="h264",

@@ -91,6 +91,12 @@ def test_a_fake_stretch_in_a_real_video_is_found_in_time() -> None:
     assert "4.0" in finding.reasons[0]
 
 
+def test_sparse_samples_do_not_break_a_span() -> None:
+    finding = find(make_track(np.full(12, 4.0), every=20), THRESHOLDS, still=False)
+    (span,) = finding.spans
+    assert (span.start, span.end) == (0, pytest.approx(8.8))
+
+
 def test_the_key_frame_shows_the_strongest_usable_evidence() -> None:
     logits = np.full(100, 1.0)
     logits[30], logits[60] = 3.0, 9.0

@@ -87,6 +87,11 @@ def test_a_method_that_shows_evidence_of_fake_alone_is_silent_on_real_faces() ->
     assert scale_of(-SURE, "layercam") == np.inf
 
 
+def test_the_original_map_explains_real_faces_and_is_drawn_on_them() -> None:
+    assert scale_of(-SURE, "tf2cam") == pytest.approx(1)
+    assert scale_of(SURE, "tf2cam") == np.inf
+
+
 @pytest.mark.parametrize("logit", [-40.0, -1e4])
 def test_a_network_that_is_certain_beyond_precision_draws_no_evidence_of_fake(
     logit: float,

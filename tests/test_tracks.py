@@ -192,7 +192,7 @@ def test_closing_early_closes_the_source() -> None:
     assert closed
 
 
-@pytest.mark.parametrize("arguments", [{"every": 0}, {"max_gap": -1.0}])
+@pytest.mark.parametrize("arguments", [{"every": 0}, {"every": -3}])
 def test_impossible_settings_are_refused_at_once(arguments: dict) -> None:
     with pytest.raises(UsageError):
         follow([], Script(lambda i: []), **arguments)
@@ -248,6 +248,12 @@ def test_numbers_begin_at_one_in_order_of_appearance_and_are_not_reused() -> Non
     assert tracker.update([face_at(20)], 1.51) == [4]
     tracker.cut()
     assert tracker.update([face_at(20)], 1.55) == [5]
+
+
+def test_people_keep_their_numbers_however_rarely_they_are_looked_at() -> None:
+    tracker = Tracker(max_gap=1.0)
+    for time in (0.0, 1.2, 2.4, 12.0):
+        assert tracker.update([face_at(20), face_at(80)], time) == [1, 2]
 
 
 def test_one_poor_match_more_does_not_shift_a_good_one() -> None:

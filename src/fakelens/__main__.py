@@ -1,5 +1,5 @@
 """``python -m fakelens``."""
 
-from fakelens.cli import main
+from fakelens.cli import app
 
-main()
+app()

@@ -1,6 +1,5 @@
 """The command line: parses, calls the library, prints. Exit codes are listed in ``--help``."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,13 +96,15 @@ def analyze_command(
     failed, faceless = 0, 0
     for path, folder in jobs:
         try:
-            with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
-                report = analyze(
-                    path, network=loaded, faces=detector, settings=settings, progress=progress
-                )
-            _save(report, folder, style, video=not no_video, force=force, quiet=quiet)
-        except FakelensError as error:
-            _complain(error)
+            with _one_sentence():
+                with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
+                    report = analyze(
+                        path, network=loaded, faces=detector, settings=settings, progress=progress
+                    )
+                _save(report, folder, style, video=not no_video, force=force, quiet=quiet)
+        except typer.Exit as ended:
+            if ended.exit_code != FAILED:
+                raise
             failed += 1
             continue
         faceless += not report.tracks
@@ -147,6 +148,9 @@ def render(
             side_by_side=side_by_side,
         )
         loaded = read_report(report, source=video)
+        if not loaded.tracks:
+            typer.echo(f"fakelens: {report}: no face in this report, so nothing to draw", err=True)
+            raise typer.Exit(NO_FACE)
         with progress_bar("drawing", quiet=quiet) as progress:
             files = save_drawings(
                 loaded,
@@ -172,11 +176,13 @@ def demo_command(
     with _one_sentence():
         clip = output / "demo.mp4"
         check_free(output, clip, force=force)
+        loaded = load_network(network)
         demo.make_clip(clip, force=force)
         with progress_bar("examining the demo clip", quiet=quiet) as progress:
-            report = analyze(clip, network=load_network(network), progress=progress)
+            report = analyze(clip, network=loaded, progress=progress)
         _save(report, output, Style(), video=True, force=force, quiet=quiet)
-        typer.echo(_pointing_sentence(demo.pointing(report)))
+        if not quiet:
+            typer.echo(_pointing_sentence(demo.pointing(report)))
 
 
 @models.callback(invoke_without_command=True)
@@ -201,9 +207,12 @@ def pull_model(
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Errors raised on purpose become one line and an exit code."""
+    """Errors raised on purpose, and Ctrl-C, become one line and an exit code."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        typer.echo("fakelens: interrupted; unfinished results were taken away", err=True)
+        raise typer.Exit(INTERRUPTED) from error
     except UsageError as error:
         _complain(error)
         raise typer.Exit(USAGE) from error
@@ -219,8 +228,9 @@ def _complain(error: FakelensError) -> None:
 def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
     if output is not None and len(videos) == 1:
         return [output]
+    named = [path.resolve() for path in videos]  # "." has no name of its own
     folders = [
-        output / path.stem if output else path.with_name(f"{path.stem}_analyzed") for path in videos
+        output / path.stem if output else path.parent / f"{path.stem}_analyzed" for path in named
     ]
     for number, folder in enumerate(folders):
         if folder in folders[:number]:
@@ -254,12 +264,3 @@ def _pointing_sentence(found: demo.Pointing | None) -> str:
         f"({found.evidence_inside:.0%} of the evidence of fake lies inside, chance is "
         f"{found.area_inside:.0%}; the strongest cell is inside in {found.hits:.0%} of frames)."
     )
-
-
-def main() -> None:
-    """Run the command line."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        typer.echo("fakelens: interrupted; nothing was left behind", err=True)
-        sys.exit(INTERRUPTED)

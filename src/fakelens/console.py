@@ -65,7 +65,7 @@ def summary(report: Report) -> Table:
         table.add_row(
             str(finding.person),
             Text(finding.verdict, style=_COLOURS[finding.verdict]),
-            "-" if finding.score is None else f"{finding.score:.2f}",
+            f"{finding.score:.2f}",
             "-" if finding.interval is None else "{:.2f} - {:.2f}".format(*finding.interval),
             f"{finding.first:.1f} - {finding.last:.1f} s",
             _spans(finding),
@@ -91,12 +91,13 @@ def model_table() -> Table:
     ):
         table.add_column(heading, overflow="fold")
     for name in KNOWN:
-        card, weights = find_card(name), find_weights(name)
+        card, weights, download = find_card(name), find_weights(name), KNOWN[name].download
+        size = download.size if download else weights.stat().st_size if weights else 0
         table.add_row(
             f"{name} (default)" if name == DEFAULT else name,
             escape(card.description),
             escape(card.licence),
-            f"{weights.stat().st_size / 1000:.0f} kB" if weights else "-",
+            f"{size / 1000:.0f} kB",
             f"{card.input_size} x {card.input_size} RGB",
             f"{card.crop.scale:g} x {card.crop.reference}",
             escape(card.polarity),

@@ -52,6 +52,7 @@ class VideoInfo:
         rotation: degrees counter-clockwise that were applied to get there: 0, 90, 180 or 270.
         rate: average frames per second, if known.
         time_base: seconds in one tick of the timestamps.
+        start: timestamp of the first frame, seconds; not 0 in recordings of broadcasts.
         frame_estimate: number of frames, if the header or the duration tells; may be wrong.
         duration: seconds, if known.
         codec: of the video stream, FFmpeg's name.
@@ -65,6 +66,7 @@ class VideoInfo:
     rotation: int
     rate: Fraction | None
     time_base: Fraction
+    start: Fraction
     frame_estimate: int | None
     duration: Fraction | None
     codec: str

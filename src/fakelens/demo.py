@@ -8,6 +8,7 @@ frame is known to the pixel.
 """
 
 import math
+import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -86,7 +87,17 @@ def make_clip(path: Path, *, seconds: int = SECONDS, force: bool = False) -> Non
     actors = _actors()
     if path.exists() and not force:
         raise OutputError(f"{path}: exists already; --force replaces it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".demo.partial-", dir=path.parent) as folder:
+            unfinished = Path(folder) / path.name
+            _write_clip(unfinished, actors, seconds)
+            unfinished.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _write_clip(path: Path, actors: tuple[_Actor, _Actor], seconds: int) -> None:
     rng = np.random.default_rng(_SEED)
     noise = rng.normal(0, _NOISE, (_NOISE_FIELDS, HEIGHT, WIDTH, 3)).astype(np.float32)
     with av.open(str(path), "w") as container:

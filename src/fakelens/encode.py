@@ -16,6 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from fakelens.data import VideoInfo
 from fakelens.errors import OutputError
 from fakelens.video import (
     Picture,
@@ -113,7 +114,7 @@ def transcribe(
                 writer.finish()
         except av.error.FFmpegError as error:
             raise OutputError(f"{target}: the video cannot be written: {error.strerror}") from error
-    return tuple(writer.sound.notes)
+    return (*writer.notes, *writer.sound.notes)
 
 
 def _muxer_options(reader: VideoReader) -> dict[str, str]:
@@ -126,7 +127,12 @@ def _muxer_options(reader: VideoReader) -> dict[str, str]:
 
 
 class _Writer:
-    """The output's picture; its sound is in ``sound``."""
+    """The output's picture; its sound is in ``sound``.
+
+    Attributes:
+        sound: of the output.
+        notes: sentences on what of the picture could not be kept.
+    """
 
     def __init__(self, output: OutputContainer, reader: VideoReader, *, side_by_side: bool) -> None:
         self._output = output
@@ -142,6 +148,7 @@ class _Writer:
             turned = reader.info.rotation in (90, 270)
             self._stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
         self.sound = _Sound(output, reader.audio_streams)
+        self.notes = _changes(reader.info)
 
     def write(self, picture: Picture, draw: Callable[[int, Planes], None]) -> None:
         frame = self._canvas(picture.frame)
@@ -203,6 +210,17 @@ class _Writer:
             padding = ((0, rows - plane.shape[0]), (0, columns - plane.shape[1]))
             target[:] = np.tile(np.pad(plane, padding, mode="edge"), (1, copies))
         return canvas
+
+
+def _changes(info: VideoInfo) -> list[str]:
+    notes = []
+    if info.rotation:
+        notes.append("The picture was turned upright.")
+    if info.pixel_format not in ("yuv420p", "yuvj420p"):
+        notes.append(f"The colours were converted from {info.pixel_format} to 8-bit 4:2:0.")
+    if info.width % 2 or info.height % 2:
+        notes.append("A column or row was repeated to make the size even.")
+    return notes
 
 
 class _Sound:

@@ -47,4 +47,6 @@ class MissingExtraError(FakelensError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs an optional part: pip install 'fakelens[{extra}]'")
+        super().__init__(
+            f"{purpose} needs an optional part: pip install '.[{extra}]' in its folder"
+        )

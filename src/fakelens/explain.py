@@ -118,7 +118,8 @@ class Method:
         function: ``Evidence`` -> (N, h, w) float32.
         unit: ``"logit"`` if a cell's value is a contribution to the fake logit, comparable
             between faces; ``"arbitrary"`` otherwise.
-        signed: whether cells can be negative; where the unit is ``"logit"`` these speak for REAL.
+        positive: what positive cells speak for; ``"neither"`` if the method does not ask.
+        signed: whether cells can be negative and then speak for the contrary.
         reference: where it was published.
         note: what to know before using it, one sentence.
     """
@@ -127,6 +128,7 @@ class Method:
     title: str
     function: Callable[[Evidence], FloatArray]
     unit: Literal["logit", "arbitrary"]
+    positive: Literal["fake", "real", "neither"]
     signed: bool
     reference: str
     note: str
@@ -140,6 +142,7 @@ METHODS = {
             "HiResCAM",
             hirescam,
             "logit",
+            positive="fake",
             signed=True,
             reference="Draelos and Carin 2020, arXiv:2011.08891",
             note="The most faithful of these on a flatten-and-dense head such as MesoNet's.",
@@ -149,6 +152,7 @@ METHODS = {
             "Grad-CAM",
             gradcam,
             "logit",
+            positive="fake",
             signed=True,
             reference="Selvaraju et al., ICCV 2017",
             note="Averages the gradient over the map, which suits heads that pool by the mean.",
@@ -158,6 +162,7 @@ METHODS = {
             "Grad-CAM++",
             gradcampp,
             "arbitrary",
+            positive="fake",
             signed=False,
             reference="Chattopadhay et al., WACV 2018",
             note="Weights positive gradients only; on MesoNet worse than Grad-CAM.",
@@ -167,6 +172,7 @@ METHODS = {
             "LayerCAM",
             layercam,
             "logit",
+            positive="fake",
             signed=False,
             reference="Jiang et al., IEEE TIP 2021",
             note="HiResCAM of the positive gradients only: what speaks for REAL is left out.",
@@ -176,6 +182,7 @@ METHODS = {
             "XGrad-CAM",
             xgradcam,
             "logit",
+            positive="fake",
             signed=True,
             reference="Fu et al., BMVC 2020",
             note="Spreads each channel's share of the logit over the channel's activation.",
@@ -185,6 +192,7 @@ METHODS = {
             "Eigen-CAM",
             eigencam,
             "arbitrary",
+            positive="neither",
             signed=True,
             reference="Muhammad and Yeasin, IJCNN 2020",
             note="Shows what the layer sees most of, whatever it says for FAKE or REAL.",
@@ -194,6 +202,7 @@ METHODS = {
             "tf2cam (reproduction)",
             tf2cam,
             "arbitrary",
+            positive="real",
             signed=False,
             reference="the original script's guided Grad-CAM",
             note="Explains REAL, not FAKE, and vanishes on certain faces; only to compare with "

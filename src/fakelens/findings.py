@@ -63,14 +63,15 @@ def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
 
 
 def _spans(blocks: _Blocks, track: Track, threshold: float) -> tuple[Span, ...]:
-    high = blocks.numbers[sigmoid(blocks.logits) >= threshold]
+    # Positions among the blocks that were seen: sampled sparsely, not every half second is.
+    high = np.flatnonzero(sigmoid(blocks.logits) >= threshold)
     spans = []
     for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
         if len(run) == 0:
             continue
-        inside = track.usable & np.isin(_block_numbers(track), run)
+        inside = track.usable & np.isin(_block_numbers(track), blocks.numbers[run])
         times = track.times[inside]
-        score = sigmoid(float(np.mean(blocks.logits[np.isin(blocks.numbers, run)])))
+        score = sigmoid(float(np.mean(blocks.logits[run])))
         spans.append(Span(float(times[0]), float(times[-1]), float(score)))
     return tuple(spans)
 

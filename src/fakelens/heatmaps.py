@@ -12,6 +12,7 @@ from fakelens.data import FloatArray
 from fakelens.errors import OutputError, ReportError
 
 _DTYPE = np.dtype("<f2")
+_LARGEST = float(np.finfo(_DTYPE).max)
 _COPY_BYTES = 1 << 20
 _SPREAD = 1 / 20  # of a heatmap's side
 
@@ -30,8 +31,9 @@ def spread(values: FloatArray) -> FloatArray:
 class HeatmapStore:
     """Append-only rows of (h, w) heatmaps, kept on disk as little-endian half floats.
 
-    Half precision keeps three digits, more than an eye sees, at half the size; magnitudes under
-    6e-8 become 0. A new store lives in an anonymous temporary file that vanishes with it.
+    Half precision keeps three digits, more than an eye sees, at half the size. Magnitudes under
+    6e-5 lose digits and under 6e-8 become 0; those over 65504 are held there. A new store lives in
+    an anonymous temporary file that vanishes with it.
     """
 
     def __init__(self) -> None:
@@ -79,7 +81,7 @@ class HeatmapStore:
             raise ValueError(f"heatmaps of {maps.shape[1:]} in a store of {self._shape}")
         self._file.seek(0, 2)
         try:
-            self._file.write(maps.astype(_DTYPE).tobytes())
+            self._file.write(np.clip(maps, -_LARGEST, _LARGEST).astype(_DTYPE).tobytes())
         except OSError as error:
             folder = tempfile.gettempdir()
             raise OutputError(f"{folder}: cannot keep the heatmaps: {error.strerror}") from error

@@ -46,9 +46,9 @@ def heatmap_scale(report: Report) -> float:
     It is the largest magnitude in the video (90th percentile of the faces' peaks), divided by the
     *conviction* of the network: 1 where scores reach a threshold, less in proportion where they
     stay between the two. So the maps of a network that has no opinion are drawn faintly, instead
-    of being stretched until they look like one. Methods that show evidence of fake alone are
-    stretched by high scores only. Empty maps do not count. Where there are no others, or
-    no conviction at all, the scale is infinite and nothing is drawn.
+    of being stretched until they look like one. Methods that show evidence of fake (or real) alone
+    are stretched by high (or low) scores only. Empty maps do not count. Where there are no others,
+    or no conviction at all, the scale is infinite and nothing is drawn.
     """
     peaks = np.concatenate([t.peaks for t in report.tracks])
     peaks = peaks[peaks > 0]
@@ -57,10 +57,13 @@ def heatmap_scale(report: Report) -> float:
     scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
     middle = (report.thresholds.fake + report.thresholds.real) / 2
     reach = max(report.thresholds.fake - middle, _LEAST_REACH)
-    beyond = float(np.quantile(scores, _QUANTILE)) - middle
-    if METHODS[report.cam].signed:
-        beyond = max(beyond, middle - float(np.quantile(scores, 1 - _QUANTILE)))
-    conviction = min(1.0, beyond / reach)
+    method = METHODS[report.cam]
+    beyond = []
+    if method.signed or method.positive != "real":
+        beyond.append(float(np.quantile(scores, _QUANTILE)) - middle)
+    if method.signed or method.positive != "fake":
+        beyond.append(middle - float(np.quantile(scores, 1 - _QUANTILE)))
+    conviction = min(1.0, max(beyond) / reach)
     return float(np.quantile(peaks, _QUANTILE)) / conviction if conviction > 0 else math.inf
 
 

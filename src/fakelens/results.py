@@ -179,7 +179,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise UsageError(f"every 1st frame is the most there is to examine, not {self.every}")
+            raise UsageError(f"every must be 1 (each frame) or more, not {self.every}")
         if self.batch < 1:
             raise UsageError(f"a batch holds 1 crop or more, not {self.batch}")
         if self.threshold is not None and not 0 < self.threshold < 1:

@@ -51,7 +51,7 @@ class Followed:
 
 
 def follow(
-    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3, max_gap: float = 1.0
+    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3
 ) -> Iterator[Followed]:
     """Follow every face through a video, detecting on every ``every``-th frame only.
 
@@ -65,17 +65,16 @@ def follow(
         detector: finds the faces.
         every: distance of the key frames, 1 or more. No more than this many frames are held (one
             more while a suspected cut is being confirmed).
-        max_gap: seconds for which a face may stay undetected and keep its number.
 
     Yields:
         Every frame, in order, exactly once.
 
     Raises:
-        UsageError: ``every`` is below 1 or ``max_gap`` is negative.
+        UsageError: ``every`` is below 1.
     """
     if every < 1:
         raise UsageError(f"faces must be detected on every 1st frame or rarer, not {every}")
-    return _follow(frames, detector, every, Tracker(max_gap))
+    return _follow(frames, detector, every, Tracker())
 
 
 def _follow(
@@ -166,7 +165,8 @@ class Tracker:
     of boxes, it still tells near from far when a head moves by its own width between detections.
 
     Args:
-        max_gap: seconds for which a face may stay undetected and keep its number.
+        max_gap: seconds for which a face may stay undetected and keep its number; a face that was
+            there at the last detection keeps it however long ago that was.
 
     Raises:
         UsageError: ``max_gap`` is negative.
@@ -178,10 +178,11 @@ class Tracker:
         self._max_gap = max_gap
         self._people: list[_Person] = []
         self._numbers = 0
+        self._updated = 0.0
 
     def match(self, faces: Sequence[Face], time: float) -> list[int | None]:
         """The number of each face at a time in seconds, ``None`` for a new one; notes nothing."""
-        people = [person for person in self._people if time - person.time <= self._max_gap]
+        people = [person for person in self._people if self._is_alive(person, time)]
         numbers: list[int | None] = [None] * len(faces)
         if not people or not faces:
             return numbers
@@ -210,8 +211,12 @@ class Tracker:
             else:
                 known[number] = known[number].moved(place, time)
             numbers[index] = number
-        self._people = [p for p in known.values() if time - p.time <= self._max_gap]
+        self._updated = time
+        self._people = [person for person in known.values() if self._is_alive(person, time)]
         return [numbers[index] for index in range(len(faces))]
+
+    def _is_alive(self, person: "_Person", time: float) -> bool:
+        return person.time >= self._updated or time - person.time <= self._max_gap
 
     def cut(self) -> None:
         """A new scene begins: nobody keeps their number."""

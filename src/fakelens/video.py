@@ -305,6 +305,7 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
         rotation=rotation,
         rate=rate,
         time_base=time_base,
+        start=(first.pts or 0) * time_base,
         frame_estimate=1 if is_picture else estimate,
         duration=None if is_picture else duration,
         codec=stream.codec_context.name,

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -58,21 +59,19 @@ def fetch(network: KnownNetwork, source: Path | None = None) -> Path:
     if network.download is None:
         raise UsageError(f"{network.name} comes with fakelens: there is nothing to pull")
     path = cache_folder() / network.file
-    if source is None:
-        _download(network.name, network.download, path)
-        return path
-    data = read(source)
+    data = _download(network.name, network.download) if source is None else read(source)
     if hashlib.sha256(data).hexdigest() != network.download.sha256:
-        raise NetworkError(_not_the_file(source, network.name))
+        raise NetworkError(_not_the_file(source or network.download.url, network.name))
     write_atomically(path, data)
     return path
 
 
-def _download(name: str, download: Download, path: Path) -> None:
+def _download(name: str, download: Download) -> bytes:
     pooch.get_logger().setLevel("WARNING")
     try:
-        # Verifies a temporary file before it takes the place of the old one.
-        pooch.retrieve(download.url, f"sha256:{download.sha256}", path.name, path.parent)
+        with tempfile.TemporaryDirectory() as folder:
+            known = f"sha256:{download.sha256}"
+            return Path(pooch.retrieve(download.url, known, path=folder)).read_bytes()
     except OSError as error:  # the base of all that requests raises
         raise NetworkError(
             f"{download.url} cannot be downloaded ({type(error).__name__}): check the connection, "

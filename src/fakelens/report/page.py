@@ -6,7 +6,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from fakelens.data import sigmoid
-from fakelens.explain import METHODS
+from fakelens.draw import Style
+from fakelens.explain import METHODS, Method
 from fakelens.report import pictures, table, video
 from fakelens.results import Report, Track, Verdict
 
@@ -15,11 +16,12 @@ _POINTS = 400  # of a curve: more than a screen shows
 _COLOURS = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
 
 
-def write_page(report: Report, folder: Path, notes: tuple[str, ...]) -> None:
+def write_page(report: Report, folder: Path, style: Style, notes: tuple[str, ...]) -> None:
     """Write the page.
 
     Args:
         report: what to show.
+        style: what was drawn.
         folder: that holds the report's other files; the page links to those that are there.
         notes: on how the annotated video differs from its source; sentences.
     """
@@ -30,19 +32,23 @@ def write_page(report: Report, folder: Path, notes: tuple[str, ...]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    method = METHODS[report.cam]
+    start = float(report.video.start)
     duration = float(report.video.duration or 0) or max(
-        (finding.last for finding in report.findings), default=0.0
+        (finding.last - start for finding in report.findings), default=0.0
     )
     html = environment.get_template("page.html.jinja").render(
         report=report,
-        method=METHODS[report.cam],
+        method=method,
+        shown=_shown(method, style),
         duration=max(duration, 1e-3),
+        start=start,
         persons=[
             {
                 "finding": finding,
                 "class": _COLOURS[finding.verdict],
                 "picture": f"{pictures.FACES_FOLDER}/{pictures.face_name(finding.person)}",
-                "curve": _curve(track, max(duration, 1e-3)),
+                "curve": _curve(track, start, max(duration, 1e-3)),
             }
             for track, finding in zip(report.tracks, report.findings, strict=True)
         ],
@@ -59,12 +65,22 @@ def _present(folder: Path, name: str) -> str | None:
     return name if (folder / name).exists() else None
 
 
-def _curve(track: Track, duration: float) -> str:
+def _shown(method: Method, style: Style) -> str:
+    """What the drawn cells speak for."""
+    if style.evidence == "both" and method.signed:
+        return "fake, and blue for real"
+    if method.positive == "neither" or style.evidence == "fake":
+        return method.positive
+    return {"fake": "real", "real": "fake"}[method.positive]
+
+
+def _curve(track: Track, start: float, duration: float) -> str:
     """Points of an SVG polyline: time on 0..1000, score on 100..0 (1 = fake on top)."""
-    bins = np.minimum((track.times / duration * _POINTS).astype(int), _POINTS - 1)
+    times = track.times - start
+    bins = np.clip((times / duration * _POINTS).astype(int), 0, _POINTS - 1)
     points = []
     for column in np.unique(bins):
         here = bins == column
-        x = 1000 * float(track.times[here].mean()) / duration
+        x = 1000 * float(times[here].mean()) / duration
         points.append(f"{x:.1f},{100 - 100 * float(sigmoid(np.median(track.logits[here]))):.1f}")
     return " ".join(points)

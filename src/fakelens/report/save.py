@@ -58,8 +58,9 @@ def save_report(
     with _staging(folder) as staging:
         write_document(report, staging, folder)
         write_table(report, staging)
-        notes = _draw(report, staging, style or Style(), video=video, progress=progress)
-        write_page(report, staging, notes)
+        style = style or Style()
+        notes = _draw(report, staging, style, video=video, progress=progress)
+        write_page(report, staging, style, notes)
         return _move(staging, folder, _OURS)
 
 
@@ -94,20 +95,19 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
         OutputError: it holds a report already, or the video where a file of the report would go,
             or is not a folder, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file; name a folder for the results")
-    taken = [name for name in _OURS if (folder / name).exists()]
-    if taken and not force:
-        raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
-    places = [*(folder / name for name in _OURS), *(folder / FACES_FOLDER).glob(_FACES)]
-    if source.exists() and any(place.exists() and place.samefile(source) for place in places):
-        raise OutputError(f"{source}: is the input and would be overwritten; name another folder")
-    existing = _existing(folder)
     try:
-        with tempfile.TemporaryFile(dir=existing):
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is a file; name a folder for the results")
+        taken = [name for name in _OURS if (folder / name).exists()]
+        if taken and not force:
+            raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
+        places = [*(folder / name for name in _OURS), *(folder / FACES_FOLDER).glob(_FACES)]
+        if source.exists() and any(place.exists() and place.samefile(source) for place in places):
+            raise OutputError(f"{source}: is the input and would be overwritten; name another")
+        with tempfile.TemporaryFile(dir=_existing(folder)):
             pass
     except OSError as error:
-        raise OutputError(f"{existing}: cannot write there: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot write there: {error.strerror}") from error
 
 
 def _draw(
@@ -131,11 +131,11 @@ def _existing(folder: Path) -> Path:
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
     """A folder on the same disk as the final one, gone afterwards whatever happens."""
-    existing = _existing(folder)
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=existing))
+        place = _existing(folder)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=place))
     except OSError as error:
-        raise OutputError(f"{existing}: cannot write there: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot write there: {error.strerror}") from error
     try:
         yield staging
     except OSError as error:
