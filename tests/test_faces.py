@@ -157,7 +157,7 @@ def test_haar_boxes_are_opencvs(astronaut: RGBImage) -> None:
 
 def test_dlib_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(MissingExtraError, match=r"fakelens\[dlib\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[dlib\]"):
         load_detector("dlib")
 
 

@@ -6,16 +6,17 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import jsonschema
 import numpy as np
 import pytest
 
-from builders import make_report, make_track
+from builders import INFO, make_report, make_track
 from fakelens.crops import cut
 from fakelens.data import Box, sigmoid
 from fakelens.draw import Style
@@ -298,7 +299,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "a setting out of range": (
         lambda c: c["settings"].update(every=0),
-        "every 1st frame is the most",
+        "every must be 1",
     ),
     "an unknown verdict": (
         lambda c: c["persons"][0]["finding"].update(verdict="maybe"),
@@ -572,7 +573,7 @@ def test_a_folder_that_is_a_file_is_refused(report: Report, tmp_path: Path) -> N
 
 def test_a_place_under_a_file_is_refused(report: Report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match="file: cannot write there: Not a directory"):
+    with pytest.raises(OutputError, match="out: cannot write there: Not a directory"):
         save_report(report, tmp_path / "file" / "out")
     assert contents(tmp_path) == {"file": b"mine"}
 
@@ -740,16 +741,48 @@ def test_the_page_draws_the_score_over_time(saved: Path, report: Report) -> None
 def test_a_long_videos_curve_stays_short(tmp_path: Path) -> None:
     track = make_track(np.sin(np.arange(20_000) / 500), heatmaps=np.zeros(20_000))
     report = make_report(track, maps=np.ones((1, 4, 4)))
-    write_page(report, tmp_path, ())
+    write_page(report, tmp_path, Style(), ())
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     (curve,) = re.findall(r'<polyline points="([^"]*)"', html)
     assert len(curve.split()) <= 400
 
 
+def test_the_page_counts_time_from_the_first_frame(tmp_path: Path) -> None:
+    """As in a recording of a broadcast, whose timestamps begin anywhere."""
+    late = dataclasses.replace(INFO, start=Fraction(1000))
+    report = make_report(
+        make_track(np.ones(100), first=25_000), maps=np.ones((100, 4, 4)), info=late
+    )
+    write_page(report, tmp_path, Style(), ())
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (curve,) = re.findall(r'<polyline points="([^"]*)"', html)
+    places = [float(point.partition(",")[0]) for point in curve.split()]
+    assert places[0] == pytest.approx(0, abs=10)
+    assert places[-1] == pytest.approx(1000, abs=15)
+
+
+@pytest.mark.parametrize(
+    ("cam", "evidence", "words"),
+    [
+        ("hirescam", "fake", "speak for fake"),
+        ("hirescam", "real", "speak for real"),
+        ("tf2cam", "fake", "speak for real"),
+        ("eigencam", "fake", "sees most of"),
+    ],
+)
+def test_the_page_says_what_the_heat_speaks_for(
+    cam: str, evidence: Literal["fake", "real"], words: str, tmp_path: Path
+) -> None:
+    report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)), cam=cam)
+    (tmp_path / "annotated.mp4").touch()
+    write_page(report, tmp_path, Style(evidence=evidence), ())
+    assert words in Page((tmp_path / "report.html").read_text(encoding="utf-8")).words
+
+
 def test_the_page_passes_on_what_the_video_could_not_keep(tmp_path: Path) -> None:
     report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)))
     (tmp_path / "annotated.mp4").touch()
-    write_page(report, tmp_path, ("Sound was left out.",))
+    write_page(report, tmp_path, Style(), ("Sound was left out.",))
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Sound was left out." in page.words
     assert "video" in page.tags

@@ -145,5 +145,5 @@ def test_contradictions_are_told() -> None:
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "fakelens.networks.torch")
-    with pytest.raises(MissingExtraError, match=r"pip install 'fakelens\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
         importlib.import_module("fakelens.networks.torch")

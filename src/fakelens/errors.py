@@ -48,5 +48,6 @@ class MissingExtraError(FakelensError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(
-            f"{purpose} needs an optional part: pip install '.[{extra}]' in its folder"
+            f"{purpose} needs the optional part {extra!r}: run pip install '.[{extra}]' in the "
+            "folder of fakelens"
         )
