@@ -109,10 +109,10 @@ def _glimpses(stream: Iterable[Followed], network: Network, gates: Gates) -> Ite
         for tracked in followed.faces:
             area = crop_area(tracked.face, card.crop)
             crop = cut(followed.frame.image, area, card.input_size)
-            blur = sharpness(crop)
-            doubt = doubts(tracked.face, blur, gates).value
+            sharp = sharpness(crop)
+            doubt = doubts(tracked.face, sharp, gates).value
             time = float(followed.frame.time)
-            yield Glimpse(followed.frame.index, time, tracked, area, crop, blur, doubt)
+            yield Glimpse(followed.frame.index, time, tracked, area, crop, sharp, doubt)
 
 
 def _examine(
