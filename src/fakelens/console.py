@@ -57,8 +57,9 @@ def summary(report: Report) -> Table:
     """The closing table: one row per person, but for those who cannot be judged at all."""
     unjudged = sum(finding.score is None for finding in report.findings)
     table = Table(title=escape(report.provenance.input_name), title_justify="left")
-    for heading in ("person", "verdict", "score", "95 % interval", "seen", "high", "why"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("person", "verdict", "score", "95 % interval", "seen", "high"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for finding in report.findings:
         if finding.score is None:
             continue
