@@ -13,18 +13,17 @@ from pathlib import Path
 
 import av
 
+import fakelens
+from fakelens.encode import transcribe as transcribe_video
+
 
 def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:
     """Decode and encode, nothing else: the limit of this machine."""
-    from fakelens.encode import transcribe  # noqa: PLC0415 - in the measured process only
-
-    transcribe(clip, folder / "bare.mp4", lambda _index, _planes: None)
+    transcribe_video(clip, folder / "bare.mp4", lambda _index, _planes: None)
 
 
 def annotate(clip: Path, folder: Path, network: str, every: int) -> None:
     """Everything, with the annotated video."""
-    import fakelens  # noqa: PLC0415
-
     report = fakelens.analyze(
         clip, network=fakelens.load_network(network), settings=fakelens.Settings(every=every)
     )
@@ -33,8 +32,6 @@ def annotate(clip: Path, folder: Path, network: str, every: int) -> None:
 
 def analyze(clip: Path, _folder: Path, network: str, every: int) -> None:
     """The analysis alone."""
-    import fakelens  # noqa: PLC0415
-
     fakelens.analyze(
         clip, network=fakelens.load_network(network), settings=fakelens.Settings(every=every)
     )

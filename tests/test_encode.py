@@ -570,6 +570,8 @@ def test_real_videos_keep_time_sound_and_picture(shared_data, tmp_path, name):
 
 
 def test_changes_to_the_picture_are_told(tmp_path: Path) -> None:
+    plain = make_clip(tmp_path / "plain.mp4")
+    assert transcribe(plain, tmp_path / "copy.mp4", leave_alone) == ()
     source = make_clip(tmp_path / "a.mp4", size=(127, 95), rotation=90, pixel_format="yuv444p")
     told = " ".join(transcribe(source, tmp_path / "copy.mp4", leave_alone))
     for word in ("upright", "yuv444p", "even"):

@@ -161,7 +161,7 @@ def _actors() -> tuple[_Actor, _Actor]:
         raise MissingExtraError("the demo clip", "demo") from error
     with open_video(Path(get_sample_data("grace_hopper.jpg", asfileobj=False))) as reader:
         hopper = next(reader.frames()).image
-    collins: RGBImage = astronaut()  # type: ignore[no-untyped-call]
+    collins: RGBImage = astronaut()  # type: ignore[no-untyped-call]  # scikit-image has no types
     tampered, mask = _tamper(collins, center=(223, 124), radii=(34, 44))
     untouched = np.zeros(hopper.shape[:2], dtype=np.float32)
     return (

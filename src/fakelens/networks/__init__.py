@@ -44,10 +44,10 @@ def load_network(name_or_path: str | Path, *, threads: int | None = None) -> Net
     if path.suffix.lower() not in _SUFFIXES:
         path = store.locate(find_known(str(name_or_path)))
     if path.suffix.lower() == ".onnx":
-        from fakelens.networks.onnx import load_evidence_network  # noqa: PLC0415
+        from fakelens.networks.onnx import load_evidence_network  # noqa: PLC0415 - slow to load
 
         return load_evidence_network(path, threads=threads)
-    from fakelens.networks.mesonet import load_mesonet_h5  # noqa: PLC0415
+    from fakelens.networks.mesonet import load_mesonet_h5  # noqa: PLC0415 - slow to load
 
     return load_mesonet_h5(path, threads=threads)
 
@@ -62,7 +62,7 @@ def find_card(name: str) -> NetworkCard:
     known = find_known(name)
     if known.download is None:
         return load_network(name).card
-    from fakelens.networks.mesonet import published_card  # noqa: PLC0415
+    from fakelens.networks.mesonet import published_card  # noqa: PLC0415 - slow to load
 
     return published_card(known)
 

@@ -77,8 +77,8 @@ class OnnxNetwork:
         self, model: bytes, card: NetworkCard, sha256: str, *, threads: int | None = None
     ) -> None:
         self._session = _open(model, card.name, threads)
-        self._card = card
-        self._sha256 = sha256
+        self.card = card
+        self.sha256 = sha256
         side = card.input_size
         inputs = {put.name: (put.type, put.shape[1:]) for put in self._session.get_inputs()}
         if inputs != {"crops": ("tensor(uint8)", [side, side, 3])}:
@@ -91,16 +91,6 @@ class OnnxNetwork:
             if outputs.get(name) != "tensor(float)":
                 raise NetworkError(f"{card.name} is no evidence network: no float32 output {name}")
 
-    @property
-    def card(self) -> NetworkCard:
-        """What the network says of itself."""
-        return self._card
-
-    @property
-    def sha256(self) -> str:
-        """Of the file the weights came from, hexadecimal."""
-        return self._sha256
-
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
 
@@ -108,15 +98,15 @@ class OnnxNetwork:
             ValueError: the crops have another shape or type.
             NetworkError: the run failed, or an answer is not finite.
         """
-        check_crops(crops, self._card.input_size)
+        check_crops(crops, self.card.input_size)
         try:
             logit, activation, gradient = self._session.run(
                 ["logit", "activation", "gradient"], {"crops": crops}
             )
         except _ORT_ERRORS as error:
-            raise NetworkError(f"{self._card.name} cannot be run: {_one_line(error)}") from error
+            raise NetworkError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
         evidence = Evidence(logit, activation, gradient)
-        check_evidence(evidence, len(crops), self._card.name)
+        check_evidence(evidence, len(crops), self.card.name)
         return evidence
 
 

@@ -63,23 +63,13 @@ class TorchNetwork:
         except AttributeError as error:
             raise UsageError(f"{card.name} has no layer {card.layer!r}") from error
         self._module = module.eval()
-        self._card = card
-        self._sha256 = sha256
+        self.card = card
+        self.sha256 = sha256
         self._device = next(module.parameters(), torch.empty(0)).device
         signs = [_SIGNS[output] for output in convention.outputs]
         self._signs = torch.tensor(signs, device=self._device)
         self._mean = torch.tensor(convention.mean, device=self._device).view(3, 1, 1)
         self._std = torch.tensor(convention.std, device=self._device).view(3, 1, 1)
-
-    @property
-    def card(self) -> NetworkCard:
-        """What the network says of itself."""
-        return self._card
-
-    @property
-    def sha256(self) -> str:
-        """Of the file the weights came from, hexadecimal."""
-        return self._sha256
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1, in one forward pass.
@@ -88,7 +78,7 @@ class TorchNetwork:
             ValueError: the crops have another shape or type.
             NetworkError: the module answers with other shapes than promised, or not finite.
         """
-        check_crops(crops, self._card.input_size)
+        check_crops(crops, self.card.input_size)
         planes = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         captured: list[torch.Tensor] = []
 
@@ -107,20 +97,20 @@ class TorchNetwork:
             logit = self._fake_logit(output, len(crops))
             if len(captured) != 1:
                 raise NetworkError(
-                    f"{self._card.name} ran its layer {self._card.layer} {len(captured)} times, "
+                    f"{self.card.name} ran its layer {self.card.layer} {len(captured)} times, "
                     "not once"
                 )
             (gradient,) = torch.autograd.grad(logit.sum(), captured[0])
         arrays = (t.detach().float().cpu().numpy() for t in (logit, captured[0], gradient))
         evidence = Evidence(*arrays)
-        check_evidence(evidence, len(crops), self._card.name)
+        check_evidence(evidence, len(crops), self.card.name)
         return evidence
 
     def _fake_logit(self, output: torch.Tensor, count: int) -> torch.Tensor:
         logits = output.reshape(count, -1)
         if logits.shape[1] != len(self._signs):
             raise NetworkError(
-                f"{self._card.name} gave {logits.shape[1]} logits per crop instead of "
+                f"{self.card.name} gave {logits.shape[1]} logits per crop instead of "
                 f"{len(self._signs)}"
             )
         return logits @ self._signs
