@@ -90,7 +90,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--network", default="fakelens-meso")
+    parser.add_argument("--network", default="fakelens-patch")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--loop", type=float, help="make each clip this many seconds long")

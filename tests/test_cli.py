@@ -306,7 +306,14 @@ def test_models_are_listed_and_pulled_from_a_file(
     monkeypatch.setenv("FAKELENS_CACHE", str(tmp_path))
     listed = run("models")
     assert listed.exit_code == 0
-    for name in ("fakelens-meso", "meso4-df", "meso4-f2f", "mesoinception4-df", "Apache-2.0"):
+    for name in (
+        "fakelens-patch",
+        "fakelens-meso",
+        "meso4-df",
+        "meso4-f2f",
+        "mesoinception4-df",
+        "Apache-2.0",
+    ):
         assert name in listed.stdout
     (tmp_path / "wrong.h5").write_text("wrong")
     result = run("models", "pull", "meso4-df", "--from", tmp_path / "wrong.h5")

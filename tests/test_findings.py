@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from builders import THRESHOLDS, make_track
 from fakelens.crops import Doubt
+from fakelens.data import Calibration
 from fakelens.findings import find
 from fakelens.results import Verdict
 
@@ -21,6 +22,21 @@ def test_a_steady_score_gets_the_verdict_of_its_side(logit: float, verdict: Verd
     assert finding.verdict is verdict
     assert finding.score == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.05)
     assert finding.reasons
+
+
+@pytest.mark.parametrize(
+    ("logit", "expected"),
+    # The score is the chance of a fake at even odds: the ratio is score / (1 - score).
+    [(0.0, 0.0), (np.log(20), np.log10(20)), (-np.log(3), -np.log10(3)), (50, 2.5), (-50, -2.5)],
+)
+def test_a_calibrated_score_is_a_likelihood_ratio_within_its_limit(
+    logit: float, expected: float
+) -> None:
+    calibration = Calibration("by hand", "none", 2.5, ())
+    track = make_track(np.full(100, logit))
+    finding = find(track, THRESHOLDS, calibration, still=False)
+    assert finding.log10_likelihood_ratio == pytest.approx(expected, abs=1e-6)
+    assert find(track, THRESHOLDS, still=False).log10_likelihood_ratio is None
 
 
 @given(st.sets(st.integers(0, 199), max_size=15), st.floats(-60, 60))

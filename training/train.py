@@ -1,10 +1,11 @@
-"""Train MesoInception4 on real crops, self-blends and DFDC fakes: ``python -m training.train``."""
+"""Train a network on real crops, blends and DFDC fakes: ``python -m training.train``."""
 
 import math
 import time
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -15,17 +16,28 @@ from fakelens.networks.mesonet import read_mesonet_h5
 from training.batches import KINDS, Triples, batches
 from training.data import load_pairs
 from training.evaluate import auc, crop_logits
-from training.model import MesoInception4, initialize, load_tensors, to_planes
+from training.judgement import Judgement, judge, to_planes
+from training.mesoinception import MesoInception4, load_tensors
+from training.patchnet import PatchNet, load_imagenet
 
-# Of the real crop, the self-blend and the DFDC fake of a triple: what the network should say, and
-# how much it counts. Some DFDC labels are wrong, so a miss there must not cost everything; the one
-# real crop weighs as much as its two fakes. The last weight is that of the map of forged cells.
-_TARGETS = (0.03, 0.97, 0.9)
-_WEIGHTS = (0.5, 0.25, 0.25, 1.0)
-
+# What the network should say of the real crop, the blend and the DFDC fake of a triple, and how
+# much it counts; the one real crop weighs as much as its two fakes.
+_TARGETS = (0.03, 0.97, 0.97)
+_WEIGHTS = (0.5, 0.25, 0.25)
+# A cell counts as forged from this share of forged pixels on, in proportion below.
+_FORGED_SHARE = 0.5
+# Small crops cost half: so much of a run sees them before it sees the full size.
+_SMALL_UNTIL, _SMALL = 0.4, 0.715
+# Share that a step has in the running average of the weights.
+_AVERAGED = 0.003
 
 # Validation pairs looked at while training; the rest tells in the end.
 _MEASURED = 300
+
+ARCHITECTURES: dict[str, type[PatchNet] | type[MesoInception4]] = {
+    "patchnet": PatchNet,
+    "mesoinception4": MesoInception4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,7 @@ class Recipe:
     """What a run's result depends on, apart from the data.
 
     Attributes:
+        architecture: a key of ``ARCHITECTURES``.
         steps: optimizer steps; the learning rate follows one cycle over them.
         minutes: the cycle ends after so long if that comes first. The result then depends on
             the speed of the machine.
@@ -44,24 +57,37 @@ class Recipe:
         half: compute in bfloat16 where that is safe (weights stay float32).
     """
 
+    architecture: str
     steps: int
     minutes: float = math.inf
-    triples: int = 4
+    triples: int = 8
     peak_rate: float = 1e-3
-    weight_decay: float = 1e-3
+    weight_decay: float = 1e-2
     seed: int = 1
     half: bool = True
 
 
 class Run:
-    """A training run that can be left after any step and taken up again from its file."""
+    """A training run that can be left after any step and taken up again from its file.
 
-    def __init__(self, recipe: Recipe) -> None:
+    Attributes:
+        recipe: what is trained and how.
+        step: optimizer steps done.
+        spent: seconds of training.
+        model: in training.
+        averaged: the running average of its weights, which is what comes out (Polyak & Juditsky,
+            1992).
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device | None = None) -> None:
         self.recipe = recipe
         self.step = 0
         self.spent = 0.0
+        self._device = device or torch.device("cpu")
         torch.manual_seed(recipe.seed)
-        self.model = MesoInception4().to(memory_format=torch.channels_last)
+        model = ARCHITECTURES[recipe.architecture]()
+        self.model = model.to(self._device, memory_format=torch.channels_last)
+        self.averaged = deepcopy(self.model)
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.peak_rate, weight_decay=recipe.weight_decay
         )
@@ -75,10 +101,10 @@ class Run:
         """Do one step.
 
         Args:
-            batch: triples, (N, 3, 256, 256, 3) uint8, and their maps, (N, 32, 32).
+            batch: triples, (N, 3, side, side, 3) uint8, and their masks, (N, 3, 56, 56).
 
         Returns:
-            (4,) the mean losses: real crops, self-blends, DFDC fakes, the map of forged cells.
+            (4,) the mean losses: real crops, blends, DFDC fakes, the map of forged cells.
         """
         began = time.monotonic()
         # Dropout depends on the seed and the step only, like the samples.
@@ -86,27 +112,42 @@ class Run:
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.peak_rate * one_cycle(self.progress)
         self.model.train()
-        losses = self._losses(*batch)
-        (losses @ torch.tensor(_WEIGHTS)).backward()
+        losses = self._losses(*(part.to(self._device) for part in batch))
+        (losses @ torch.tensor((*_WEIGHTS, 1.0), device=self._device)).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
+        self._average()
         self.step += 1
         self.spent += time.monotonic() - began
-        return losses.detach()
+        return losses.detach().cpu()
 
-    def _losses(self, triples: Tensor, blended: Tensor) -> Tensor:
-        crops = to_planes(triples.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.half):
-            activation = self.model.activation(crops)
-            logits = self.model.classify(activation).float().view(-1, 3)
-            cells = self.model.forged_cells(activation).float().unflatten(0, (-1, 3))
-        targets = torch.tensor(_TARGETS).expand_as(logits)
+    def _losses(self, triples: Tensor, masks: Tensor) -> Tensor:
+        crops = to_planes(triples.flatten(0, 1))
+        if isinstance(self.model, PatchNet) and self.progress < _SMALL_UNTIL:
+            crops = functional.interpolate(
+                crops, scale_factor=_SMALL, mode="bilinear", antialias=True
+            )
+        crops = crops.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.half):
+            judgement: Judgement = self.model(crops)
+        logits, cells = judgement.logits.float().view(-1, 3), judgement.cells.float()
+        targets = torch.tensor(_TARGETS, device=self._device).expand_as(logits)
         by_kind = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        # Where a DFDC fake is forged is not known.
-        forged = torch.stack([torch.zeros_like(blended), blended], dim=1)
-        by_cell = functional.binary_cross_entropy_with_logits(cells[:, :2], forged)
+        share = functional.adaptive_avg_pool2d(masks.flatten(0, 1)[:, None], cells.shape[1:])[:, 0]
+        forged = (share / _FORGED_SHARE).clamp(max=1)
+        by_cell = functional.binary_cross_entropy_with_logits(cells, forged)
         return torch.cat([by_kind.mean(0), by_cell[None]])
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # At first the average follows quickly, or it would remember the start for long.
+        share = max(_AVERAGED, 1 / (self.step + 1))
+        for mean, current in zip(
+            self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(current, share)
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on; an earlier file is replaced at once."""
@@ -117,18 +158,20 @@ class Run:
             "step": self.step,
             "spent": self.spent,
             "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
         torch.save(state, temporary)
         temporary.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> "Run":
+    def load(cls, path: Path, device: torch.device | None = None) -> "Run":
         """Take up a saved run."""
-        state = torch.load(path, weights_only=True)
-        run = cls(Recipe(**state["recipe"]))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        run = cls(Recipe(**state["recipe"]), device)
         run.step, run.spent = state["step"], state["spent"]
         run.model.load_state_dict(state["model"])
+        run.averaged.load_state_dict(state["averaged"])
         run._optimizer.load_state_dict(state["optimizer"])
         return run
 
@@ -140,41 +183,65 @@ def one_cycle(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - 0.1) / 0.9)))
 
 
+def begin(recipe: Recipe, start: Path | None, device: torch.device) -> Run:
+    """A new run: EfficientNet-Lite0 from ImageNet, MesoInception4 from published weights.
+
+    Raises:
+        typer.BadParameter: MesoInception4 without a file to start from - drawn by chance it hardly
+            learns - or another network with one.
+    """
+    run = Run(recipe, device)
+    if isinstance(run.model, PatchNet):
+        if start is not None:
+            raise typer.BadParameter("patchnet starts from ImageNet's weights, without --start")
+        load_imagenet(run.model)
+    elif start is None:
+        raise typer.BadParameter("mesoinception4 needs --start, a published MesoInception4 .h5")
+    else:
+        load_tensors(run.model, read_mesonet_h5(start).tensors)
+    run.averaged.load_state_dict(run.model.state_dict())
+    return run
+
+
 def main(  # noqa: PLR0913, PLR0917 - one option each
     name: Annotated[str, typer.Argument(help="name of the run, a folder under training/runs")],
     data: Annotated[Path, typer.Option(help="folder of index.csv and the shards")],
-    steps: Annotated[int, typer.Option(min=1, help="length of a new run")] = 12000,
+    architecture: Annotated[
+        Literal["patchnet", "mesoinception4"], typer.Option(help="of a new run")
+    ] = "patchnet",
+    steps: Annotated[int, typer.Option(min=1, help="length of a new run")] = 8000,
     minutes: Annotated[float, typer.Option(help="end a new run after so long")] = math.inf,
     rate: Annotated[float, typer.Option(help="highest learning rate of a new run")] = 1e-3,
     start: Annotated[Path | None, typer.Option(help="MesoInception4 .h5 to start from")] = None,
     seed: Annotated[int, typer.Option(help="of a new run")] = 1,
+    triples: Annotated[int, typer.Option(min=1, help="in a step of a new run")] = 8,
     workers: Annotated[int, typer.Option(min=0, help="processes that make samples")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="that compute")] = 2,
     every: Annotated[int, typer.Option(min=1, help="steps between saving and measuring")] = 250,
 ) -> None:
     """Start a run, or take it up where it was left."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     runs = Path(__file__).parent / "runs"
     file = runs / name / "run.pt"
     training = load_pairs(data, "train", runs / "faces-train.npz")
     validation = load_pairs(data, "val", runs / "faces-val.npz")[:_MEASURED]
     if file.is_file():
-        run = Run.load(file)
+        run = Run.load(file, device)
     else:
-        run = Run(Recipe(steps=steps, minutes=minutes, peak_rate=rate, seed=seed))
-        if start:
-            load_tensors(run.model, read_mesonet_h5(start).tensors)
-        else:
-            triples = Triples(training, seed)
-            initialize(run.model, to_planes(torch.cat([triples[index][0] for index in range(8)])))
-    recipe = run.recipe
-    samples = batches(Triples(training, recipe.seed), recipe.triples, run.step, workers)
+        recipe = Recipe(architecture, steps, minutes, triples, peak_rate=rate, seed=seed)
+        run = begin(recipe, start, device)
+    recipe, size = run.recipe, run.model.input_size
+    samples = batches(Triples(training, size, recipe.seed), recipe.triples, run.step, workers)
     losses: list[Tensor] = []
     while run.progress < 1:
         losses.append(run.advance(next(samples)))
         if run.step % every == 0 or run.progress >= 1:
             run.save(file)
             means = torch.stack(losses).mean(0).tolist()
-            logits = crop_logits(run.model.score, validation, scale=0.95)
+            logits = crop_logits(
+                lambda crops: judge(run.averaged, crops)[0], validation, size, scale=0.9
+            )
             blend, dfdc = (auc(logits[:, 0], logits[:, column]) for column in (1, 2))
             typer.echo(
                 f"step {run.step}, {run.spent / 60:.1f} min, loss "

@@ -5,7 +5,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,16 +13,29 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from scipy.special import logit
+from scipy.stats import trim_mean
+from tqdm import tqdm
 
 from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, Face, Network, RGBImage, Thresholds
+from fakelens.data import CropGeometry, Face, Network, RGBImage, Thresholds, sigmoid
 from fakelens.faces import YuNet
+from fakelens.findings import TRIM
 from fakelens.networks import load_network
 from fakelens.video import open_video
 from training.evaluate import auc, bootstrap_auc
 
 _FRAMES = 15
 """Looked at per video, spread evenly."""
+
+AGGREGATIONS: dict[str, Callable[[NDArray[np.float32]], float]] = {
+    "trimmed mean": lambda logits: float(trim_mean(logits, TRIM)),
+    "mean": lambda logits: float(logits.mean()),
+    "median": lambda logits: float(np.median(logits)),
+    "top third": lambda logits: float(np.sort(logits)[-max(1, len(logits) // 3) :].mean()),
+    "mean score": lambda logits: float(logit(sigmoid(logits.astype(np.float64)).mean())),
+}
+"""From the logits of one person's faces to that of the person; the first is fakelens' own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +73,28 @@ def largest_faces(path: Path) -> list[tuple[RGBImage, Face]]:
     return found
 
 
-def video_logits(
+def face_logits(
     networks: Sequence[Network], scales: Sequence[float | None], clips: Sequence[Clip]
-) -> NDArray[np.float32]:
-    """Mean logit over the faces: (clips, networks, scales) float32, NaN without a face.
+) -> list[NDArray[np.float32]]:
+    """Logits of each clip's faces: one array (networks, scales, faces) float32 per clip.
 
     Args:
         networks: to be judged.
         scales: margins, as the crop's side over the longer side of YuNet's box; ``None`` is the
             crop that a network asks for.
-        clips: videos.
+        clips: videos; one without a face gives an array without faces.
     """
-    logits = np.full((len(clips), len(networks), len(scales)), np.nan, np.float32)
-    for row, clip in enumerate(clips):
+    logits = []
+    for clip in tqdm(clips, desc="clips", disable=None):
         faces = largest_faces(clip.path)
-        if not faces:
-            continue
-        for column, network in enumerate(networks):
-            for layer, scale in enumerate(scales):
+        found = np.empty((len(networks), len(scales), len(faces)), np.float32)
+        for row, network in enumerate(networks):
+            for layer, scale in enumerate(scales) if faces else ():
                 crop = network.card.crop if scale is None else CropGeometry("box", scale)
                 size = network.card.input_size
                 crops = [cut(image, crop_area(face, crop), size) for image, face in faces]
-                logits[row, column, layer] = network.examine(np.stack(crops)).logit.mean()
+                found[row, layer] = network.examine(np.stack(crops)).logit
+        logits.append(found)
     return logits
 
 
@@ -90,25 +103,35 @@ def main(
     data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
     use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
     scale: Annotated[list[float] | None, typer.Option(help="margin; repeatable")] = None,
+    aggregations: Annotated[bool, typer.Option(help="compare ways from faces to a person")] = False,
 ) -> None:
-    """Print video AUCs, all clips together and by data set."""
+    """Print video AUCs, all clips together and by data set, and the score of each clip."""
     clips = read_manifest(data, use)
     scales: list[float | None] = [None, *(scale or [])]
     loaded = [load_network(name) for name in networks]
-    logits = video_logits(loaded, scales, clips)
-    seen = ~np.isnan(logits[:, 0, 0])
-    for clip in (clip for clip, face in zip(clips, seen, strict=True) if not face):
-        typer.echo(f"no face found, left out: {clip.path.name}")
-    clips = [clip for clip, face in zip(clips, seen, strict=True) if face]
-    logits = logits[seen]
+    logits = face_logits(loaded, scales, clips)
+    for clip, faces in zip(clips, logits, strict=True):
+        if not faces.size:
+            typer.echo(f"no face found, left out: {clip.path.name}")
+    clips = [clip for clip, faces in zip(clips, logits, strict=True) if faces.size]
+    logits = [faces for faces in logits if faces.size]
     parts = _by_dataset(clips)
-    for column, name in enumerate(networks):
-        for layer, margin in enumerate(scales):
-            typer.echo(f"{Path(name).name}, margin {margin or 'its own'}:")
-            for part, rows in parts.items():
-                line = _auc_line([clips[row] for row in rows], logits[rows, column, layer])
-                typer.echo(f"  {part:24} {line}")
-        _echo_verdicts(clips, logits[:, column, 0], loaded[column].card.thresholds)
+    ways = list(AGGREGATIONS) if aggregations else list(AGGREGATIONS)[:1]
+    for row, name in enumerate(networks):
+        for way in ways:
+            persons = np.array(
+                [[AGGREGATIONS[way](layer) for layer in faces[row]] for faces in logits]
+            )
+            for layer, margin in enumerate(scales):
+                typer.echo(f"{Path(name).name}, margin {margin or 'its own'}, {way}:")
+                for part, rows in parts.items():
+                    line = _auc_line([clips[index] for index in rows], persons[rows, layer])
+                    typer.echo(f"  {part:24} {line}")
+            if way == ways[0]:
+                _echo_verdicts(clips, persons[:, 0], loaded[row].card.thresholds)
+                for clip, person in zip(clips, persons[:, 0], strict=True):
+                    label = "fake" if clip.fake else "real"
+                    typer.echo(f"  {label} {sigmoid(float(person)):.2f} {clip.path.name}")
 
 
 def _by_dataset(clips: Sequence[Clip]) -> dict[str, list[int]]:
@@ -121,7 +144,7 @@ def _by_dataset(clips: Sequence[Clip]) -> dict[str, list[int]]:
     }
 
 
-def _auc_line(clips: Sequence[Clip], logits: NDArray[np.float32]) -> str:
+def _auc_line(clips: Sequence[Clip], logits: NDArray[np.floating]) -> str:
     fake = np.array([clip.fake for clip in clips])
     low, high = bootstrap_auc(logits, fake, [clip.group for clip in clips])
     value = auc(logits[~fake], logits[fake])
@@ -129,9 +152,9 @@ def _auc_line(clips: Sequence[Clip], logits: NDArray[np.float32]) -> str:
 
 
 def _echo_verdicts(
-    clips: Sequence[Clip], logits: NDArray[np.float32], thresholds: Thresholds
+    clips: Sequence[Clip], logits: NDArray[np.floating], thresholds: Thresholds
 ) -> None:
-    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    scores = sigmoid(logits.astype(np.float64))
     fake = np.array([clip.fake for clip in clips])
     for label, rows in (("real", ~fake), ("fake", fake)):
         typer.echo(

@@ -179,6 +179,44 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """What became of the faces that got about the same score.
+
+    Attributes:
+        score: mean score of the bin's faces.
+        fake: share of them that are fake, each class weighing one half.
+        faces: how many.
+    """
+
+    score: float
+    fake: float
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a network's score is worth, on the data it was calibrated with.
+
+    A calibrated logit is the natural logarithm of the likelihood ratio, fake over real: how much
+    more often a face of the calibration data looks like this if it is fake. So the score is the
+    probability of a fake where one half is fake.
+
+    Attributes:
+        method: how the logit was made a log-likelihood ratio.
+        data: with which faces, and what they are not; a sentence.
+        limit: largest magnitude of the base-10 logarithm of the ratio that so few faces can
+            support (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
+            based on extrapolation: when to stop extrapolating?", Science & Justice 56, 2016).
+        bins: in order of the score; none of these faces was trained on.
+    """
+
+    method: str
+    data: str
+    limit: float
+    bins: tuple[CalibrationBin, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkCard:
     """What a network says of itself; stored in its file, copied into every report.
 
@@ -197,6 +235,7 @@ class NetworkCard:
         thresholds: score -> verdict.
         trained_on: data, in words.
         limits: what it cannot do, one sentence each.
+        calibration: what the score is worth; ``None`` if the network was never calibrated.
     """
 
     name: str
@@ -212,6 +251,7 @@ class NetworkCard:
     thresholds: Thresholds
     trained_on: str
     limits: tuple[str, ...]
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fakelens.crops import Doubt
-from fakelens.data import Thresholds, sigmoid
+from fakelens.data import Calibration, Thresholds, sigmoid
 from fakelens.results import Finding, Span, Track, Verdict
 
 BLOCK_SECONDS = 0.5
@@ -116,22 +116,33 @@ def _key_frame(track: Track, score: float | None) -> int:
     return int(track.frames[candidates[best]])
 
 
-def find(track: Track, thresholds: Thresholds, *, still: bool) -> Finding:
+def _likelihood_ratio(logit: float, calibration: Calibration | None) -> float | None:
+    if calibration is None:
+        return None
+    return float(np.clip(logit / np.log(10), -calibration.limit, calibration.limit))
+
+
+def find(
+    track: Track, thresholds: Thresholds, calibration: Calibration | None = None, *, still: bool
+) -> Finding:
     """Say what the scores of one person amount to.
 
     Args:
         track: at least one sighting.
         thresholds: where a score becomes a verdict.
+        calibration: of the network, if it has one.
         still: the input is one picture, so one sighting is all there can be.
     """
     blocks = _blocks(track)
     score: float | None = None
+    ratio: float | None = None
     interval: tuple[float, float] | None = None
     spans: tuple[Span, ...] = ()
     if len(blocks.logits) == 0:
         verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
     else:
-        score = float(sigmoid(stats.trim_mean(blocks.logits, TRIM)))
+        logit = float(stats.trim_mean(blocks.logits, TRIM))
+        score, ratio = float(sigmoid(logit)), _likelihood_ratio(logit, calibration)
         interval = _interval(blocks.logits)
         spans = _spans(blocks, track, thresholds.fake)
         if len(blocks.logits) < MIN_BLOCKS and not still:
@@ -154,4 +165,5 @@ def find(track: Track, thresholds: Thresholds, *, still: bool) -> Finding:
         examined=len(track),
         usable=int(np.count_nonzero(track.usable)),
         key_frame=_key_frame(track, score),
+        log10_likelihood_ratio=ratio,
     )

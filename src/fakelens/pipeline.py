@@ -82,7 +82,10 @@ def analyze(
             cam=method.name,
             thresholds=thresholds,
             tracks=tracks,
-            findings=tuple(find(t, thresholds, still=reader.info.is_picture) for t in tracks),
+            findings=tuple(
+                find(t, thresholds, network.card.calibration, still=reader.info.is_picture)
+                for t in tracks
+            ),
             heatmaps=heatmaps,
             provenance=_provenance(path, network, faces),
         )

@@ -136,6 +136,10 @@ class Finding:
         verdict: in words.
         score: 0..1, robust to single frames; ``None`` when no face was good enough.
         interval: 95 % bootstrap interval of the score; ``None`` when there is too little to say.
+        log10_likelihood_ratio: of fake over real, by the network's calibration and within its
+            limit: 1 means that a typical face of this person would be ten times as frequent among
+            the fakes of the calibration data as among its real faces. ``None`` without a score or
+            a calibration.
         spans: where the score is high.
         reasons: why the verdict is what it is, and what limits it; sentences.
         first: seconds, first sighting.
@@ -156,6 +160,7 @@ class Finding:
     examined: int
     usable: int
     key_frame: int
+    log10_likelihood_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

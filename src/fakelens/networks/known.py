@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fakelens.errors import UsageError
 
-DEFAULT = "fakelens-meso"
+DEFAULT = "fakelens-patch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def _mesonet(name: str, file: str, sha256: str, size: int) -> KnownNetwork:
 KNOWN = {
     network.name: network
     for network in (
-        KnownNetwork(DEFAULT, "fakelens-meso.onnx", "Apache-2.0", download=None),
+        KnownNetwork(DEFAULT, "fakelens-patch.onnx", "Apache-2.0", download=None),
+        KnownNetwork("fakelens-meso", "fakelens-meso.onnx", "Apache-2.0", download=None),
         _mesonet(
             "meso4-df",
             "Meso4_DF.h5",

@@ -7,12 +7,16 @@ the logit with respect to the activation, and three metadata entries:
 * ``fakelens.format``: ``"1"``;
 * ``fakelens.card``: a ``data.NetworkCard`` as JSON;
 * ``fakelens.self_test``: a ``SelfTest`` as JSON.
+
+A fourth, ``fakelens.layout`` = ``"blocked"``, says that its convolutions are wide enough for
+onnxruntime's layout in blocks of 8 or 16 channels. A trunk of 16 to 672 channels then takes less
+than half the time; MesoNet's layers of 1 to 16 channels would take twice.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -29,6 +33,12 @@ if TYPE_CHECKING:
     import onnx
 
 FORMAT = "1"
+
+Layout = Literal["plain", "blocked"]
+_LEVELS = {
+    "plain": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "blocked": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
 
 _ORT_ERRORS = (  # they share no base but Exception
     ort_errors.Fail,
@@ -68,15 +78,22 @@ class OnnxNetwork:
         card: what the network says of itself.
         sha256: of the file the weights came from, hexadecimal.
         threads: for one run; ``None`` leaves it to onnxruntime, which takes one per core.
+        layout: how onnxruntime arranges channels, see the module.
 
     Raises:
         NetworkError: onnxruntime cannot load the model, or its inputs or outputs are others.
     """
 
     def __init__(
-        self, model: bytes, card: NetworkCard, sha256: str, *, threads: int | None = None
+        self,
+        model: bytes,
+        card: NetworkCard,
+        sha256: str,
+        *,
+        threads: int | None = None,
+        layout: Layout = "plain",
     ) -> None:
-        self._session = _open(model, card.name, threads)
+        self._session = _open(model, card.name, threads, layout)
         self.card = card
         self.sha256 = sha256
         side = card.input_size
@@ -118,7 +135,7 @@ def load_evidence_network(path: Path, *, threads: int | None = None) -> OnnxNetw
             version, or its self-test differs.
     """
     data = store.read(path)
-    session = _open(data, str(path), threads=1)
+    session = _open(data, str(path), threads=1, layout="plain")
     try:
         metadata = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
@@ -140,7 +157,9 @@ def load_evidence_network(path: Path, *, threads: int | None = None) -> OnnxNetw
         raise NetworkError(
             f"the fakelens metadata of {path} are damaged: {error.title} is not valid"
         ) from error
-    network = OnnxNetwork(data, card, hashlib.sha256(data).hexdigest(), threads=threads)
+    layout: Layout = "blocked" if metadata.get("fakelens.layout") == "blocked" else "plain"
+    sha256 = hashlib.sha256(data).hexdigest()
+    network = OnnxNetwork(data, card, sha256, threads=threads, layout=layout)
     logit, contribution = _answers(network)
     for answer, wanted in ((logit, expected.logit), (contribution, expected.contribution)):
         if len(wanted) != len(answer) or np.abs(answer - wanted).max() > expected.tolerance:
@@ -151,13 +170,16 @@ def load_evidence_network(path: Path, *, threads: int | None = None) -> OnnxNetw
     return network
 
 
-def save_evidence_network(model: "onnx.ModelProto", card: NetworkCard, path: Path) -> None:
+def save_evidence_network(
+    model: "onnx.ModelProto", card: NetworkCard, path: Path, *, layout: Layout = "plain"
+) -> None:
     """Write a model as an evidence network; its answers now become its self-test.
 
     Args:
         model: with inputs and outputs as the module says; it is not changed.
         card: what the network says of itself.
         path: written completely or not at all, over an older file.
+        layout: "blocked" if onnxruntime should arrange channels in blocks, see the module.
 
     Raises:
         NetworkError: the model has other inputs or outputs or does not run.
@@ -173,6 +195,7 @@ def save_evidence_network(model: "onnx.ModelProto", card: NetworkCard, path: Pat
         ("fakelens.format", FORMAT),
         ("fakelens.card", _CARD.dump_json(card).decode()),
         ("fakelens.self_test", _SELF_TEST.dump_json(self_test).decode()),
+        ("fakelens.layout", layout),
     ):
         described.metadata_props.add(key=key, value=value)
     store.write_atomically(path, described.SerializeToString(deterministic=True))
@@ -194,15 +217,13 @@ def _answers(network: OnnxNetwork) -> tuple[NDArray[np.float64], NDArray[np.floa
     return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
 
 
-def _open(model: bytes, name: str, threads: int | None) -> ort.InferenceSession:
+def _open(model: bytes, name: str, threads: int | None, layout: Layout) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Threads that spin while they wait take the processor from the decoder beside them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # failures are raised; the log would say them twice
-    # One level below the highest: that one pads channels to blocks of 8 or 16, and MesoNet's
-    # layers of 1 to 16 channels then take twice the time.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = _LEVELS[layout]
     try:
         return ort.InferenceSession(
             model, options, providers=["CPUExecutionProvider"], enable_fallback=False

@@ -46,6 +46,7 @@ def write_page(report: Report, folder: Path, style: Style, notes: tuple[str, ...
         persons=[
             {
                 "finding": finding,
+                "worth": _worth(finding.log10_likelihood_ratio),
                 "class": _COLOURS[finding.verdict],
                 "picture": f"{pictures.FACES_FOLDER}/{pictures.face_name(finding.person)}",
                 "curve": _curve(track, start, max(duration, 1e-3)),
@@ -72,6 +73,18 @@ def _shown(method: Method, style: Style) -> str:
     if method.positive == "neither" or style.evidence == "fake":
         return method.positive
     return {"fake": "real", "real": "fake"}[method.positive]
+
+
+def _worth(ratio: float | None) -> str | None:
+    """What a base-10 logarithm of the likelihood ratio, fake over real, means, in words."""
+    if ratio is None:
+        return None
+    times = 10 ** abs(ratio)
+    more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
+    if times < 1.5:
+        return "such a face is about as frequent among the fake as among the real ones"
+    number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
+    return f"such a face is {number} times as frequent among the {more} as among the {less} ones"
 
 
 def _curve(track: Track, start: float, duration: float) -> str:

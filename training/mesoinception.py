@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fakelens.data import FloatArray
+from training.judgement import Judgement
 
 _DILATIONS = (1, 2, 3)
 _EPSILON = 1e-3
@@ -52,6 +52,8 @@ class MesoInception4(nn.Module):
     cell what is forged, which teaches the layers below it far more per picture than one label.
     """
 
+    input_size = 256
+
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
         self.stage1 = InceptionModule(3, (1, 4, 4, 2))
@@ -64,16 +66,10 @@ class MesoInception4(nn.Module):
         self.dense2 = nn.Linear(16, 1)
         self.locate = nn.Conv2d(16, 1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 256, 256) -> (N,)."""
-        return self.classify(self.activation(x))
-
-    def score(self, crops: NDArray[np.uint8]) -> FloatArray:
-        """Logits (N,) of crops (N, 256, 256, 3) uint8 RGB; leaves the network in evaluation."""
-        self.eval()
-        with torch.inference_mode():
-            logits: FloatArray = self(to_planes(torch.from_numpy(crops))).numpy()
-        return logits
+    def forward(self, x: Tensor) -> Judgement:
+        """(N, 3, 256, 256) -> logits (N,), map (N, 32, 32)."""
+        activation = self.activation(x)
+        return Judgement(self.classify(activation), self.forged_cells(activation))
 
     def activation(self, x: Tensor) -> Tensor:
         """(N, 3, 256, 256) -> (N, 16, 32, 32): the last convolution after its ReLU."""
@@ -93,47 +89,6 @@ class MesoInception4(nn.Module):
         x = functional.leaky_relu(self.dense1(self.dropout(x)), 0.1)
         logit: Tensor = self.dense2(self.dropout(x))
         return logit.squeeze(1)
-
-
-@torch.no_grad()
-def initialize(model: MesoInception4, crops: Tensor) -> None:
-    """Give a new network a start from which it learns.
-
-    Pixels are positive and no normalisation precedes the first modules' ReLUs, so that most of a
-    randomly drawn module's few channels would never fire, or always. Each convolution's output is
-    therefore brought to mean 0 and variance 1 on real data (cf. Mishkin & Matas, "All you need is
-    a good init", ICLR 2016), in the first module before the 3x3 kernels to mean 2, where the ReLU
-    lets everything pass; and these kernels start with a sum of zero: as filters of the noise
-    residual, in which traces of forgery show (cf. Bayar & Stamm, IH&MMSec 2016).
-
-    Args:
-        model: changed in place.
-        crops: (N, 3, 256, 256) float RGB in 0..1.
-    """
-    passing = model.stage1.reduce
-    for conv in model.stage1.spread:
-        conv.weight -= conv.weight.mean(dim=(2, 3), keepdim=True)
-    training = model.training
-    model.train()
-    seen: list[Tensor] = []
-    for name, conv in model.named_modules():
-        if not isinstance(conv, nn.Conv2d) or name == "locate":
-            continue
-        hook = conv.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))
-        model(crops)
-        hook.remove()
-        output = seen.pop()
-        scale = 1 / (output.std(dim=(0, 2, 3)) + 1e-6)
-        conv.weight *= scale[:, None, None, None]
-        conv.bias.copy_((conv.bias - output.mean(dim=(0, 2, 3))) * scale)
-        if conv is passing:
-            conv.bias += 2
-    model.train(training)
-
-
-def to_planes(crops: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float in 0..1, the network's input."""
-    return crops.permute(0, 3, 1, 2).float().div_(255)
 
 
 def to_tensors(model: MesoInception4) -> dict[str, FloatArray]:

@@ -1,0 +1,143 @@
+"""The default network: its map adds up to its score, and its file computes what torch does."""
+
+import csv
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fakelens
+from fakelens.data import Evidence, Network
+from fakelens.explain import METHODS
+from fakelens.networks import DEFAULT, load_network
+from fakelens.networks.onnx import OnnxNetwork
+from meso_reference import make_card, random_crops
+
+_TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load_network(DEFAULT, threads=1)
+
+
+def _assert_complete(evidence: Evidence) -> None:
+    for name in ("hirescam", "gradcam"):
+        sums = METHODS[name].function(evidence).sum(axis=(1, 2), dtype=np.float64)
+        np.testing.assert_allclose(sums, evidence.logit, atol=_TOLERANCE, err_msg=name)
+
+
+def _pattern(kind: str, seed: int, side: int) -> np.ndarray:
+    """A picture of one kind; saturated, flat and noisy ones are where sums go wrong."""
+    rng = np.random.default_rng(seed)
+    if kind == "flat":
+        return np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
+    if kind == "ramp":
+        row = np.linspace(*rng.uniform(0, 255, 2), side)
+        return np.broadcast_to(row[None, :, None], (side, side, 3)).astype(np.uint8)
+    noise = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
+    return noise if kind == "noise" else cv2.GaussianBlur(noise, (0, 0), 9)
+
+
+@given(
+    kind=st.sampled_from(["flat", "ramp", "noise", "blobs"]),
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_map_adds_up_to_the_logit(network: Network, kind: str, seed: int, count: int) -> None:
+    side = network.card.input_size
+    crops = np.stack([_pattern(kind, seed + index, side) for index in range(count)])
+    _assert_complete(network.examine(crops))
+
+
+@pytest.mark.shared
+def test_the_map_adds_up_on_faces(network: Network, shared_data: Path) -> None:
+    side = network.card.input_size
+    crops = np.stack([cv2.resize(crop, (side, side)) for crop in _faces(shared_data, 64)])
+    evidence = network.examine(crops)
+    _assert_complete(evidence)
+    # Not by being always the same: the faces are told apart.
+    assert np.ptp(evidence.logit) > 0.5
+
+
+def _faces(shared_data: Path, count: int) -> Iterator[np.ndarray]:
+    folder = shared_data / "dfdc_crops"
+    with (folder / "index.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["split"] == "val"]
+    shard = rows[0]["shard"]
+    names = [row["file"] for row in rows if row["shard"] == shard][:count]
+    with tarfile.open(folder / shard) as tar:
+        for name in names:
+            member = tar.extractfile(name)
+            assert member is not None
+            data = np.frombuffer(member.read(), np.uint8)
+            yield cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def test_every_cam_of_a_mean_of_one_map_is_that_map(network: Network) -> None:
+    evidence = network.examine(random_crops(2, network.card.input_size))
+    expected = evidence.activation[:, 0] / evidence.activation[0, 0].size
+    for name in ("hirescam", "gradcam"):
+        np.testing.assert_allclose(METHODS[name].function(evidence), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        METHODS["layercam"].function(evidence), np.maximum(expected, 0), atol=1e-6
+    )
+
+
+def test_a_crop_is_judged_alike_alone_and_in_a_batch(network: Network) -> None:
+    crops = random_crops(5, network.card.input_size)
+    alone = [network.examine(crop[None]).logit[0] for crop in crops]
+    np.testing.assert_allclose(network.examine(crops).logit, alone, atol=1e-4)
+
+
+def test_the_file_computes_what_torch_computes() -> None:
+    from training.judgement import judge  # noqa: PLC0415 - with torch
+    from training.patchnet import PatchNet  # noqa: PLC0415
+    from training.patchnet_graph import build_patchnet  # noqa: PLC0415
+
+    torch.manual_seed(5)
+    model = PatchNet().eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.3, 2)
+            torch.nn.init.uniform_(module.weight, 0.7, 1.6)
+            torch.nn.init.normal_(module.bias, 0.1, 0.2)
+    graph = build_patchnet(model).SerializeToString()
+    crops = random_crops(3, 224)
+    logits, cells = judge(model, crops)
+    answers = [
+        OnnxNetwork(graph, make_card(224), "", threads=1, layout=layout).examine(crops)
+        for layout in ("plain", "blocked")
+    ]
+    spread = float(cells.std())
+    for evidence in answers:
+        # The file's weights have 11 significant bits.
+        np.testing.assert_allclose(evidence.activation[:, 0], cells, atol=0.03 * spread)
+        np.testing.assert_allclose(evidence.logit, logits, atol=0.01 * spread)
+        np.testing.assert_allclose(evidence.gradient, 1 / cells[0].size)
+
+
+def test_the_card_says_what_the_score_is_worth() -> None:
+    card = load_network(DEFAULT).card
+    assert card.calibration is not None
+    assert 0 < card.calibration.limit < 4
+    scores = [part.score for part in card.calibration.bins]
+    assert scores == sorted(scores)
+    assert 0 < card.thresholds.real < card.thresholds.fake < 1
+    for part in card.calibration.bins:
+        # Four standard errors of a share of so many faces that say a little less than each one.
+        assert abs(part.fake - part.score) < 4 * np.sqrt(0.5 / part.faces)
+
+
+def test_the_package_is_small() -> None:
+    folder = Path(fakelens.__file__).parent
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert sum(path.stat().st_size for path in files) < 15e6

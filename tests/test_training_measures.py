@@ -1,0 +1,347 @@
+"""What heatmaps are measured by, and what scores hang on, on toys with answers known by hand."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("tqdm", reason="training needs the extra [train]")
+
+from training import localise, sensitivity
+from training.evaluate import bootstrap_auc
+from training.localise import Forgery, bootstrap_mean, compare
+from training.sensitivity import COLUMNS, Effect
+from training.videos import Clip, read_manifest
+
+from builders import CARD
+from drawn_faces import LANDMARKS, make_pair
+from fakelens.crops import cut
+from fakelens.data import Box, CropGeometry, Evidence, Face, NetworkCard, RGBImage
+from fakelens.errors import UsageError
+from fakelens.explain import METHODS
+from toys import BLUE, RED, Actor, ScriptedDetector, film
+
+GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
+
+
+class BrightNetwork:
+    """Takes brightness for fake: every pixel is a cell, their mean is the logit, white is 4.
+
+    With ``sign`` -1 it takes darkness for fake, and white is 0.
+    """
+
+    sha256 = "3" * 64
+
+    def __init__(self, crop: CropGeometry, sign: int = 1) -> None:
+        self.card: NetworkCard = replace(CARD, crop=crop)
+        self._sign = sign
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        light = crops.mean(axis=3, dtype=np.float32)[:, None] / 255
+        cells = 4 * (light if self._sign > 0 else 1 - light)
+        return Evidence(cells.mean((1, 2, 3)), cells, np.full_like(cells, 1 / cells[0].size))
+
+
+def patch(side: int, rows: slice, columns: slice) -> NDArray[np.bool_]:
+    truth = np.zeros((side, side), bool)
+    truth[rows, columns] = True
+    return truth
+
+
+# Localisation
+
+
+def test_the_share_inside_is_that_of_the_interpolated_evidence() -> None:
+    cells = np.full((8, 8), -5, np.float32)
+    cells[3, 4] = 2
+    truth = patch(32, slice(12, 16), slice(16, 20))  # that cell's 4 x 4 pixels
+    (found,) = compare([cells], [truth], ["a"])
+    # Along one axis the cell's pixels weigh 5/8, 7/8, 7/8, 5/8, and 3/8 and 1/8 on either side
+    # belong to the neighbours: 3/4 is inside.
+    assert found.share == pytest.approx((3 / 4) ** 2)
+    assert found.area == 16 / 32**2
+    assert found.hit == 1
+    assert np.isnan(found.other)
+
+
+@pytest.mark.parametrize("truth", [patch(56, slice(20, 31), slice(9, 40)), patch(56, 3, 50)])
+def test_a_uniform_map_gets_the_area(truth: NDArray[np.bool_]) -> None:
+    (found,) = compare([np.full((14, 14), 0.3, np.float32)], [truth], ["a"])
+    assert found.share == pytest.approx(found.area) == pytest.approx(truth.sum() / 56**2)
+    # 15 of 224 pixels are 3.75 of 56.
+    pixels = np.argwhere(np.ones((56, 56)))
+    away = np.hypot(*(pixels[:, None] - np.argwhere(truth)).transpose(2, 0, 1)).min(1)
+    assert found.chance == (away <= 3.75).mean()
+
+
+@pytest.mark.parametrize(("first", "hit"), [(0, 1), (8, 1), (23, 1), (24, 0), (100, 0)])
+def test_a_hit_is_within_fifteen_pixels(first: int, hit: int) -> None:
+    cells = np.full((14, 14), 0.5, np.float32)
+    cells[5, 0] = 1  # its middle is column 8
+    truth = patch(224, slice(80, 96), slice(first, 224))
+    across, down = compare([cells, cells.T], [truth, truth.T], ["a", "a"])
+    assert (across.hit, down.hit) == (hit, hit)
+
+
+def test_faces_without_evidence_are_told_apart_and_others_are_compared() -> None:
+    left, right = np.zeros((2, 4, 4), np.float32)
+    left[:, 0], right[:, 3] = 1, 1
+    # Columns 0 to 7 of 16: everything that the left column of cells reaches.
+    truth = patch(16, slice(0, 16), slice(0, 8))
+    maps = [left, -left, left, right, np.zeros((4, 4), np.float32)]
+    found = compare(maps, [truth] * 5, ["a", "b", "a", "c", "d"])
+    assert [pointing is None for pointing in found] == [False, True, False, False, True]
+    shown = [pointing for pointing in found if pointing is not None]
+    assert [pointing.share for pointing in shown] == pytest.approx([1, 1, 0])
+    assert [pointing.hit for pointing in shown] == [1, 1, 0]
+    # Of both "a" the next of another group is "c", and of "c" it is the first "a".
+    assert [pointing.other for pointing in shown] == pytest.approx([0, 0, 1])
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("cutter", [localise.cut_mirrored, cut])
+def test_the_mask_is_cut_like_the_picture(geometry: CropGeometry, cutter: localise.Cut) -> None:
+    mask = np.zeros((224, 224), np.uint8)
+    mask[90:160, 70:130] = 200
+    image = np.where(mask[..., None] > 0, 255, 0).astype(np.uint8).repeat(3, axis=2)
+    face = Face(Box(30, 20, 190, 220), LANDMARKS, 1.0)
+    blank = np.zeros_like(mask)
+    forgeries = [Forgery(image, mask, face, "a"), Forgery(image, blank, face, "b")]
+    (bright,) = localise.localise(BrightNetwork(geometry), METHODS["hirescam"], forgeries, cutter)
+    (dark,) = localise.localise(
+        BrightNetwork(geometry, sign=-1), METHODS["hirescam"], forgeries, cutter
+    )
+    assert bright.share > 0.9
+    assert dark.share < 0.05
+    assert (bright.hit, dark.hit) == (1, 0)
+    side = {"box": 200, "dlib": 2.31 * 95}[geometry.reference] * geometry.scale
+    assert bright.area == pytest.approx(70 * 60 / side**2, rel=0.15)
+
+
+def test_self_blends_are_forged_where_their_mask_says_and_hang_on_the_seed() -> None:
+    pairs = [make_pair(seed) for seed in range(4)]
+    blends = localise.self_blends(pairs, seed=0)
+    for pair, blend in zip(pairs, blends, strict=True):
+        real, changed = pair.real.decode(), blend.mask > 0
+        np.testing.assert_array_equal(blend.image[~changed], real[~changed])
+        assert (blend.image[changed] != real[changed]).any()
+        assert blend.face.box.center == pytest.approx(pair.real.center)
+        assert blend.face.box.width == pair.real.side
+        assert blend.group == pair.group
+    again = localise.self_blends(pairs[:2], seed=0)
+    other = localise.self_blends(pairs[:2], seed=1)
+    for first, same, different in zip(blends, again, other, strict=False):
+        np.testing.assert_array_equal(first.image, same.image)
+        assert (first.mask != different.mask).any()
+
+
+def test_forged_frames_are_measured_against_the_real_clip(tmp_path: Path) -> None:
+    actor = Actor(BLUE, 30)
+    real = film(tmp_path / "real.mp4", actor)
+    fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED))
+    forgeries = localise.forged_frames(real, fake, ScriptedDetector(actor))
+    assert len(forgeries) == 20
+    for number, forgery in zip(range(0, 40, 2), forgeries, strict=True):
+        box = actor.box(number)
+        assert forgery.face.box == box
+        face = patch(240, slice(60, 120), slice(int(box.x1), int(box.x2)))[: forgery.mask.shape[0]]
+        measured = forgery.mask > 127
+        assert (measured & face).sum() / (measured | face).sum() > 0.85
+        assert abs(int(forgery.image[90, int(box.x1) + 30, 0]) - RED[0]) < 45
+
+
+def test_frames_without_a_measurable_forgery_are_left_out(tmp_path: Path) -> None:
+    actor = Actor(BLUE, 30, y=40, side=90)
+    real = film(tmp_path / "real.mp4", actor, frames=4)
+    assert localise.forged_frames(real, real, ScriptedDetector(actor)) == []
+    nobody = ScriptedDetector()
+    fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED), frames=4)
+    assert localise.forged_frames(real, fake, nobody) == []
+    # Where everything around the face differs as well, the two do not show the same place.
+    moved = film(tmp_path / "moved.mp4", replace(actor, colour=RED, x=27, y=37), frames=4)
+    inner = ScriptedDetector(Actor(BLUE, 50, y=60, side=50))
+    assert localise.forged_frames(real, moved, inner) == []
+
+
+def test_pairs_of_clips_are_found_by_their_group() -> None:
+    def clip(dataset: str, group: str, fake: bool) -> Clip:
+        return Clip(Path(f"{group}_{fake}.mp4"), fake, dataset, group)
+
+    swapped = clip("FF++ c23 Deepfakes", "b", True), clip("FF++ c23 original", "b", False)
+    alone = clip("FF++ c23 original", "a", False)
+    others = clip("Celeb-DF-v2", "c", True), clip("Celeb-DF-v2", "c", False)
+    assert localise.aligned_pairs([*swapped, alone, *others]) == [(swapped[1], swapped[0])]
+
+
+def test_the_interval_of_a_mean() -> None:
+    values = np.random.default_rng(3).normal(5, 2, 400)
+    names = [str(i) for i in range(400)]
+    low, high = bootstrap_mean(values, names)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 2 / np.sqrt(400), rel=0.15)
+    # Copies tell nothing new.
+    again = bootstrap_mean(np.tile(values, 3), names * 3)
+    assert again == pytest.approx((low, high), abs=0.1)
+    assert bootstrap_mean(values, names) == (low, high)
+    # Twenty values in each of few groups are worth no more than the groups.
+    few = bootstrap_mean(np.repeat(values[:20], 20), np.repeat(names[:20], 20).tolist())
+    assert few[1] - few[0] == pytest.approx(2 * 1.96 * values[:20].std() / np.sqrt(20), rel=0.15)
+
+
+def test_an_unknown_method_is_told_before_any_work() -> None:
+    with pytest.raises(UsageError, match="no heatmap method 'x'"):
+        localise.main(["fakelens-meso:x"], Path("nowhere"))
+
+
+# Sensitivity
+
+
+def white_face(side: int) -> tuple[RGBImage, Face]:
+    """A white square, which is the face, in a black frame of three times its size."""
+    frame = np.zeros((3 * side, 3 * side, 3), np.uint8)
+    frame[side : 2 * side, side : 2 * side] = 255
+    landmarks = np.float32([side, side] + LANDMARKS / 224 * side)
+    return frame, Face(Box(side, side, 2 * side, 2 * side), landmarks, 1.0)
+
+
+def sigmoid(logit: float) -> float:
+    return 1 / (1 + np.exp(-logit))
+
+
+def test_scores_follow_what_the_crop_shows() -> None:
+    network = BrightNetwork(CropGeometry("box", 1.0))
+    scores = sensitivity.clip_scores(network, [white_face(80)])
+    assert scores[0] == pytest.approx(sigmoid(4))
+    for margin in (0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.45, 1.6):
+        # The face fills 1 / margin^2 of the crop.
+        (column,) = COLUMNS["margin", margin]
+        assert scores[column] == pytest.approx(sigmoid(4 / max(1, margin) ** 2), abs=1e-3)
+    for part in (0, 0.05, 0.1, 0.15):
+        columns = COLUMNS["shift", part]
+        assert scores[columns] == pytest.approx([sigmoid(4 * (1 - part))] * 4, abs=1e-3)
+    for crf in (18, 23, 28, 33, 38):
+        assert scores[COLUMNS["compression", crf]] == pytest.approx(sigmoid(4), abs=5e-3)
+    for pixels in (200, 150, 100):
+        assert np.isnan(scores[COLUMNS["resolution", pixels]])
+    for pixels in (70, 50):
+        assert scores[COLUMNS["resolution", pixels]] == pytest.approx(sigmoid(4), abs=5e-3)
+    assert sensitivity.margin_gap(scores[None]) == pytest.approx(
+        sigmoid(4) - sigmoid(4 / 1.6**2), abs=1e-3
+    )
+
+
+def test_shifts_go_in_all_four_directions() -> None:
+    frame, face = white_face(80)
+    frame[:, 120:] = 0  # the left half of the face is left
+    shifted = sensitivity.shifted(frame, face, BrightNetwork(CropGeometry("box", 1.0)).card, 0.1)
+    light = [crop.mean() / 255 for crop in shifted]
+    assert light == pytest.approx([0.5, 0.4, 0.45, 0.45], abs=0.01)
+
+
+def test_less_resolution_takes_detail_away_and_nothing_else() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8)
+    card = replace(CARD, input_size=80, crop=CropGeometry("box", 1.0))
+    face = Face(Box(80, 80, 160, 160), None, 1.0)
+    plain = cut(frame, face.box, 80).astype(float)
+    spread = []
+    for pixels in (70, 50, 20):
+        (crop,) = sensitivity.reduced(frame, face, card, pixels)
+        assert crop.mean() == pytest.approx(plain.mean(), rel=0.03)
+        spread.append(crop.std() / plain.std())
+    assert 1 > spread[0] > spread[1] > spread[2]
+    # Means of 4 x 4 pixels spread by a quarter; of the squared weights of linear interpolation,
+    # an eighth and seven or three and five, 21 / 32 are left along either axis.
+    assert spread[2] == pytest.approx(1 / 4 * 21 / 32, rel=0.1)
+
+
+def test_a_clip_is_altered_if_one_of_its_faces_is() -> None:
+    network = BrightNetwork(CropGeometry("box", 2.0))
+    small, large = white_face(80), white_face(160)
+    scores = sensitivity.clip_scores(network, [small, large])
+    assert scores[0] == pytest.approx(sigmoid(4 / 4), abs=1e-3)
+    altered = {pixels: scores[COLUMNS["resolution", pixels]][0] for pixels in (200, 150, 100, 70)}
+    assert np.isnan(altered[200])
+    assert [altered[pixels] for pixels in (150, 100, 70)] == pytest.approx(
+        [scores[0]] * 3, abs=0.02
+    )
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (150, 90), (70, 41), (-20, 100)])
+def test_the_surroundings_of_a_face_show_what_the_frame_shows(corner: tuple[int, int]) -> None:
+    frame = np.random.default_rng(1).integers(0, 256, (180, 240, 3), np.uint8)
+    x, y = corner
+    face = Face(Box(x, y, x + 71, y + 90), LANDMARKS * 0.4 + np.float32(corner), 0.9)
+    part, moved = sensitivity.surroundings(frame, face)
+    assert part.shape[0] % 2 == part.shape[1] % 2 == 0
+    for crop in GEOMETRIES:
+        card = replace(CARD, crop=crop)
+        for alter, level in ((sensitivity.with_margin, 1.6), (sensitivity.shifted, 0.15)):
+            for inside, whole in zip(
+                alter(part, moved, card, level), alter(frame, face, card, level), strict=True
+            ):
+                np.testing.assert_array_equal(inside, whole)
+
+
+@pytest.mark.parametrize(("sightings", "kept"), [(0, []), (3, [0, 1, 2]), (15, 8), (400, 8)])
+def test_some_eight_faces_are_looked_at(
+    sightings: int, kept: list[int] | int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = Face(Box(10, 10, 30, 30), None, 1.0)
+    found = [(np.full((40, 40, 3), number % 256, np.uint8), face) for number in range(sightings)]
+    monkeypatch.setattr(sensitivity, "largest_faces", lambda _path: found)
+    numbers = [int(image[0, 0, 0]) for image, _ in sensitivity.sighted(Path("clip.mp4"))]
+    if isinstance(kept, int):
+        assert len(numbers) == kept
+        assert numbers[0] == 0
+        assert numbers[-1] == (sightings - 1) % 256
+    else:
+        assert numbers == kept
+
+
+def test_an_effect_by_hand() -> None:
+    scores = np.array([[0.9, 0.5, 0.7], [0.8, np.nan, np.nan], [0.1, 0.2, 0.6], [0.6, 0.6, 0.5]])
+    fake, groups = np.array([True, True, False, False]), ["a", "b", "a", "b"]
+    plain = sensitivity.measure(scores, [0], fake, groups)
+    assert (plain.auc, plain.change, plain.clips) == (1, 0, 4)
+    found = sensitivity.measure(scores, [1, 2], fake, groups)
+    # Fakes 0.5, 0.7, 0.8, 0.8 and real 0.2, 0.6, 0.6, 0.5: of 16 pairs 0.5 loses two and ties one.
+    assert found.auc == 13.5 / 16
+    assert found.change == pytest.approx((0.4 + 0.2 + 0.1 + 0.5 + 0 + 0.1) / 6)
+    assert found.clips == 3
+    # Either group may be drawn twice: "a" alone 0.5, 0.7 against 0.2, 0.6, "b" alone is perfect.
+    assert (found.low, found.high) == (3 / 4, 1)
+
+
+def test_the_plot_has_its_size(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    one = {key: Effect(0.8, 0.7, 0.9, 0.1, 5) for key in COLUMNS}
+    none = {key: Effect(0.6, 0.5, 0.7, np.nan, 0) for key in COLUMNS}
+    sensitivity.plot(["one", "none"], [one, none], tmp_path / "plot.png")
+    assert cv2.imread(str(tmp_path / "plot.png")).shape == (800, 1600, 3)
+
+
+@pytest.mark.shared
+def test_both_run_on_real_clips(
+    shared_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(localise, "load_pairs", lambda *_: [make_pair(seed) for seed in range(3)])
+    monkeypatch.setattr(localise, "_FRAMES", 3)
+    localise.main(["fakelens-meso", "fakelens-meso:gradcam"], shared_data, limit=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines if "fakelens-meso " in line] == [
+        ["fakelens-meso", method, count] for count in "24" for method in ("hirescam", "gradcam")
+    ]
+    (clip,) = (clip for clip in read_manifest(shared_data, "choose") if clip.group == "lp_d0")
+    monkeypatch.setattr(sensitivity, "read_manifest", lambda *_: [clip, replace(clip, fake=True)])
+    monkeypatch.setattr(sensitivity, "_FRAMES", 1)
+    monkeypatch.setattr(sensitivity, "bootstrap_auc", partial(bootstrap_auc, draws=10))
+    sensitivity.main(["fakelens-meso"], shared_data, tmp_path / "plot.png")
+    assert "fakelens-meso, 2 clips: AUC 0.50 (0.50-0.50)" in capsys.readouterr().out
+    assert (tmp_path / "plot.png").stat().st_size > 1000
