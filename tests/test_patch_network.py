@@ -104,6 +104,7 @@ def test_the_file_computes_what_torch_computes() -> None:
 
     torch.manual_seed(5)
     model = PatchNet().eval()
+    torch.nn.init.normal_(model.contrast.weight, 0, 0.5)  # nothing until trained
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)

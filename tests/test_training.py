@@ -18,7 +18,7 @@ roc_auc_score = pytest.importorskip(
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from training import train  # noqa: E402
-from training.batches import Triples, batches  # noqa: E402
+from training.batches import Samples, batches  # noqa: E402
 from training.data import Pair  # noqa: E402
 from training.evaluate import auc, bootstrap_auc  # noqa: E402
 from training.export import calibrate, choose_thresholds, fold_in, make_card  # noqa: E402
@@ -156,7 +156,7 @@ def test_every_published_tensor_of_the_trunk_is_used(imagenet: dict[str, Tensor]
     ours = {
         value.contiguous().numpy().tobytes()
         for name, value in model.state_dict().items()
-        if not name.startswith("evidence") and value.is_floating_point()
+        if name.startswith(("stem", "blocks")) and value.is_floating_point()
     }
     assert ours == theirs
     for name, value in head.items():
@@ -240,14 +240,63 @@ def test_a_new_patch_network_begins_with_imagenet_s_weights(imagenet: dict[str, 
     assert run.progress == 0
 
 
+def test_a_run_begins_where_another_ended_and_new_parts_add_nothing(
+    pairs: list[Pair], tmp_path: Path
+) -> None:
+    other = train.Run(train.Recipe("patchnet", steps=2, samples=1, half=False))
+    advance(other, pairs, 2)
+    file = tmp_path / "run.pt"
+    other.save(file)
+    state = torch.load(file, weights_only=True)
+    # As of a run of an earlier version, which knew no contrast.
+    state["averaged"] = {
+        name: value
+        for name, value in state["averaged"].items()
+        if not name.startswith(("contrast", "differing"))
+    }
+    torch.save(state, file)
+    run = train.begin(train.Recipe("patchnet", steps=1), file, CPU)
+    crops = drawn_crops(2, 64)
+    torch.nn.init.zeros_(other.averaged.contrast.weight)
+    for ours, theirs in zip(judge(run.averaged, crops), judge(other.averaged, crops), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert (run.step, run.progress) == (0, 0)
+
+
+def test_frozen_layers_stay_as_they_are_and_the_others_learn(pairs: list[Pair]) -> None:
+    run = train.Run(train.Recipe("patchnet", steps=9, samples=1, small=1, frozen=4, half=False))
+    before = deepcopy(run.model.state_dict())
+    advance(run, pairs, 2)
+    frozen = ("stem.", "blocks.0.", "blocks.1.", "blocks.2.")
+    for name, value in run.model.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(value, before[name]) == name.startswith(frozen), name
+
+
+def test_the_contrast_of_a_patch_network_sees_differences_only() -> None:
+    model = random_patchnet(0).eval()
+    torch.nn.init.normal_(model.contrast.weight)
+    torch.nn.init.zeros_(model.evidence.weight)
+    torch.nn.init.zeros_(model.differing.bias)
+    with torch.no_grad():
+        model.evidence.bias.zero_()
+    # Features that are the same everywhere - as those of a flat picture but for its edge.
+    flat = torch.full((1, 112, 14, 14), 0.5)  # its mean is exact
+    model.stem, model.blocks = nn.Identity(), nn.Identity()
+    model.blocks.forward = lambda _: flat  # type: ignore[method-assign]
+    assert not model(torch.zeros(1, 3, 8, 8)).cells.any()
+    flat[0, :, 3, 4] += 1
+    assert model(torch.zeros(1, 3, 8, 8)).cells.abs().max() > 0.01
+
+
 def test_mesoinception_does_not_begin_without_weights_to_start_from() -> None:
     with pytest.raises(typer.BadParameter, match="mesoinception4 needs --start"):
         train.begin(train.Recipe("mesoinception4", steps=1), None, CPU)
 
 
 def advance(run: train.Run, pairs: list[Pair], steps: int) -> None:
-    triples = Triples(pairs, run.model.input_size, run.recipe.seed)
-    shown = batches(triples, run.recipe.triples, run.step, workers=0)
+    drawn = Samples(pairs, run.model.input_size, run.recipe.seed)
+    shown = batches(drawn, run.recipe.samples, run.step, workers=0)
     for _ in range(steps):
         run.advance(next(shown))
 
@@ -256,7 +305,7 @@ def advance(run: train.Run, pairs: list[Pair], steps: int) -> None:
 def test_a_run_taken_up_again_equals_one_never_left(
     pairs: list[Pair], tmp_path: Path, architecture: str
 ) -> None:
-    recipe = train.Recipe(architecture, steps=3, triples=1, half=False)
+    recipe = train.Recipe(architecture, steps=3, samples=1, half=False)
     whole, left = train.Run(recipe), train.Run(recipe)
     advance(whole, pairs, 3)
     advance(left, pairs, 1)
@@ -280,8 +329,8 @@ def floats(model: nn.Module) -> Tensor:
 def test_the_averaged_weights_are_the_mean_at_first_and_move_slowly_later(
     pairs: list[Pair],
 ) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=10**6, triples=1, half=False))
-    sample = next(batches(Triples(pairs, 64, 1), 1, 0, workers=0))
+    run = train.Run(train.Recipe("patchnet", steps=10**6, samples=1, half=False))
+    sample = next(batches(Samples(pairs, 64, 1), 1, 0, workers=0))
     passed = []
     for _ in range(3):
         run.advance(sample)
@@ -304,25 +353,29 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def test_the_losses_are_cross_entropies_of_the_logits_and_of_the_map(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=10, triples=2, half=False))
+    run = train.Run(train.Recipe("patchnet", steps=10, samples=2, half=False))
     run.step = 5  # from where the crops have their full size
     run.model.dropout.p = 0.0
     before = deepcopy(run.model).train()
-    crops, masks = next(batches(Triples(pairs, 224, 1), 2, 0, workers=0))
+    crops, masks = next(batches(Samples(pairs, 224, 1), 2, 0, workers=0))
     losses = run.advance((crops, masks)).numpy()
     with torch.no_grad():
         judgement = before(to_planes(crops.flatten(0, 1)))
-    by_kind = cross_entropy(judgement.logits.numpy().reshape(2, 3), np.array([0.03, 0.97, 0.97]))
-    np.testing.assert_allclose(losses[:3], by_kind.mean(0), rtol=1e-3)
-    share = masks.numpy().reshape(6, 14, 4, 14, 4).mean((2, 4))
+    by_kind = cross_entropy(
+        judgement.logits.numpy().reshape(2, 4), np.array([0.03, 0.97, 0.97, 0.03])
+    )
+    np.testing.assert_allclose(losses[:4], by_kind.mean(0), rtol=1e-3)
+    share = masks.numpy().reshape(8, 14, 4, 14, 4).mean((2, 4))
     # A cell that is half forged is forged.
     by_cell = cross_entropy(judgement.cells.numpy(), np.minimum(2 * share, 1))
-    np.testing.assert_allclose(losses[3], by_cell.mean(), rtol=1e-3)
+    np.testing.assert_allclose(losses[4], by_cell.mean(), rtol=1e-3)
+    views = judgement.logits.numpy().reshape(2, 4)[:, [0, 3]]
+    np.testing.assert_allclose(losses[5], (np.diff(views) ** 2).mean(), rtol=1e-3)
 
 
 @both_architectures
 def test_half_precision_changes_the_losses_little(pairs: list[Pair], architecture: str) -> None:
-    sample = next(batches(Triples(pairs, train.ARCHITECTURES[architecture].input_size, 1), 1, 0, 0))
+    sample = next(batches(Samples(pairs, train.ARCHITECTURES[architecture].input_size, 1), 1, 0, 0))
     losses = [
         train.Run(train.Recipe(architecture, steps=1, half=half)).advance(sample)
         for half in (False, True)
@@ -333,7 +386,7 @@ def test_half_precision_changes_the_losses_little(pairs: list[Pair], architectur
 
 
 def test_a_patch_network_sees_small_crops_before_it_sees_the_full_size(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=4, triples=1))
+    run = train.Run(train.Recipe("patchnet", steps=4, samples=1))
     sides: list[tuple[int, ...]] = []
     run.model.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[2:]))
     advance(run, pairs, 4)
@@ -349,8 +402,8 @@ def test_a_run_that_may_take_no_longer_ends() -> None:
 
 
 def test_training_learns_what_it_sees(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=15, triples=1, half=False))
-    sample = next(batches(Triples(pairs, 224, 1), 1, 0, workers=0))
+    run = train.Run(train.Recipe("patchnet", steps=15, samples=1, half=False))
+    sample = next(batches(Samples(pairs, 224, 1), 1, 0, workers=0))
     losses = torch.stack([run.advance(sample) for _ in range(15)])
     assert losses[-1].mean() < 0.75 * losses[0].mean()
 

@@ -1,4 +1,4 @@
-"""Training samples - masks, blends, augmentation, triples - on drawn pictures."""
+"""Training samples - masks, blends, augmentation, drawn - on drawn pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
 from training import batches as samples  # noqa: E402
 from training.augment import Square, as_jpeg, as_video, augment, cut, jitter  # noqa: E402
-from training.batches import Triples, batches  # noqa: E402
+from training.batches import Samples, batches  # noqa: E402
 from training.blends import (  # noqa: E402
     match_colours,
     nudge,
@@ -384,41 +384,41 @@ def test_a_jpeg_of_a_picture_is_closer_to_it_the_better_the_quality() -> None:
     np.testing.assert_allclose(as_jpeg(plain, 95), plain, atol=4)
 
 
-# Triples
+# Samples
 
 
 def test_samples_depend_on_the_seed_and_the_index_only(pairs: list[Pair]) -> None:
-    triples = Triples(pairs, 224, seed=3)
-    (first, _), (later, masks) = triples[1], triples[7]
-    again, masks_again = Triples(pairs, 224, seed=3)[7]
+    drawn = Samples(pairs, 224, seed=3)
+    (first, _), (later, masks) = drawn[1], drawn[7]
+    again, masks_again = Samples(pairs, 224, seed=3)[7]
     assert torch.equal(again, later)
     assert torch.equal(masks_again, masks)
-    assert not torch.equal(Triples(pairs, 224, seed=4)[7][0], later)
+    assert not torch.equal(Samples(pairs, 224, seed=4)[7][0], later)
     assert not torch.equal(first, later)
-    assert (first.shape, first.dtype) == ((3, 224, 224, 3), torch.uint8)
-    assert (masks.shape, masks.dtype) == ((3, 56, 56), torch.float32)
-    assert Triples(pairs, 256, seed=3)[0][0].shape == (3, 256, 256, 3)
+    assert (first.shape, first.dtype) == ((4, 224, 224, 3), torch.uint8)
+    assert (masks.shape, masks.dtype) == ((4, 56, 56), torch.float32)
+    assert Samples(pairs, 256, seed=3)[0][0].shape == (4, 256, 256, 3)
     # The next pass shows a pair otherwise.
-    alone = Triples(pairs[:1], 64, seed=3)
+    alone = Samples(pairs[:1], 64, seed=3)
     assert not torch.equal(alone[0][0], alone[1][0])
 
 
 def test_batches_go_on_where_they_were_left(pairs: list[Pair]) -> None:
-    triples = Triples(pairs, 64, seed=3)
-    crops, masks = next(batches(triples, 2, start=3, workers=0))
-    assert torch.equal(crops, torch.stack([triples[6][0], triples[7][0]]))
-    assert torch.equal(masks, torch.stack([triples[6][1], triples[7][1]]))
+    drawn = Samples(pairs, 64, seed=3)
+    crops, masks = next(batches(drawn, 2, start=3, workers=0))
+    assert torch.equal(crops, torch.stack([drawn[6][0], drawn[7][0]]))
+    assert torch.equal(masks, torch.stack([drawn[6][1], drawn[7][1]]))
 
 
 def test_every_pass_shows_every_pair_once(
     pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def group_only(_: Triples, pair: Pair, rng: object) -> tuple[np.ndarray, np.ndarray]:
+    def group_only(_: Samples, pair: Pair, rng: object) -> tuple[np.ndarray, np.ndarray]:
         return np.array([int(pair.group[1:])]), np.zeros(1)
 
-    monkeypatch.setattr(Triples, "triple", group_only)
-    triples = Triples(pairs, 224, seed=1)
-    shown = [int(triples[i][0]) for i in range(15)]
+    monkeypatch.setattr(Samples, "sample", group_only)
+    drawn = Samples(pairs, 224, seed=1)
+    shown = [int(drawn[i][0]) for i in range(15)]
     passes = [tuple(shown[i : i + 5]) for i in (0, 5, 10)]
     assert all(sorted(one) == [0, 1, 2, 3, 4] for one in passes)
     assert len(set(passes)) > 1
@@ -429,7 +429,7 @@ def nothing_blended(image: np.ndarray, *_: object) -> tuple[np.ndarray, np.ndarr
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_crops_of_a_triple_are_changed_alike(
+def test_the_crops_of_a_sample_are_changed_alike(
     pairs: list[Pair], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("self_blend", "swap_blend", "part_blend"):
@@ -437,15 +437,31 @@ def test_the_crops_of_a_triple_are_changed_alike(
     everywhere = np.ones((224, 224), np.float32)
     monkeypatch.setattr(samples, "changed_mask", lambda *_: everywhere)
     same = Pair("g", pairs[0].real, pairs[0].real)
-    crops, masks = Triples(pairs, 224, 1).triple(same, np.random.default_rng(seed))
+    crops, masks = Samples(pairs, 224, 1).sample(same, np.random.default_rng(seed))
     np.testing.assert_array_equal(crops[1], crops[0])
     np.testing.assert_array_equal(crops[2], crops[0])
     assert not masks[:2].any()
     assert masks[2].max() == pytest.approx(1)
 
 
+def test_a_sample_shows_the_real_face_a_second_time_otherwise(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "augment", lambda image, *_: image)
+    for seed in range(6):
+        crops, masks = Samples(pairs, 224, 1).sample(pairs[0], np.random.default_rng(seed))
+        np.testing.assert_array_equal(crops[3], pairs[0].real.decode())
+        assert not masks[3].any()
+    monkeypatch.undo()
+    for seed in range(6):
+        crops, _ = Samples(pairs, 224, 1).sample(pairs[0], np.random.default_rng(seed))
+        # The two views of one face differ more than a face and its blend, which are cut alike.
+        views, blend = (np.abs(crops[0].astype(int) - crops[index]).mean() for index in (3, 1))
+        assert views > blend
+
+
 @pytest.mark.parametrize("seed", range(12))
-def test_the_masks_of_a_triple_say_where_it_differs_from_the_real_crop(
+def test_the_masks_of_a_sample_say_where_it_differs_from_the_real_crop(
     pairs: list[Pair], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_only(image: np.ndarray, square: Square, size: int, _: object) -> np.ndarray:
@@ -458,35 +474,35 @@ def test_the_masks_of_a_triple_say_where_it_differs_from_the_real_crop(
     monkeypatch.setattr(samples, "augment", cut_only)
     monkeypatch.setattr(samples, "perturb", lambda image, _: image)
     monkeypatch.setattr(samples, "jitter", in_the_mirror)
-    triples = Triples(pairs, 224, 1)
-    crops, masks = triples.triple(pairs[seed % 5], np.random.default_rng(seed))
+    drawn = Samples(pairs, 224, 1)
+    crops, masks = drawn.sample(pairs[seed % 5], np.random.default_rng(seed))
     assert not masks[0].any()
     assert masks.min() >= 0
     assert masks.max() <= 1 + 1e-5
-    changed = np.abs(crops[1:].astype(int) - crops[0]).max(axis=3)
+    changed = np.abs(crops[1:3].astype(int) - crops[0]).max(axis=3)
     by_cell = changed.reshape(2, 56, 4, 56, 4).max(axis=(2, 4))
-    for mask, change in zip(masks[1:], by_cell, strict=True):
+    for mask, change in zip(masks[1:3], by_cell, strict=True):
         assert (mask[change > 0] > 0).all()
         assert (change[mask > 0.5] > 0).mean() > 0.8
     assert overlap(masks[2] > 0.5, by_cell[1] > 20) > 0.6
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_degraded_triples_differ_mostly_where_their_masks_say(pairs: list[Pair], seed: int) -> None:
-    crops, masks = Triples(pairs, 224, 1).triple(pairs[seed % 5], np.random.default_rng(seed))
-    changed = np.abs(crops[1:].astype(float) - crops[0]).mean(axis=3)
+def test_degraded_samples_differ_mostly_where_their_masks_say(pairs: list[Pair], seed: int) -> None:
+    crops, masks = Samples(pairs, 224, 1).sample(pairs[seed % 5], np.random.default_rng(seed))
+    changed = np.abs(crops[1:3].astype(float) - crops[0]).mean(axis=3)
     by_cell = changed.reshape(2, 56, 4, 56, 4).mean(axis=(2, 4))
-    for mask, change in zip(masks[1:], by_cell, strict=True):
+    for mask, change in zip(masks[1:3], by_cell, strict=True):
         assert change[mask > 0.5].mean() > 2 * change[mask == 0].mean()
 
 
 def test_a_pair_without_visible_forgery_gives_a_second_blend(pairs: list[Pair]) -> None:
     image = cv2.GaussianBlur(draw_face(0), (0, 0), 2)
     unforged = Pair("g", encode(image, 95), encode(image, 70))
-    triples = Triples(pairs, 224, 1)
+    drawn = Samples(pairs, 224, 1)
     for seed in range(6):
-        crops, masks = triples.triple(unforged, np.random.default_rng(seed))
-        for crop, mask in zip(crops[1:], masks[1:], strict=True):
+        crops, masks = drawn.sample(unforged, np.random.default_rng(seed))
+        for crop, mask in zip(crops[1:3], masks[1:3], strict=True):
             assert mask.max() > 0.5
             assert np.abs(crop.astype(int) - crops[0])[..., 0].max() > 10
         assert (crops[1] != crops[2]).any()
@@ -503,10 +519,10 @@ def donors_of(
         return nothing_blended(image)
 
     monkeypatch.setattr(samples, "swap_blend", spy)
-    triples = Triples(pairs, 32, 1)
+    drawn = Samples(pairs, 32, 1)
     rng = np.random.default_rng(0)
     while len(donors) < wanted:
-        triples.triple(pair, rng)
+        drawn.sample(pair, rng)
     return donors
 
 

@@ -121,11 +121,11 @@ def recolour(image: RGBImage, rng: np.random.Generator) -> RGBImage:
 def degrade(image: RGBImage, rng: np.random.Generator) -> RGBImage:
     """Lose resolution, blur, add noise, compress: each sometimes, in this order."""
     lose, soften, grain, compress = rng.random(4)
-    factor, sigma, noise = rng.uniform(0.4, 0.95), rng.uniform(0.4, 1.2), rng.uniform(1, 6)
+    factor, sigma, noise = rng.uniform(0.2, 0.95), rng.uniform(0.4, 1.4), rng.uniform(1, 6)
     back = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
-    quality, crf = int(rng.integers(40, 96)), int(rng.integers(18, 34))
+    quality, crf = int(rng.integers(40, 96)), int(rng.integers(18, 37))
     height, width = image.shape[:2]
-    if lose < 0.3:
+    if lose < 0.4:
         small = (round(width * factor), round(height * factor))
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         image = cv2.resize(image, (width, height), interpolation=back).astype(np.uint8)

@@ -1,4 +1,5 @@
-"""Training samples: a real crop, a blend of it and its DFDC fake, all changed alike.
+"""Training samples: a real crop, a blend of it and its DFDC fake, changed alike, and the real one
+once more, changed otherwise: what happens to a face on its way must not make it a fake.
 
 Sample ``i`` depends on the seed and ``i`` only, so training can stop and go on at any step.
 """
@@ -18,12 +19,12 @@ from training.blends import part_blend, perturb, self_blend, swap_blend
 from training.data import Pair
 from training.masks import EVERYWHERE, blend_mask, changed_mask
 
-KINDS = ("real", "blend", "DFDC fake")
+KINDS = ("real", "blend", "DFDC fake", "real again")
 
 MASK_SIDE = 56
 """Cells along a side of the masks; each network averages them down to its map."""
 
-# Share of triples changed as a whole in the way blends are changed in a part: it is the mismatch
+# Share of samples changed as a whole in the way blends are changed in a part: it is the mismatch
 # that makes a fake, not the change.
 _PERTURBED = 0.3
 # Of the blends: self-blends, swaps with another person's face; the rest takes a part of the fake.
@@ -32,8 +33,8 @@ _SELF, _SWAP = 0.55, 0.25
 _CANDIDATES = 24
 
 
-class Triples(Dataset[tuple[Tensor, Tensor]]):
-    """Endless: sample ``i`` is what ``triple`` gives, as tensors.
+class Samples(Dataset[tuple[Tensor, Tensor]]):
+    """Endless: number ``i`` is what ``sample`` gives, as tensors.
 
     Every pass over the pairs has its own order.
 
@@ -52,17 +53,19 @@ class Triples(Dataset[tuple[Tensor, Tensor]]):
         epoch, position = divmod(index, len(self._pairs))
         order = np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._pairs))
         rng = np.random.default_rng([self._seed, 1, index])
-        crops, masks = self.triple(self._pairs[order[position]], rng)
+        crops, masks = self.sample(self._pairs[order[position]], rng)
         return torch.from_numpy(crops), torch.from_numpy(masks)
 
-    def triple(self, pair: Pair, rng: np.random.Generator) -> tuple[NDArray[np.uint8], FloatArray]:
-        """A real crop, a blend of it, its DFDC fake, in the order of ``KINDS``.
+    def sample(self, pair: Pair, rng: np.random.Generator) -> tuple[NDArray[np.uint8], FloatArray]:
+        """A real crop, a blend of it, its DFDC fake, the real one again: the order of ``KINDS``.
+
+        The first three are cut and degraded alike, the last one otherwise.
 
         A pair without a visible forgery - one in twenty has a wrong label - gives a second blend
         in place of the fake.
 
         Returns:
-            The crops, (3, size, size, 3) uint8 RGB, and what is forged in them, (3, 56, 56)
+            The crops, (4, size, size, 3) uint8 RGB, and what is forged in them, (4, 56, 56)
             float32, 0 = untouched, 1 = where the forgery is strongest.
         """
         landmarks = pair.real.landmarks
@@ -87,6 +90,9 @@ class Triples(Dataset[tuple[Tensor, Tensor]]):
         for mask in (blended, changed):
             seen = cut(mask / max(float(mask.max()), 1e-3), square, self._size)
             masks.append(cv2.resize(seen, (MASK_SIDE,) * 2, interpolation=cv2.INTER_AREA))
+        other = jitter(pair.real.center, pair.real.side, rng)
+        crops.append(augment(pair.real.decode(), other, self._size, rng))
+        masks.append(np.zeros_like(masks[0]))
         return np.stack(crops), np.stack(masks)
 
     def _blend(
@@ -126,12 +132,12 @@ def _pose(landmarks: FloatArray) -> FloatArray:
 
 
 def batches(
-    triples: Triples, size: int, start: int, workers: int
+    samples: Samples, size: int, start: int, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of ``size`` triples, from batch ``start`` on.
+    """Endless batches of ``size`` samples, from batch ``start`` on.
 
     Yields:
-        Crops, (size, 3, side, side, 3) uint8, and masks, (size, 3, 56, 56) float32.
+        Crops, (size, 4, side, side, 3) uint8, and masks, (size, 4, 56, 56) float32.
     """
 
     def indices() -> Iterator[list[int]]:
@@ -142,7 +148,7 @@ def batches(
 
     return iter(
         DataLoader(
-            triples,
+            samples,
             batch_sampler=indices(),
             num_workers=workers,
             worker_init_fn=_one_thread if workers else None,

@@ -60,6 +60,8 @@ def fold_in(model: PatchNet | MesoInception4, scale: float, offset: float) -> No
     with torch.no_grad():
         last.weight.mul_(scale)
         last.bias.mul_(scale).add_(offset)
+        if isinstance(model, PatchNet):
+            model.contrast.weight.mul_(scale)
 
 
 def choose_thresholds(logits: NDArray[np.float32]) -> Thresholds:
@@ -120,7 +122,7 @@ _LIMITS = (
 )
 _DATA = (
     "7,700 real face crops of DFDC (Dolhansky et al., 2020), one DFDC fake for each, and blends "
-    "made from the real ones and the fakes; {steps} steps of {triples} triples"
+    "made from the real ones and the fakes; {steps} steps of {samples} times four crops"
 )
 
 
@@ -131,7 +133,7 @@ def make_card(scale: float, run: Run) -> NetworkCard:
         scale: margin, the crop's side over the longer side of YuNet's box.
         run: finished.
     """
-    data = _DATA.format(steps=run.step, triples=run.recipe.triples)
+    data = _DATA.format(steps=run.step, samples=run.recipe.samples)
     blends = "blends: Shiohara and Yamasaki, CVPR 2022, and Li et al., CVPR 2020"
     unknown = Thresholds(0.5, 0.5, "not calibrated")
     if isinstance(run.model, PatchNet):

