@@ -367,7 +367,7 @@ def test_the_losses_are_cross_entropies_of_the_logits_and_of_the_map(pairs: list
     np.testing.assert_allclose(losses[:4], by_kind.mean(0), rtol=1e-3)
     share = masks.numpy().reshape(8, 14, 4, 14, 4).mean((2, 4))
     # A cell that is half forged is forged.
-    by_cell = cross_entropy(judgement.cells.numpy(), np.minimum(2 * share, 1))
+    by_cell = cross_entropy(judgement.forged.numpy(), np.minimum(2 * share, 1))
     np.testing.assert_allclose(losses[4], by_cell.mean(), rtol=1e-3)
     views = judgement.logits.numpy().reshape(2, 4)[:, [0, 3]]
     np.testing.assert_allclose(losses[5], (np.diff(views) ** 2).mean(), rtol=1e-3)

@@ -115,14 +115,17 @@ def test_the_mask_is_cut_like_the_picture(geometry: CropGeometry, cutter: locali
     (dark,) = localise.localise(
         BrightNetwork(geometry, sign=-1), METHODS["hirescam"], forgeries, cutter
     )
-    assert bright.share > 0.9
+    assert bright.share > 0.8  # cells of the edge are half bright
     assert dark.share < 0.05
     assert (bright.hit, dark.hit) == (1, 0)
     side = {"box": 200, "dlib": 2.31 * 95}[geometry.reference] * geometry.scale
     assert bright.area == pytest.approx(70 * 60 / side**2, rel=0.15)
 
 
-def test_self_blends_are_forged_where_their_mask_says_and_hang_on_the_seed() -> None:
+def test_self_blends_are_forged_where_their_mask_says_and_hang_on_the_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(localise, "set_apart", lambda pictures, _: (list(pictures), True))
     pairs = [make_pair(seed) for seed in range(4)]
     blends = localise.self_blends(pairs, seed=0)
     for pair, blend in zip(pairs, blends, strict=True):

@@ -4,7 +4,7 @@ The same seed gives the same changes, so that a real crop and the fakes made fro
 changed alike and differ in the forgery only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -65,6 +65,14 @@ def cut(image: NDArray[Any], square: Square, size: int) -> NDArray[Any]:
     A mask is 0 beyond its edges, except in the mirror.
     """
     zoom = size / square.side
+    if zoom < 1:  # averaged, as at run time: a warp alone would pick single pixels
+        height, width = image.shape[:2]
+        image = cv2.resize(
+            image, (round(width * zoom), round(height * zoom)), interpolation=cv2.INTER_AREA
+        )
+        x, y = (zoom * (value + 0.5) - 0.5 for value in (square.x, square.y))
+        square = replace(square, x=x, y=y, side=float(size))
+        zoom = 1.0
     matrix = cv2.getRotationMatrix2D((square.x, square.y), square.angle, zoom)
     matrix[:, 2] += (size - 1) / 2 - np.array([square.x, square.y])
     if square.mirror:

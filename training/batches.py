@@ -5,6 +5,7 @@ Sample ``i`` depends on the seed and ``i`` only, so training can stop and go on 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fakelens.data import FloatArray, RGBImage
-from training.augment import augment, cut, jitter
-from training.blends import part_blend, perturb, self_blend, swap_blend
+from training.augment import Square, augment, cut, jitter
+from training.blends import part_blend, perturb, self_blend, set_apart, swap_blend
 from training.data import Pair
 from training.masks import EVERYWHERE, blend_mask, changed_mask
 
@@ -24,9 +25,6 @@ KINDS = ("real", "blend", "DFDC fake", "real again")
 MASK_SIDE = 56
 """Cells along a side of the masks; each network averages them down to its map."""
 
-# Share of samples changed as a whole in the way blends are changed in a part: it is the mismatch
-# that makes a fake, not the change.
-_PERTURBED = 0.3
 # Of the blends: self-blends, swaps with another person's face; the rest takes a part of the fake.
 _SELF, _SWAP = 0.55, 0.25
 # Faces looked through for a donor of a similar pose.
@@ -61,59 +59,65 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
 
         The first three are cut and degraded alike, the last one otherwise.
 
-        A pair without a visible forgery - one in twenty has a wrong label - gives a second blend
-        in place of the fake.
+        A pair without a visible forgery gives a second blend in place of the fake. Where the two
+        crops of a pair do not show the same place, the fake counts as forged over its face.
 
         Returns:
             The crops, (4, size, size, 3) uint8 RGB, and what is forged in them, (4, 56, 56)
             float32, 0 = untouched, 1 = where the forgery is strongest.
         """
-        landmarks = pair.real.landmarks
         real, fake = pair.real.decode(), pair.fake.decode()
-        changed = changed_mask(real, fake)
-        if changed is not None and changed.mean() > EVERYWHERE:
-            changed = blend_mask(real.shape, landmarks, rng, "face")
-        if rng.random() < _PERTURBED:
-            whole = int(rng.integers(2**63))
-            real, fake = (perturb(image, np.random.default_rng(whole)) for image in (real, fake))
-        blend, blended = self._blend(real, pair, None if changed is None else (fake, changed), rng)
-        if changed is None:
-            fake, changed = self._blend(real, pair, None, rng)
-        # The two crops of a pair show the same place; the real one's box serves for all three.
+        changed = changed_mask(real, fake) if pair.aligned else None
+        aligned = changed is not None and changed.mean() < EVERYWHERE
+        (target, forged), change = set_apart((real, fake), rng)
         square = jitter(pair.real.center, pair.real.side, rng)
+        shown = [(target, np.zeros(real.shape[:2], np.float32), square)]
+        part = (fake, changed) if aligned else None
+        shown.append((*self._blend(target, real, pair, part, change, rng), square))
+        if aligned:
+            shown.append((forged, changed, square))
+        elif pair.aligned and changed is None:
+            shown.append((*self._blend(target, real, pair, None, change, rng), square))
+        else:
+            mask = blend_mask(fake.shape, pair.fake.landmarks, rng, "face")
+            shown.append((forged, mask, _likewise(square, pair)))
         alike = int(rng.integers(2**63))
         crops = [
-            augment(image, square, self._size, np.random.default_rng(alike))
-            for image in (real, blend, fake)
+            augment(image, place, self._size, np.random.default_rng(alike))
+            for image, _, place in shown
         ]
-        masks = [np.zeros((MASK_SIDE, MASK_SIDE), np.float32)]
-        for mask in (blended, changed):
-            seen = cut(mask / max(float(mask.max()), 1e-3), square, self._size)
-            masks.append(cv2.resize(seen, (MASK_SIDE,) * 2, interpolation=cv2.INTER_AREA))
-        other = jitter(pair.real.center, pair.real.side, rng)
-        crops.append(augment(pair.real.decode(), other, self._size, rng))
+        masks = [self._cells(mask, place) for _, mask, place in shown]
+        again = perturb(real, rng) if rng.random() < 0.5 else real
+        crops.append(augment(again, jitter(pair.real.center, pair.real.side, rng), self._size, rng))
         masks.append(np.zeros_like(masks[0]))
         return np.stack(crops), np.stack(masks)
 
+    def _cells(self, mask: FloatArray, square: Square) -> FloatArray:
+        seen = cut(mask / max(float(mask.max()), 1e-3), square, self._size)
+        return cv2.resize(seen, (MASK_SIDE,) * 2, interpolation=cv2.INTER_AREA)
+
     def _blend(
         self,
-        real: RGBImage,
+        target: RGBImage,
+        source: RGBImage,
         pair: Pair,
         forged: tuple[RGBImage, FloatArray] | None,
+        change: bool,
         rng: np.random.Generator,
     ) -> tuple[RGBImage, FloatArray]:
+        """A blend of one of the three kinds and its mask; see ``blends``."""
         landmarks = pair.real.landmarks
         draw = rng.random()
         if draw < _SWAP:
-            donor = self._donor(pair, rng)
-            return swap_blend(real, landmarks, donor.real.decode(), donor.real.landmarks, rng)
+            donor = self._donor(pair, rng).real
+            return swap_blend(target, landmarks, donor.decode(), donor.landmarks, rng, change)
         if draw >= _SWAP + _SELF and forged is not None:
             fake, changed = forged
-            mask = blend_mask(real.shape, landmarks, rng)
+            mask = blend_mask(target.shape, landmarks, rng)
             # A part where nothing was forged would make a fake that is none.
             if float((mask * changed).sum()) > 0.3 * float(mask.sum()):
-                return part_blend(real, fake, changed, mask)
-        return self_blend(real, landmarks, rng)
+                return part_blend(target, fake, changed, mask)
+        return self_blend(target, source, landmarks, rng, change)
 
     def _donor(self, pair: Pair, rng: np.random.Generator) -> Pair:
         """Of some pairs drawn at random the one whose face is posed most alike."""
@@ -123,6 +127,13 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return min(
             others, key=lambda other: float(np.abs(_pose(other.real.landmarks) - pose).sum())
         )
+
+
+def _likewise(square: Square, pair: Pair) -> Square:
+    """The square around the fake face that ``square`` is around the real one."""
+    ratio = pair.fake.side / pair.real.side
+    x, y = pair.fake.center + (np.array([square.x, square.y]) - pair.real.center) * ratio
+    return replace(square, x=float(x), y=float(y), side=square.side * ratio)
 
 
 def _pose(landmarks: FloatArray) -> FloatArray:

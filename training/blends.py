@@ -9,6 +9,8 @@
 Each is blended under a soft mask over the face or a part of it, and the mask is known.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -20,24 +22,48 @@ from training.masks import blend_mask, smooth_field, warp
 _STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.0, 1.0)
 
 
+def set_apart(
+    pictures: Sequence[RGBImage], rng: np.random.Generator
+) -> tuple[list[RGBImage], bool]:
+    """Decide which side of a blend is to be changed: what it is pasted into, or what is pasted.
+
+    Changed pixels must be no more frequent in fakes than in real faces, or a network learns to
+    find changes instead of mismatches (as the authors of self-blended images do it in their code).
+
+    Args:
+        pictures: of one place, (H, W, 3) uint8 RGB; the real one is what will be pasted into.
+        rng: the only source of chance.
+
+    Returns:
+        The pictures, all changed alike or all as they were; and whether what is pasted is still
+        to be changed.
+    """
+    if rng.random() < 0.5:
+        whole = int(rng.integers(2**63))
+        return [perturb(picture, np.random.default_rng(whole)) for picture in pictures], False
+    return list(pictures), True
+
+
 def self_blend(
-    image: RGBImage, landmarks: FloatArray, rng: np.random.Generator
+    image: RGBImage, source: RGBImage, landmarks: FloatArray, rng: np.random.Generator, change: bool
 ) -> tuple[RGBImage, FloatArray]:
     """Make a fake from one real face.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, what is pasted into.
+        source: the same picture, before ``set_apart`` may have changed it.
         landmarks: (5, 2) eyes, nose tip, mouth corners, pixels.
         rng: the only source of chance.
+        change: change the pasted copy, see ``set_apart``.
 
     Returns:
         The fake, (H, W, 3) uint8 RGB, and its mask, (H, W) float32 in 0..1: how much of each
-        pixel comes from the changed copy. Where the mask is 0 the fake equals ``image``.
+        pixel comes from the pasted copy. Where the mask is 0 the fake equals ``image``.
     """
     mask = blend_mask(image.shape, landmarks, rng) * float(rng.choice(_STRENGTHS))
     eyes_to_mouth = float(np.linalg.norm(landmarks[3:].mean(0) - landmarks[:2].mean(0)))
-    source = nudge(perturb(image, rng), eyes_to_mouth, rng)
-    return mix(image, source, mask), mask
+    copy = nudge(perturb(source, rng) if change else source, eyes_to_mouth, rng)
+    return mix(image, copy, mask), mask
 
 
 def swap_blend(
@@ -46,11 +72,12 @@ def swap_blend(
     donor: RGBImage,
     donor_landmarks: FloatArray,
     rng: np.random.Generator,
+    change: bool,
 ) -> tuple[RGBImage, FloatArray]:
     """Lay another real face over a real face; arguments and result as of ``self_blend``."""
     matrix, _ = cv2.estimateAffinePartial2D(donor_landmarks, landmarks, method=cv2.LMEDS)
     if matrix is None:  # landmarks that coincide
-        return self_blend(image, landmarks, rng)
+        return self_blend(image, image, landmarks, rng, change)
     height, width = image.shape[:2]
     source = cv2.warpAffine(donor, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
     whole = np.ones(donor.shape[:2], np.float32)
@@ -59,7 +86,7 @@ def swap_blend(
     mask = blend_mask(image.shape, landmarks, rng) * np.clip(2 * inside - 1, 0, 1)
     if rng.random() < 0.85:
         source = match_colours(source, image, mask)
-    return mix(image, perturb(source, rng, 0.6), mask), mask
+    return mix(image, perturb(source, rng, 0.6) if change else source, mask), mask
 
 
 def part_blend(

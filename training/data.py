@@ -20,6 +20,9 @@ from fakelens.faces import YuNet
 
 Split = Literal["train", "val"]
 
+# Native widths that differ by less are of one scale.
+_ONE_SCALE = 1.03
+
 # The face fills the crop; YuNet wants to see some room around it.
 _BORDER = 48
 _TYPICAL_LANDMARKS = np.array(
@@ -50,11 +53,19 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A real crop and a fake made from the same clip."""
+    """A real crop and a fake made from the same clip.
+
+    Attributes:
+        group: name.
+        real: the original.
+        fake: forged.
+        aligned: the two were cut at one scale, so that they show the same place.
+    """
 
     group: str
     real: Crop
     fake: Crop
+    aligned: bool = True
 
 
 def decode(jpeg: bytes) -> RGBImage:
@@ -69,7 +80,8 @@ def load_pairs(folder: Path, split: Split, faces_file: Path) -> list[Pair]:
     """Read one split's crops, ordered by group.
 
     Args:
-        folder: holds ``index.csv`` (shard, file, label, group, split) and the tar shards.
+        folder: holds ``index.csv`` (shard, file, label, group, split and, if crops were brought
+            to one size, native_crop_width) and the tar shards.
         split: which part; a group belongs to one only.
         faces_file: where the face boxes of this split are kept; made when missing.
     """
@@ -78,13 +90,21 @@ def load_pairs(folder: Path, split: Split, faces_file: Path) -> list[Pair]:
     jpegs = _read_shards(folder, rows)
     faces = _faces(jpegs, faces_file)
     members: defaultdict[str, dict[str, Crop]] = defaultdict(dict)
+    widths: defaultdict[str, list[float]] = defaultdict(list)
     for row in rows:
         face = faces[row["file"]]
+        widths[row["group"]].append(float(row.get("native_crop_width", 1)))
         members[row["group"]][row["label"]] = Crop(
             jpegs[row["file"]], face[:2], float(face[2]), face[3:].reshape(5, 2)
         )
     return [
-        Pair(group, labels["real"], labels["fake"]) for group, labels in sorted(members.items())
+        Pair(
+            group,
+            labels["real"],
+            labels["fake"],
+            max(widths[group]) < _ONE_SCALE * min(widths[group]),
+        )
+        for group, labels in sorted(members.items())
     ]
 
 

@@ -4,15 +4,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from fakelens.data import RGBImage
 from fakelens.networks import load_network
-from training.augment import Square, cut, degrade
-from training.blends import self_blend
+from training.augment import Square, as_jpeg, as_video, cut
+from training.blends import self_blend, set_apart
 from training.data import Pair, load_pairs
+
+
+def _smaller(image: RGBImage) -> RGBImage:
+    small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+
+
+# A yardstick must not move with the augmentation of training, so it has its own.
+_DEGRADATIONS: tuple[Callable[[RGBImage], RGBImage], ...] = (
+    lambda image: image,
+    lambda image: as_jpeg(image, 60),
+    lambda image: as_video(image, 30),
+    _smaller,
+)
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From crops (N, side, side, 3) uint8 RGB to logits (N,), positive = fake."""
@@ -23,26 +39,26 @@ def crop_logits(
 ) -> NDArray[np.float32]:
     """Logits of each pair's real crop, a self-blend of it, and its DFDC fake: (pairs, 3) float32.
 
-    The three are degraded alike, as often as in training, and cut with the same margin.
+    The three are degraded alike, every fourth pair not at all, and cut with the same margin.
 
     Args:
         score: the network.
         pairs: of the validation split.
         size: side of the crops, pixels.
         scale: the crop's side over the longer side of YuNet's box.
-        seed: of the self-blends and the degradation.
+        seed: of the self-blends.
     """
     rows = []
     for index, pair in enumerate(pairs):
         rng = np.random.default_rng([seed, index])
         real, fake = pair.real.decode(), pair.fake.decode()
-        blend, _ = self_blend(real, pair.real.landmarks, rng)
-        alike = int(rng.integers(2**63))
+        (target, fake), change = set_apart((real, fake), rng)
+        blend, _ = self_blend(target, real, pair.real.landmarks, rng, change)
         x, y = pair.real.center.tolist()
         square = Square(x, y, pair.real.side * scale)
         crops = [
-            cut(degrade(image, np.random.default_rng(alike)), square, size)
-            for image in (real, blend, fake)
+            cut(_DEGRADATIONS[index % len(_DEGRADATIONS)](image), square, size)
+            for image in (target, blend, fake)
         ]
         rows.append(score(np.stack(crops)))
     return np.stack(rows)

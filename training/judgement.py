@@ -15,11 +15,14 @@ class Judgement(NamedTuple):
 
     Attributes:
         logits: (N,) positive = fake.
-        cells: (N, h, w) logits, positive where the cell is forged.
+        cells: (N, h, w) the map: of a patch network what each cell adds to the logit, times their
+            number.
+        forged: (N, h, w) logits, positive where the cell is forged; for training only.
     """
 
     logits: Tensor
     cells: Tensor
+    forged: Tensor
 
 
 def to_planes(crops: Tensor) -> Tensor:

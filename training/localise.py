@@ -33,7 +33,7 @@ from fakelens.networks import load_network
 from fakelens.video import open_video
 from training.augment import Square
 from training.augment import cut as cut_augmented
-from training.blends import self_blend
+from training.blends import self_blend, set_apart
 from training.data import Pair, load_pairs
 from training.masks import EVERYWHERE, changed_mask
 from training.videos import Clip, read_manifest
@@ -94,7 +94,9 @@ def self_blends(pairs: Sequence[Pair], seed: int) -> list[Forgery]:
     forgeries = []
     for index, pair in enumerate(pairs):
         rng = np.random.default_rng([seed, index])
-        image, mask = self_blend(pair.real.decode(), pair.real.landmarks, rng)
+        real = pair.real.decode()
+        (target,), change = set_apart([real], rng)
+        image, mask = self_blend(target, real, pair.real.landmarks, rng, change)
         (x, y), half = pair.real.center.tolist(), pair.real.side / 2
         face = Face(Box(x - half, y - half, x + half, y + half), pair.real.landmarks, 1.0)
         forgeries.append(Forgery(image, np.rint(255 * mask).astype(np.uint8), face, pair.group))

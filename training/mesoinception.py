@@ -69,7 +69,8 @@ class MesoInception4(nn.Module):
     def forward(self, x: Tensor) -> Judgement:
         """(N, 3, 256, 256) -> logits (N,), map (N, 32, 32)."""
         activation = self.activation(x)
-        return Judgement(self.classify(activation), self.forged_cells(activation))
+        cells = self.forged_cells(activation)
+        return Judgement(self.classify(activation), cells, cells)
 
     def activation(self, x: Tensor) -> Tensor:
         """(N, 3, 256, 256) -> (N, 16, 32, 32): the last convolution after its ReLU."""

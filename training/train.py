@@ -3,7 +3,7 @@
 import math
 import time
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ from training.patchnet import PatchNet, load_imagenet
 # What the network should say of the real crop, the blend, the DFDC fake and the real crop again.
 _TARGETS = (0.03, 0.97, 0.97, 0.03)
 # How much it costs that the two views of a real face get different logits, squared.
-_STEADINESS = 0.03
+_STEADINESS = 0.1
 # A cell counts as forged from this share of forged pixels on, in proportion below.
 _FORGED_SHARE = 0.5
 # Side of small crops over the full size.
@@ -55,8 +55,11 @@ class Recipe:
         weight_decay: of AdamW.
         small: share of the run that sees small crops, which cost half, before it sees the full
             size; of the patch network.
+        fixed: normalise by the statistics that the network started with. Those of a small batch,
+            in which three crops of four show one face alike, tell which is the odd one out.
         frozen: leading layers that stay as they are; of the patch network. Without the first four,
             where the maps are largest, a step costs two thirds.
+        start: what the weights were before, in words.
         seed: of the samples, the initial weights and dropout.
         half: compute in bfloat16 where that is safe (weights stay float32).
     """
@@ -68,7 +71,9 @@ class Recipe:
     peak_rate: float = 1e-3
     weight_decay: float = 1e-2
     small: float = 0.4
+    fixed: bool = False
     frozen: int = 0
+    start: str = ""
     seed: int = 1
     half: bool = True
 
@@ -125,6 +130,10 @@ class Run:
         self.model.train()
         for layer in self._frozen:
             layer.eval()
+        if self.recipe.fixed:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         losses = self._losses(*(part.to(self._device) for part in batch))
         weights = torch.tensor((*(0.25,) * len(KINDS), 1.0, _STEADINESS), device=self._device)
         (losses @ weights).backward()
@@ -145,7 +154,7 @@ class Run:
         crops = crops.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.half):
             judgement: Judgement = self.model(crops)
-        logits, cells = judgement.logits.float().view(-1, len(KINDS)), judgement.cells.float()
+        logits, cells = judgement.logits.float().view(-1, len(KINDS)), judgement.forged.float()
         targets = torch.tensor(_TARGETS, device=self._device).expand_as(logits)
         by_kind = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         share = functional.adaptive_avg_pool2d(masks.flatten(0, 1)[:, None], cells.shape[1:])[:, 0]
@@ -210,17 +219,34 @@ def begin(recipe: Recipe, start: Path | None, device: torch.device) -> Run:
         typer.BadParameter: MesoInception4 without a file to start from; drawn by chance it hardly
             learns.
     """
-    run = Run(recipe, device)
     if start is not None and start.suffix == ".pt":
-        state = torch.load(start, map_location="cpu", weights_only=True)
-        # Parts that the other run did not have yet start as new.
-        run.model.load_state_dict(state["averaged"], strict=False)
-    elif isinstance(run.model, PatchNet):
+        return _continue(recipe, start, device)
+    run = Run(replace(recipe, start="ImageNet" if start is None else start.name), device)
+    if isinstance(run.model, PatchNet):
+        if start is not None:
+            raise typer.BadParameter("patchnet starts from ImageNet or from another run.pt")
         load_imagenet(run.model)
     elif start is None:
         raise typer.BadParameter("mesoinception4 needs --start, a published MesoInception4 .h5")
     else:
         load_tensors(run.model, read_mesonet_h5(start).tensors)
+    run.averaged.load_state_dict(run.model.state_dict())
+    return run
+
+
+def _continue(recipe: Recipe, file: Path, device: torch.device) -> Run:
+    """A new run from where another one, of the same architecture, ended."""
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    before = state["recipe"]
+    if before.get("architecture", recipe.architecture) != recipe.architecture:
+        raise typer.BadParameter(f"{file} is a run of {before['architecture']}")
+    steps = f"{before.get('start', '')}, {state['step']} steps of {file.parent.name}"
+    run = Run(replace(recipe, start=steps.removeprefix(", ")), device)
+    missing, unknown = run.model.load_state_dict(state["averaged"], strict=False)
+    # An earlier version knew no contrast and no chance of a cell to be forged.
+    newer = ("differing.", "contrast.", "scale", "offset")
+    if unknown or not all(name.startswith(newer) for name in missing):
+        raise typer.BadParameter(f"{file} is a run of another network")
     run.averaged.load_state_dict(run.model.state_dict())
     return run
 
@@ -235,6 +261,7 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
     minutes: Annotated[float, typer.Option(help="end a new run after so long")] = math.inf,
     rate: Annotated[float, typer.Option(help="highest learning rate of a new run")] = 1e-3,
     small: Annotated[float, typer.Option(help="share of a new run with small crops")] = 0.4,
+    fixed: Annotated[bool, typer.Option(help="normalise by the statistics at the start")] = False,
     frozen: Annotated[int, typer.Option(help="leading layers that a new run leaves alone")] = 0,
     start: Annotated[
         Path | None, typer.Option(help="MesoInception4 .h5 or another run's run.pt")
@@ -256,7 +283,15 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
         run = Run.load(file, device)
     else:
         recipe = Recipe(
-            architecture, steps, minutes, samples, rate, small=small, frozen=frozen, seed=seed
+            architecture,
+            steps,
+            minutes,
+            samples,
+            rate,
+            small=small,
+            fixed=fixed,
+            frozen=frozen,
+            seed=seed,
         )
         run = begin(recipe, start, device)
     recipe, size = run.recipe, run.model.input_size
