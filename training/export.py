@@ -139,7 +139,7 @@ def make_card(scale: float, run: Run) -> NetworkCard:
     if isinstance(run.model, PatchNet):
         return NetworkCard(
             name="fakelens-patch",
-            version="1",
+            version="2",
             description="EfficientNet-Lite0's trunk and one map of evidence whose mean is the "
             "logit, trained on blended faces and DFDC fakes.",
             licence="Apache-2.0 (the weights; the data they were trained on has research terms)",
@@ -151,7 +151,7 @@ def make_card(scale: float, run: Run) -> NetworkCard:
             cam="hirescam",
             polarity="one logit, positive = fake",
             thresholds=unknown,
-            trained_on=f"{data}; before that, ImageNet",
+            trained_on=f"{data}; before that, {run.recipe.start}",
             limits=_LIMITS,
         )
     return NetworkCard(
