@@ -39,6 +39,15 @@ def test_a_calibrated_score_is_a_likelihood_ratio_within_its_limit(
     assert find(track, THRESHOLDS, still=False).log10_likelihood_ratio is None
 
 
+def test_a_glimpse_is_worth_nothing_and_a_picture_is_what_calibration_is_made_of() -> None:
+    calibration = Calibration("by hand", "none", 2.5, ())
+    glimpse = find(make_track(np.full(5, 1.0)), THRESHOLDS, calibration, still=False)
+    assert glimpse.interval is None
+    assert glimpse.log10_likelihood_ratio is None
+    picture = find(make_track(np.full(1, 1.0)), THRESHOLDS, calibration, still=True)
+    assert picture.log10_likelihood_ratio == pytest.approx(1 / np.log(10))
+
+
 @given(st.sets(st.integers(0, 199), max_size=15), st.floats(-60, 60))
 def test_a_few_wild_frames_do_not_move_the_score(wild: set[int], value: float) -> None:
     logits = np.full(200, -1.5)

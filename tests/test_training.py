@@ -21,10 +21,17 @@ from training import train  # noqa: E402
 from training.batches import Samples, batches  # noqa: E402
 from training.data import Pair  # noqa: E402
 from training.evaluate import auc, bootstrap_auc  # noqa: E402
-from training.export import calibrate, choose_thresholds, fold_in, make_card  # noqa: E402
+from training.export import (  # noqa: E402
+    calibrate,
+    choose_thresholds,
+    fold_in,
+    make_card,
+    supported_limit,
+)
 from training.judgement import judge, to_planes  # noqa: E402
 from training.mesoinception import MesoInception4, load_tensors, to_tensors  # noqa: E402
 from training.patchnet import PatchNet, load_imagenet  # noqa: E402
+from training.videos import likelihood_ratio_cost  # noqa: E402
 
 from drawn_faces import draw_face, make_pair  # noqa: E402
 from fakelens.networks.graph import MesoWeights, build_graph  # noqa: E402
@@ -443,6 +450,37 @@ def test_thresholds_keep_their_error_rates() -> None:
     assert (scores[:, 1:] < thresholds.real).mean() == pytest.approx(0.1, abs=0.01)
     hopeless = choose_thresholds(rng.normal(0, 1, (4000, 3)).astype(np.float32))
     assert hopeless.real <= hopeless.fake
+
+
+def test_ratios_are_limited_to_what_the_crops_bear_out() -> None:
+    # No real crop above 0, no fake below: the k-th highest ratio has k hits of 99 and no alarm of
+    # 99, one if one more misled. Twice as many fakes bear out more on the side of "real".
+    ratios = np.linspace(0.1, 9, 99)
+    apart = np.tile(ratios[:, None], (1, 3)) * [-1, 1, 1]
+    borne = [
+        t for t, hits in zip(ratios, range(99, 0, -1), strict=True) if np.exp(t) <= 100 * hits / 99
+    ]
+    assert supported_limit(apart) == pytest.approx(max(borne) / np.log(10))
+    # As many fakes among the real ones: nothing is.
+    same = np.tile(np.linspace(-3, 3, 99)[:, None], (1, 3))
+    assert supported_limit(same) < 0.1
+    # True ratios of two unit normals two apart: far more are borne out by ten times the crops.
+    rng = np.random.default_rng(5)
+    few, many = (2 * rng.normal([-1, 1, 1], 1, (count, 3)) for count in (200, 20000))
+    assert 0.7 < supported_limit(few) < supported_limit(many) - 0.5
+    # Exaggerated ratios are not borne out however many there are.
+    assert supported_limit(5 * many) < supported_limit(many)
+
+
+def test_the_cost_of_likelihood_ratios() -> None:
+    fake = np.array([True, False, False])
+    assert likelihood_ratio_cost(np.zeros(3), fake) == 1
+    assert likelihood_ratio_cost(np.array([40.0, -40, -40]), fake) == pytest.approx(0)
+    # 3 to 1 for the truth costs log2(4 / 3) bits, 1 to 1 one bit; the classes count alike.
+    logits = np.log([3, 1, 1 / 3])
+    expected = 0.5 * (np.log2(4 / 3) + (1 + np.log2(4 / 3)) / 2)
+    assert likelihood_ratio_cost(logits, fake) == pytest.approx(expected)
+    assert likelihood_ratio_cost(np.array([-5.0, 5, 5]), fake) > 1
 
 
 def test_auc_and_its_interval() -> None:

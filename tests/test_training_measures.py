@@ -66,6 +66,7 @@ def test_the_share_inside_is_that_of_the_interpolated_evidence() -> None:
     assert found.area == 16 / 32**2
     assert found.hit == 1
     assert np.isnan(found.other)
+    assert found.auc > 0.99
 
 
 @pytest.mark.parametrize("truth", [patch(56, slice(20, 31), slice(9, 40)), patch(56, 3, 50)])
@@ -98,6 +99,8 @@ def test_faces_without_evidence_are_told_apart_and_others_are_compared() -> None
     shown = [pointing for pointing in found if pointing is not None]
     assert [pointing.share for pointing in shown] == pytest.approx([1, 1, 0])
     assert [pointing.hit for pointing in shown] == [1, 1, 0]
+    # The left column reaches six of the eight forged columns, and none of the others.
+    assert [pointing.auc for pointing in shown] == pytest.approx([0.875, 0.875, 0.125])
     # Of both "a" the next of another group is "c", and of "c" it is the first "a".
     assert [pointing.other for pointing in shown] == pytest.approx([0, 0, 1])
 
@@ -232,9 +235,10 @@ def test_scores_follow_what_the_crop_shows() -> None:
         assert np.isnan(scores[COLUMNS["resolution", pixels]])
     for pixels in (70, 50):
         assert scores[COLUMNS["resolution", pixels]] == pytest.approx(sigmoid(4), abs=5e-3)
-    assert sensitivity.margin_gap(scores[None]) == pytest.approx(
-        sigmoid(4) - sigmoid(4 / 1.6**2), abs=1e-3
-    )
+    gap, relative = sensitivity.margin_gap(scores[None])
+    assert gap == pytest.approx(sigmoid(4) - sigmoid(4 / 1.6**2), abs=1e-3)
+    # The standard deviation of two values is half of their distance.
+    assert relative == pytest.approx(2)
 
 
 def test_shifts_go_in_all_four_directions() -> None:
@@ -314,6 +318,7 @@ def test_an_effect_by_hand() -> None:
     # Fakes 0.5, 0.7, 0.8, 0.8 and real 0.2, 0.6, 0.6, 0.5: of 16 pairs 0.5 loses two and ties one.
     assert found.auc == 13.5 / 16
     assert found.change == pytest.approx((0.4 + 0.2 + 0.1 + 0.5 + 0 + 0.1) / 6)
+    assert found.drift == pytest.approx((-0.4 - 0.2 + 0.1 + 0.5 + 0 - 0.1) / 6)
     assert found.clips == 3
     # Either group may be drawn twice: "a" alone 0.5, 0.7 against 0.2, 0.6, "b" alone is perfect.
     assert (found.low, found.high) == (3 / 4, 1)
@@ -321,8 +326,8 @@ def test_an_effect_by_hand() -> None:
 
 def test_the_plot_has_its_size(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    one = {key: Effect(0.8, 0.7, 0.9, 0.1, 5) for key in COLUMNS}
-    none = {key: Effect(0.6, 0.5, 0.7, np.nan, 0) for key in COLUMNS}
+    one = {key: Effect(0.8, 0.7, 0.9, 0.1, -0.1, 5) for key in COLUMNS}
+    none = {key: Effect(0.6, 0.5, 0.7, np.nan, np.nan, 0) for key in COLUMNS}
     sensitivity.plot(["one", "none"], [one, none], tmp_path / "plot.png")
     assert cv2.imread(str(tmp_path / "plot.png")).shape == (800, 1600, 3)
 
@@ -339,7 +344,7 @@ def test_both_run_on_real_clips(
     localise.main(["fakelens-meso", "fakelens-meso:gradcam"], shared_data, limit=2)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines if "fakelens-meso " in line] == [
-        ["fakelens-meso", method, count] for count in "24" for method in ("hirescam", "gradcam")
+        ["fakelens-meso", method, count] for count in "224" for method in ("hirescam", "gradcam")
     ]
     (clip,) = (clip for clip in read_manifest(shared_data, "choose") if clip.group == "lp_d0")
     monkeypatch.setattr(sensitivity, "read_manifest", lambda *_: [clip, replace(clip, fake=True)])

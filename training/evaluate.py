@@ -23,12 +23,16 @@ def _smaller(image: RGBImage) -> RGBImage:
 
 
 # A yardstick must not move with the augmentation of training, so it has its own.
-_DEGRADATIONS: tuple[Callable[[RGBImage], RGBImage], ...] = (
-    lambda image: image,
-    lambda image: as_jpeg(image, 60),
-    lambda image: as_video(image, 30),
-    _smaller,
-)
+DEGRADATIONS: dict[str, Callable[[RGBImage], RGBImage]] = {
+    "as it is": lambda image: image,
+    "JPEG 60": lambda image: as_jpeg(image, 60),
+    "H.264 at 30": lambda image: as_video(image, 30),
+    "half the resolution": _smaller,
+}
+"""What is done to validation crops, by turns: each to every fourth."""
+
+# Column of the logits, kind of fake.
+_FAKES = {1: "self-blend", 2: "DFDC fake"}
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From crops (N, side, side, 3) uint8 RGB to logits (N,), positive = fake."""
@@ -57,11 +61,15 @@ def crop_logits(
         x, y = pair.real.center.tolist()
         square = Square(x, y, pair.real.side * scale)
         crops = [
-            cut(_DEGRADATIONS[index % len(_DEGRADATIONS)](image), square, size)
-            for image in (target, blend, fake)
+            cut(degrade_in_turn(image, index), square, size) for image in (target, blend, fake)
         ]
         rows.append(score(np.stack(crops)))
     return np.stack(rows)
+
+
+def degrade_in_turn(image: RGBImage, index: int) -> RGBImage:
+    """The picture after the degradation that is number ``index``'s turn."""
+    return list(DEGRADATIONS.values())[index % len(DEGRADATIONS)](image)
 
 
 def auc(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
@@ -123,12 +131,16 @@ def main(
                 margin,
             )
             parts = []
-            for column, kind in ((1, "self-blend"), (2, "DFDC fake")):
+            for column, kind in _FAKES.items():
                 scores = np.concatenate([logits[:, 0], logits[:, column]])
                 low, high = bootstrap_auc(scores, fake, groups)
                 value = auc(logits[:, 0], logits[:, column])
                 parts.append(f"{kind} {value:.3f} ({low:.3f}-{high:.3f})")
             typer.echo(f"{Path(name).name}, margin {margin:g}: AUC " + ", ".join(parts))
+            for turn, degradation in enumerate(DEGRADATIONS):
+                some = logits[turn :: len(DEGRADATIONS)]
+                values = [f"{auc(some[:, 0], some[:, column]):.3f}" for column in _FAKES]
+                typer.echo(f"  {degradation:20} {values[0]}, {values[1]}")
 
 
 if __name__ == "__main__":

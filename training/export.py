@@ -82,6 +82,28 @@ def choose_thresholds(logits: NDArray[np.float32]) -> Thresholds:
     return Thresholds(round(fake, 3), round(real, 3), source)
 
 
+def supported_limit(logits: NDArray[np.floating]) -> float:
+    """The largest log10 likelihood ratio, fake over real, that so few crops bear out; either way.
+
+    To go by a ratio of at least t must not be worse than to know nothing, even if one more crop
+    misled: the hits have to be t times as frequent as the false alarms (the empirical lower and
+    upper bounds of Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
+    based on extrapolation: when to stop extrapolating?", Science & Justice 2016).
+
+    Args:
+        logits: (N, 3) calibrated, of real crops and two kinds of fakes.
+    """
+    real, fake = np.sort(logits[:, 0]), np.sort(logits[:, 1:].ravel())
+    return float(min(_borne_out(fake, real), _borne_out(-real[::-1], -fake[::-1])) / np.log(10))
+
+
+def _borne_out(right: NDArray[np.floating], wrong: NDArray[np.floating]) -> float:
+    """Of ``right``, ascending logarithms of ratios, the largest that is; 0 if none."""
+    hits = np.arange(len(right), 0, -1) / len(right)
+    alarms = (len(wrong) - np.searchsorted(wrong, right) + 1) / (len(wrong) + 1)
+    return float(np.max(right[right <= np.log(hits / alarms)], initial=0.0))
+
+
 def describe_calibration(logits: NDArray[np.float32], factor: float, offset: float) -> Calibration:
     """What calibrated logits (N, 3), see :func:`calibrate`, are worth.
 
@@ -107,7 +129,7 @@ def describe_calibration(logits: NDArray[np.float32], factor: float, offset: flo
         method=f"logistic (Platt 1999): {factor:.4f} * logit {offset:+.4f}, folded into the file",
         data=f"{len(logits)} real DFDC crops, a self-blend and a DFDC fake of each, of groups kept "
         "apart from training; other material can be worth less",
-        limit=round(math.log10(len(logits)), 2),
+        limit=math.floor(100 * supported_limit(logits)) / 100,
         bins=bins,
     )
 
@@ -135,39 +157,33 @@ def make_card(scale: float, run: Run) -> NetworkCard:
     """
     data = _DATA.format(steps=run.step, samples=run.recipe.samples)
     blends = "blends: Shiohara and Yamasaki, CVPR 2022, and Li et al., CVPR 2020"
-    unknown = Thresholds(0.5, 0.5, "not calibrated")
-    if isinstance(run.model, PatchNet):
-        return NetworkCard(
-            name="fakelens-patch",
-            version="2",
-            description="EfficientNet-Lite0's trunk and one map of evidence whose mean is the "
-            "logit, trained on blended faces and DFDC fakes.",
-            licence="Apache-2.0 (the weights; the data they were trained on has research terms)",
-            source="training/ in the fakelens repository; trunk: Tan and Le, ICML 2019, Lite "
-            f"variant, ImageNet weights; patch networks: Chai et al., ECCV 2020; {blends}",
-            input_size=run.model.input_size,
-            crop=CropGeometry("box", scale),
-            layer=PATCH_LAYER,
-            cam="hirescam",
-            polarity="one logit, positive = fake",
-            thresholds=unknown,
-            trained_on=f"{data}; before that, {run.recipe.start}",
-            limits=_LIMITS,
-        )
-    return NetworkCard(
-        name="fakelens-meso",
+    card = NetworkCard(
+        name="fakelens-patch",
         version="2",
-        description="MesoInception4, started from the published weights, trained on blended faces "
-        "and DFDC fakes.",
+        description="EfficientNet-Lite0's trunk and one map of evidence whose mean is the "
+        "logit, trained on blended faces and DFDC fakes.",
         licence="Apache-2.0 (the weights; the data they were trained on has research terms)",
-        source="training/ in the fakelens repository; started from MesoInception_DF.h5 of Afchar "
-        f"et al., WIFS 2018 (github.com/DariusAf/MesoNet, Apache-2.0); {blends}",
+        source="training/ in the fakelens repository; trunk: Tan and Le, ICML 2019, Lite "
+        f"variant, ImageNet weights; patch networks: Chai et al., ECCV 2020; {blends}",
         input_size=run.model.input_size,
         crop=CropGeometry("box", scale),
-        layer=MESO_LAYER,
+        layer=PATCH_LAYER,
         cam="hirescam",
         polarity="one logit, positive = fake",
-        thresholds=unknown,
+        thresholds=Thresholds(0.5, 0.5, "not calibrated"),
+        trained_on=f"{data}; before that, {run.recipe.start}",
+        limits=_LIMITS,
+    )
+    if isinstance(run.model, PatchNet):
+        return card
+    return replace(
+        card,
+        name="fakelens-meso",
+        description="MesoInception4, started from the published weights, trained on blended faces "
+        "and DFDC fakes.",
+        source="training/ in the fakelens repository; started from MesoInception_DF.h5 of Afchar "
+        f"et al., WIFS 2018 (github.com/DariusAf/MesoNet, Apache-2.0); {blends}",
+        layer=MESO_LAYER,
         trained_on=f"{data}; before that, by its first authors, faces of 175 forged videos and of "
         "real ones from the web",
         limits=(

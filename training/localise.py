@@ -4,6 +4,8 @@ Two kinds of fakes whose forged area is known: self-blends of faces kept apart f
 videos whose real original shows the same frames. Asked of each face:
 
 * *inside*: the share of the positive evidence that lies in the forged area;
+* *AUC*: the chance that a forged pixel of the crop has more evidence than an untouched one (ties
+  count half), whatever its sign;
 * *hits*, the pointing game (Zhang et al., "Top-down Neural Attention by Excitation Backprop", ECCV
   2016): whether the strongest cell lies in it, or no more than 15 of 224 pixels away.
 
@@ -35,6 +37,7 @@ from training.augment import Square
 from training.augment import cut as cut_augmented
 from training.blends import self_blend, set_apart
 from training.data import Pair, load_pairs
+from training.evaluate import auc, degrade_in_turn
 from training.masks import EVERYWHERE, changed_mask
 from training.videos import Clip, read_manifest
 
@@ -77,6 +80,8 @@ class Pointing(NamedTuple):
         area: the forged area.
         other: share inside the forged area of the positive evidence of the next face of another
             group; NaN if there is none.
+        auc: the chance that a forged pixel has more evidence than an untouched one; 0.5 where all
+            are forged.
         hit: 1 if the strongest cell is inside or within the tolerance, else 0.
         chance: the area in which a cell counts as a hit.
     """
@@ -85,18 +90,26 @@ class Pointing(NamedTuple):
     share: float
     area: float
     other: float
+    auc: float
     hit: float
     chance: float
 
 
-def self_blends(pairs: Sequence[Pair], seed: int) -> list[Forgery]:
-    """A self-blend of each pair's real crop; to be cut with ``cut_mirrored``."""
+def self_blends(pairs: Sequence[Pair], seed: int, degraded: bool = False) -> list[Forgery]:
+    """A self-blend of each pair's real crop; to be cut with ``cut_mirrored``.
+
+    Args:
+        pairs: of the validation split.
+        seed: of the self-blends.
+        degraded: compress three of four, or take half of their resolution.
+    """
     forgeries = []
     for index, pair in enumerate(pairs):
         rng = np.random.default_rng([seed, index])
         real = pair.real.decode()
         (target,), change = set_apart([real], rng)
         image, mask = self_blend(target, real, pair.real.landmarks, rng, change)
+        image = degrade_in_turn(image, index) if degraded else image
         (x, y), half = pair.real.center.tolist(), pair.real.side / 2
         face = Face(Box(x - half, y - half, x + half, y + half), pair.real.landmarks, 1.0)
         forgeries.append(Forgery(image, np.rint(255 * mask).astype(np.uint8), face, pair.group))
@@ -205,6 +218,7 @@ def compare(
             _share_inside(maps[index], truth),
             float(truth.mean()),
             np.nan if other is None else _share_inside(maps[other], truth),
+            _pixel_auc(maps[index], truth),
             float(near[_strongest_cell(maps[index], truth.shape[0])]),
             float(near.mean()),
         )
@@ -234,7 +248,8 @@ def main(
     faces_file = Path(__file__).parent / "runs" / "faces-val.npz"
     pairs = load_pairs(data / "dfdc_crops", "val", faces_file)[:limit]
     materials: list[tuple[str, list[Forgery], Cut]] = [
-        ("held-out self-blends", self_blends(pairs, seed), cut_mirrored)
+        ("held-out self-blends", self_blends(pairs, seed), cut_mirrored),
+        ("the same, degraded", self_blends(pairs, seed, degraded=True), cut_mirrored),
     ]
     for real, fake in aligned_pairs(read_manifest(data, use)):
         forgeries = forged_frames(real.path, fake.path, YuNet())
@@ -243,15 +258,15 @@ def main(
     for title, forgeries, cut in materials:
         typer.echo(
             f"{title}\n  {'':{width}}  faces  none  inside            "
-            "uniform  another's  hits              chance"
+            "uniform  another's  AUC               hits              chance"
         )
         for name, network, method in judged:
             found = localise(network, method, forgeries, cut)
             label = f"{Path(name).name} {method.name}"
             typer.echo(f"  {label:{width}}  {_cells(found, seed)}")
     typer.echo(
-        "inside and hits with 95 % intervals over faces of different people; the frames of one "
-        "clip give a plain mean. none: faces without positive evidence, not counted in the rest."
+        "inside, AUC and hits with 95 % intervals over faces of different people; the frames of "
+        "one clip give a plain mean. none: faces without positive evidence, left out of the rest."
     )
 
 
@@ -270,25 +285,36 @@ def _cells(found: Sequence[Pointing | None], seed: int) -> str:
         return counts
     groups = [pointing.group for pointing in shown]
     values = np.array([pointing[1:] for pointing in shown])
-    share, area, other, hit, chance = values.mean(0)
-    intervals = ["", ""]
+    share, area, other, area_under, hit, chance = values.mean(0)
+    intervals = ["", "", ""]
     if len(set(groups)) > 1:
         intervals = [
             "({:.2f}-{:.2f})".format(*bootstrap_mean(values[:, column], groups, seed=seed))
-            for column in (0, 3)
+            for column in (0, 3, 4)
         ]
     stranger = "-" if np.isnan(other) else f"{other:.2f}"
     return (
         f"{counts}  {share:.2f} {intervals[0]:11}  {area:7.2f}  {stranger:>9}  "
-        f"{hit:.2f} {intervals[1]:11}  {chance:6.2f}"
+        f"{area_under:.2f} {intervals[1]:11}  {hit:.2f} {intervals[2]:11}  {chance:6.2f}"
     )
 
 
 def _share_inside(cells: FloatArray, truth: NDArray[np.bool_]) -> float:
     # Negative cells first: between cells they would take from the evidence of their neighbours.
-    evidence = np.maximum(cells, 0).astype(np.float32)
-    fine = cv2.resize(evidence, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    fine = _enlarge(np.maximum(cells, 0), truth)
     return float(fine[truth].sum(dtype=np.float64) / fine.sum(dtype=np.float64))
+
+
+def _pixel_auc(cells: FloatArray, truth: NDArray[np.bool_]) -> float:
+    if truth.all():
+        return 0.5
+    fine = _enlarge(cells, truth)
+    return auc(fine[~truth], fine[truth])
+
+
+def _enlarge(cells: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
+    fine = cv2.resize(cells.astype(np.float32), truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return fine.astype(np.float32, copy=False)
 
 
 def _within_tolerance(truth: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -119,6 +119,7 @@ class Effect:
         low: of the AUC's 95 % interval.
         high: of the AUC's 95 % interval.
         change: mean absolute difference from the unaltered score, over the altered clips.
+        drift: the mean difference, positive = towards fake.
         clips: how many are altered.
     """
 
@@ -126,6 +127,7 @@ class Effect:
     low: float
     high: float
     change: float
+    drift: float
     clips: int
 
 
@@ -197,21 +199,28 @@ def measure(
     """
     unaltered, altered = scores[:, :1], scores[:, columns]
     touched = ~np.isnan(altered[:, 0])
-    change = np.abs(altered - unaltered)[touched]
+    change = (altered - unaltered)[touched]
     pooled = np.where(np.isnan(altered), unaltered, altered).ravel()
     labels, names = np.repeat(fake, len(columns)), np.repeat(groups, len(columns)).tolist()
     return Effect(
         auc(pooled[~labels], pooled[labels]),
         *bootstrap_auc(pooled, labels, names),
+        float(np.abs(change).mean()) if touched.any() else np.nan,
         float(change.mean()) if touched.any() else np.nan,
         int(touched.sum()),
     )
 
 
-def margin_gap(scores: NDArray[np.float64]) -> float:
-    """Mean absolute difference of the scores, (N, columns), between the margins 1.6 and 1.0."""
+def margin_gap(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean absolute difference of the scores, (N, columns), between the margins 1.6 and 1.0.
+
+    Returns:
+        The difference; and over the scores' standard deviation: a network that says the same of
+        everything does not move either.
+    """
     wide, narrow = (scores[:, COLUMNS["margin", margin]] for margin in (1.6, 1.0))
-    return float(np.abs(wide - narrow).mean())
+    gap, spread = float(np.abs(wide - narrow).mean()), float(np.std([wide, narrow]))
+    return gap, gap / spread if spread > 0 else np.nan
 
 
 def main(
@@ -244,8 +253,11 @@ def main(
         effects.append(found)
     typer.echo("mean |score(margin 1.6) - score(margin 1.0)|")
     gaps = [margin_gap(scores) for scores in tables]
-    for name, gap in zip(names, gaps, strict=True):
-        typer.echo(f"  {name}: {gap:.3f}, {gap / gaps[0]:.2f} times {names[0]}'s")
+    for name, (gap, relative) in zip(names, gaps, strict=True):
+        typer.echo(
+            f"  {name}: {gap:.3f}, {gap / gaps[0][0]:.2f} times {names[0]}'s; "
+            f"{relative:.2f} standard deviations of its scores"
+        )
     plot(names, effects, output)
 
 
@@ -290,7 +302,8 @@ def plot(
 
 def _table(sweep: Sweep, effects: Sequence[Effect]) -> str:
     lines = [f"  {sweep.name:12}" + "".join(f"{level:7g}" for level in sweep.levels)]
-    for label, attribute in (("AUC", "auc"), ("from", "low"), ("to", "high"), ("change", "change")):
+    rows = {"AUC": "auc", "from": "low", "to": "high", "change": "change", "drift": "drift"}
+    for label, attribute in rows.items():
         values = (getattr(effect, attribute) for effect in effects)
         lines.append(f"    {label:10}" + "".join(f"{value:7.2f}" for value in values))
     clips = "".join(f"{effect.clips:7}" for effect in effects)

@@ -23,7 +23,7 @@ from training.patchnet import PatchNet, load_imagenet
 # What the network should say of the real crop, the blend, the DFDC fake and the real crop again.
 _TARGETS = (0.03, 0.97, 0.97, 0.03)
 # How much it costs that the two views of a real face get different logits, squared.
-_STEADINESS = 0.1
+_STEADINESS = 0.03
 # A cell counts as forged from this share of forged pixels on, in proportion below.
 _FORGED_SHARE = 0.5
 # Side of small crops over the full size.

@@ -18,7 +18,7 @@ from scipy.stats import trim_mean
 from tqdm import tqdm
 
 from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, Face, Network, RGBImage, Thresholds, sigmoid
+from fakelens.data import CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
 from fakelens.faces import YuNet
 from fakelens.findings import TRIM
 from fakelens.networks import load_network
@@ -128,10 +128,23 @@ def main(
                     line = _auc_line([clips[index] for index in rows], persons[rows, layer])
                     typer.echo(f"  {part:24} {line}")
             if way == ways[0]:
-                _echo_verdicts(clips, persons[:, 0], loaded[row].card.thresholds)
+                _echo_verdicts(clips, persons[:, 0], loaded[row].card)
                 for clip, person in zip(clips, persons[:, 0], strict=True):
                     label = "fake" if clip.fake else "real"
                     typer.echo(f"  {label} {sigmoid(float(person)):.2f} {clip.path.name}")
+
+
+def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_]) -> float:
+    """What likelihood ratios are worth, in bits: 0 all true, 1 as good as none, more misleads.
+
+    Cllr of Bruemmer & du Preez, "Application-independent evaluation of speaker detection", 2006.
+
+    Args:
+        logits: (N,) natural logarithms of the ratios, fake over real.
+        fake: (N,) labels.
+    """
+    bits = np.logaddexp(0, np.where(fake, -logits, logits)) / np.log(2)
+    return float(0.5 * (bits[fake].mean() + bits[~fake].mean()))
 
 
 def _by_dataset(clips: Sequence[Clip]) -> dict[str, list[int]]:
@@ -151,10 +164,9 @@ def _auc_line(clips: Sequence[Clip], logits: NDArray[np.floating]) -> str:
     return f"AUC {value:.2f} ({low:.2f}-{high:.2f})  {(~fake).sum()} real, {fake.sum()} fake"
 
 
-def _echo_verdicts(
-    clips: Sequence[Clip], logits: NDArray[np.floating], thresholds: Thresholds
-) -> None:
-    scores = sigmoid(logits.astype(np.float64))
+def _echo_verdicts(clips: Sequence[Clip], logits: NDArray[np.floating], card: NetworkCard) -> None:
+    """By the score alone; ``fakelens analyze`` says inconclusive where its interval is wide."""
+    thresholds, scores = card.thresholds, sigmoid(logits.astype(np.float64))
     fake = np.array([clip.fake for clip in clips])
     for label, rows in (("real", ~fake), ("fake", fake)):
         typer.echo(
@@ -162,6 +174,10 @@ def _echo_verdicts(
             f"likely real {(scores[rows] <= thresholds.real).sum()}; "
             f"score quartiles {np.percentile(scores[rows], [25, 50, 75]).round(2).tolist()}"
         )
+    if card.calibration is not None:
+        most = card.calibration.limit * np.log(10)
+        cost = likelihood_ratio_cost(np.clip(logits, -most, most), fake)
+        typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 all true, 1 worth nothing)")
 
 
 if __name__ == "__main__":

@@ -116,9 +116,7 @@ def _key_frame(track: Track, score: float | None) -> int:
     return int(track.frames[candidates[best]])
 
 
-def _likelihood_ratio(logit: float, calibration: Calibration | None) -> float | None:
-    if calibration is None:
-        return None
+def _likelihood_ratio(logit: float, calibration: Calibration) -> float:
     return float(np.clip(logit / np.log(10), -calibration.limit, calibration.limit))
 
 
@@ -142,8 +140,10 @@ def find(
         verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
     else:
         logit = float(stats.trim_mean(blocks.logits, TRIM))
-        score, ratio = float(sigmoid(logit)), _likelihood_ratio(logit, calibration)
-        interval = _interval(blocks.logits)
+        score, interval = float(sigmoid(logit)), _interval(blocks.logits)
+        # It is made from single crops, so a picture has it too; a glimpse of a video has neither.
+        if calibration is not None and (interval or still):
+            ratio = _likelihood_ratio(logit, calibration)
         spans = _spans(blocks, track, thresholds.fake)
         if len(blocks.logits) < MIN_BLOCKS and not still:
             verdict = Verdict.INCONCLUSIVE

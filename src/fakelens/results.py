@@ -138,8 +138,8 @@ class Finding:
         interval: 95 % bootstrap interval of the score; ``None`` when there is too little to say.
         log10_likelihood_ratio: of fake over real, by the network's calibration and within its
             limit: 1 means that a typical face of this person would be ten times as frequent among
-            the fakes of the calibration data as among its real faces. ``None`` without a score or
-            a calibration.
+            the fakes of the calibration data as among its real faces. ``None`` without a
+            calibration, or where there is too little to say.
         spans: where the score is high.
         reasons: why the verdict is what it is, and what limits it; sentences.
         first: seconds, first sighting.
