@@ -15,7 +15,7 @@ MAX_LINES = 500
 
 # A module imports only from earlier lines, never from its own: so there are no cycles either.
 LEVELS = (
-    ("", "errors", "report"),
+    ("", "errors", "report", "stages"),
     ("data",),
     ("heatmaps",),
     ("results",),

@@ -3,7 +3,9 @@
 import dataclasses
 import gc
 import hashlib
+import threading
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -13,8 +15,9 @@ import pytest
 
 import fakelens
 from builders import CARD
+from fakelens import pipeline
 from fakelens.crops import crop_area, cut
-from fakelens.data import Box, CropGeometry, Evidence, Face, sigmoid
+from fakelens.data import Box, CropGeometry, Evidence, Face, RGBImage, sigmoid
 from fakelens.errors import MediaError, NetworkError, UsageError
 from fakelens.pipeline import analyze
 from fakelens.results import Report, Settings, Track
@@ -272,9 +275,43 @@ class Failing(RedNetwork):
         return super().examine(crops)
 
 
-def test_an_error_of_the_network_comes_through(clip: Path) -> None:
+def test_an_error_of_the_network_comes_through_and_ends_all_threads(clip: Path) -> None:
+    before = set(threading.enumerate())
     with pytest.raises(ExaminingError):
         examine(clip, FAKE, network=Failing())
+    assert set(threading.enumerate()) == before
+
+
+class Blind(ScriptedDetector):
+    """Fails on the third picture."""
+
+    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
+        self.seen = getattr(self, "seen", 0) + 1
+        if self.seen == 3:
+            raise ExaminingError
+        return super().detect(images)
+
+
+def test_an_error_of_the_detector_comes_through_and_ends_all_threads(clip: Path) -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(ExaminingError):
+        analyze(clip, network=RedNetwork(), faces=Blind(FAKE))
+    assert set(threading.enumerate()) == before
+
+
+def test_stages_that_overlap_give_what_they_give_one_after_the_other(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlapped = examine(clip, FAKE, REAL)
+    monkeypatch.setattr(pipeline, "ahead", lambda items, _depth: (item for item in items))
+    plain = examine(clip, FAKE, REAL)
+    assert len(plain.tracks) == 2
+    for one, other in zip(overlapped.tracks, plain.tracks, strict=True):
+        for field in dataclasses.fields(Track):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+    for row in range(len(plain.heatmaps)):
+        np.testing.assert_array_equal(plain.heatmaps[row], overlapped.heatmaps[row])
+    assert overlapped.findings == plain.findings
 
 
 class Unsound(RedNetwork):

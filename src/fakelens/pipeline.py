@@ -1,16 +1,17 @@
 """The main path: a video in, a report out, in one pass over the frames."""
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
-from fakelens.data import FaceDetector, Frame, Network, Thresholds
+from fakelens.data import FaceDetector, Network, NetworkCard, Thresholds
 from fakelens.explain import Method, find_method
 from fakelens.faces import load_detector
 from fakelens.findings import find
@@ -19,6 +20,7 @@ from fakelens.networks import DEFAULT, load_network
 from fakelens.networks.contract import check_evidence
 from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
+from fakelens.stages import ahead
 from fakelens.tracks import Followed, follow
 from fakelens.video import file_sha256, open_video
 
@@ -27,6 +29,10 @@ Progress = Callable[[int, int | None], None]
 
 DETECT_EVERY = 3
 """Frames from one face detection to the next, when every frame is examined."""
+
+# Frames of a video may be large, glimpses are not.
+_FRAMES_AHEAD = 4
+_LOOKS_AHEAD = 32
 
 _VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av", "scipy")
 
@@ -44,7 +50,8 @@ def analyze(
     Args:
         path: video, GIF or picture.
         network: the bundled default if ``None``; see ``fakelens.load_network``.
-        faces: YuNet if ``None``; see ``fakelens.load_detector``.
+        faces: YuNet if ``None``; see ``fakelens.load_detector``. It is called in another thread
+            than this one, the network in this one.
         settings: what else may be chosen.
         progress: told after each frame.
 
@@ -66,11 +73,25 @@ def analyze(
     with open_video(path) as reader:
         heatmaps, recorder = HeatmapStore(), Recorder()
         stride = max(1, DETECT_EVERY // settings.every)
-        frames = _counted(reader.frames(every=settings.every), reader.info.frame_estimate, progress)
         gates = Gates(min_confidence=faces.sure_confidence)
-        glimpses = _glimpses(follow(frames, faces, every=stride), network, gates)
-        for batch in _batched(glimpses, settings.batch):
-            _examine(batch, network, method, heatmaps, recorder)
+        waiting: list[Glimpse] = []
+        with (
+            closing(ahead(reader.frames(every=settings.every), _FRAMES_AHEAD)) as frames,
+            closing(
+                ahead(
+                    _looks(follow(frames, faces, every=stride), network.card, gates), _LOOKS_AHEAD
+                )
+            ) as looks,
+        ):
+            for look in looks:
+                waiting += look.glimpses
+                while len(waiting) >= settings.batch:
+                    batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
+                    _examine(batch, network, method, heatmaps, recorder)
+                if progress:
+                    progress(look.frame + 1, reader.info.frame_estimate)
+        if waiting:
+            _examine(waiting, network, method, heatmaps, recorder)
         tracks = recorder.tracks()
         return Report(
             source=path,
@@ -97,25 +118,29 @@ def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
     return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
 
 
-def _counted(
-    frames: Iterable[Frame], total: int | None, progress: Progress | None
-) -> Iterator[Frame]:
-    for frame in frames:
-        if progress:
-            progress(frame.index + 1, total)
-        yield frame
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The faces of one frame, without the frame."""
+
+    frame: int
+    glimpses: list[Glimpse]
 
 
-def _glimpses(stream: Iterable[Followed], network: Network, gates: Gates) -> Iterator[Glimpse]:
-    card = network.card
+def _looks(stream: Iterable[Followed], card: NetworkCard, gates: Gates) -> Generator[_Look]:
     for followed in stream:
-        for tracked in followed.faces:
-            area = crop_area(tracked.face, card.crop)
-            crop = cut(followed.frame.image, area, card.input_size)
-            sharp = sharpness(crop)
-            doubt = doubts(tracked.face, sharp, gates).value
-            time = float(followed.frame.time)
-            yield Glimpse(followed.frame.index, time, tracked, area, crop, sharp, doubt)
+        yield _Look(followed.frame.index, _glimpses(followed, card, gates))
+
+
+def _glimpses(followed: Followed, card: NetworkCard, gates: Gates) -> list[Glimpse]:
+    index, time = followed.frame.index, float(followed.frame.time)
+    glimpses = []
+    for tracked in followed.faces:
+        area = crop_area(tracked.face, card.crop)
+        crop = cut(followed.frame.image, area, card.input_size)
+        sharp = sharpness(crop)
+        doubt = doubts(tracked.face, sharp, gates).value
+        glimpses.append(Glimpse(index, time, tracked, area, crop, sharp, doubt))
+    return glimpses
 
 
 def _examine(
@@ -131,11 +156,6 @@ def _examine(
     rows = heatmaps.append(maps)
     for glimpse, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):
         recorder.add(glimpse, float(logit), heatmap, row)
-
-
-def _batched(glimpses: Iterator[Glimpse], size: int) -> Iterator[list[Glimpse]]:
-    while batch := list(islice(glimpses, size)):
-        yield batch
 
 
 def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance:

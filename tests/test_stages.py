@@ -1,0 +1,114 @@
+"""Stages hand over everything in order, keep to their bounds and end cleanly."""
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+import pytest
+
+from fakelens.stages import ahead
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) == before
+
+
+def settled(value: list[int]) -> int:
+    """The list's length once it stays the same."""
+    length = -1
+    while length != len(value):
+        length = len(value)
+        time.sleep(0.05)
+    return length
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7])
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_all_items_come_in_order(count: int, depth: int) -> None:
+    assert list(ahead(iter(range(count)), depth)) == list(range(count))
+    assert list(ahead(ahead((i * i for i in range(count)), depth), 3)) == [
+        i * i for i in range(count)
+    ]
+
+
+def test_items_are_made_in_one_other_thread() -> None:
+    def make() -> Iterator[threading.Thread]:
+        for _ in range(5):
+            yield threading.current_thread()
+
+    (maker,) = set(ahead(make(), 2))
+    assert maker is not threading.current_thread()
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_so_many_are_made_in_advance_and_no_more(depth: int) -> None:
+    made: list[int] = []
+
+    def make() -> Iterator[int]:
+        for i in range(50):
+            made.append(i)
+            yield i
+
+    with closing(ahead(make(), depth)) as items:
+        assert next(items) == 0
+        assert settled(made) == 1 + depth
+        assert [next(items) for _ in range(3)] == [1, 2, 3]
+        assert settled(made) == 4 + depth
+
+
+class MakingError(Exception):
+    pass
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def make() -> Iterator[int]:
+        yield from range(3)
+        raise MakingError
+
+    items = ahead(make(), 2)
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(MakingError):
+        next(items)
+
+
+def test_stopping_early_closes_the_source_in_its_own_thread() -> None:
+    closed_by: list[threading.Thread] = []
+    makers: list[threading.Thread] = []
+
+    def make() -> Generator[int]:
+        makers.append(threading.current_thread())
+        try:
+            yield from range(1000)
+        finally:
+            closed_by.append(threading.current_thread())
+
+    with closing(ahead(make(), 2)) as items:
+        assert [next(items) for _ in range(5)] == list(range(5))
+        assert closed_by == []
+    assert closed_by == makers != []
+
+
+def test_an_error_at_the_end_of_a_chain_ends_all_of_it() -> None:
+    made: list[int] = []
+
+    def make() -> Iterator[int]:
+        for i in range(1000):
+            made.append(i)
+            yield i
+
+    with (
+        closing(ahead(make(), 2)) as first,
+        closing(ahead((-i for i in first), 2)) as second,
+    ):
+        assert next(second) == 0
+    assert len(made) <= 1 + 2 + 1 + 2 + 1  # taken, waiting, in hand, waiting, in hand
+
+
+def test_nothing_starts_before_it_is_asked_for() -> None:
+    threads = threading.active_count()
+    with closing(ahead(iter(range(3)), 2)):
+        assert threading.active_count() == threads
