@@ -370,6 +370,32 @@ def test_a_mask_goes_on_beyond_the_picture_in_the_mirror_only(beyond: str) -> No
     np.testing.assert_allclose(mask[outside], 0.7 if beyond == "mirror" else 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+def test_another_picture_may_lie_around_the_crop(mirror: bool) -> None:
+    square = Square(112, 100, 400, 8.0, mirror)
+    _, inside = sampled(np.zeros((224, 224, 3)), square, 224, "mirror")
+    outside = ~ndimage.binary_dilation(inside, iterations=7)
+    inside = ndimage.binary_erosion(inside, iterations=7)
+    elsewhere = cv2.GaussianBlur(draw_face(7), (0, 0), 3)[40:140, 60:160]
+    shown = cut(draw_face(4), replace(square, around=elsewhere), 224)
+    np.testing.assert_array_equal(shown[inside], cut(draw_face(4), square, 224)[inside])
+    # Not turned or mirrored along, at whatever place: the other picture as it is.
+    stretched = ndimage.zoom(
+        elsewhere.astype(float), (2.24, 2.24, 1), order=1, grid_mode=True, mode="nearest"
+    )
+    assert np.abs(shown - stretched)[outside].max() < 4
+    mask = cut(np.ones((224, 224), np.float32), replace(square, around=elsewhere), 224)
+    assert mask[inside].min() > 0.99
+    assert mask[outside].max() < 0.01
+    # Degradation comes last, or the surroundings would stay out of it.
+    bright = replace(square, around=np.full_like(elsewhere, 200))
+    spread = [
+        augment(draw_face(4), bright, 224, np.random.default_rng(seed))[outside].std()
+        for seed in range(60)
+    ]
+    assert 0.1 < np.mean(np.array(spread) > 0.5) < 0.9
+
+
 def test_a_large_square_is_averaged_as_at_run_time() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (448, 448, 3), np.uint8)
     ours = cut(noise, Square(223.5, 223.5, 448), 224)
@@ -534,6 +560,26 @@ def test_degraded_samples_differ_mostly_where_their_masks_say(pairs: list[Pair],
     by_cell = changed.reshape(2, 56, 4, 56, 4).mean(axis=(2, 4))
     for mask, change in zip(masks[1:3], by_cell, strict=True):
         assert change[mask > 0.5].mean() > 2 * change[mask == 0].mean()
+
+
+def test_some_samples_are_set_into_other_surroundings_all_three_alike(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Square] = []
+
+    def watch(image: np.ndarray, square: Square, size: int, rng: np.random.Generator) -> np.ndarray:
+        seen.append(square)
+        return augment(image, square, size, rng)
+
+    monkeypatch.setattr(samples, "augment", watch)
+    for seed in range(40):
+        Samples(pairs, 224, 1).sample(pairs[0], np.random.default_rng(seed))
+    views = [seen[start : start + 4] for start in range(0, len(seen), 4)]
+    for real, blend, fake, _ in views:
+        assert real.around is blend.around
+        assert real.around is fake.around
+    elsewhere = [square.around is not None for view in views for square in (view[0], view[3])]
+    assert 0.2 < np.mean(elsewhere) < 0.6
 
 
 def test_a_pair_without_visible_forgery_gives_a_second_blend(pairs: list[Pair]) -> None:

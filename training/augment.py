@@ -32,6 +32,7 @@ class Square:
         mirror: swap left and right.
         beyond: what to show outside of the picture: its mirror image, its edge repeated, or its
             mirror image blurred beyond recognition.
+        around: another picture to show there instead, (H, W, 3) uint8 RGB.
     """
 
     x: float
@@ -40,6 +41,7 @@ class Square:
     angle: float = 0.0
     mirror: bool = False
     beyond: Literal["mirror", "repeat", "blur"] = "mirror"
+    around: RGBImage | None = None
 
 
 def jitter(center: FloatArray, side: float, rng: np.random.Generator) -> Square:
@@ -62,7 +64,7 @@ def jitter(center: FloatArray, side: float, rng: np.random.Generator) -> Square:
 def cut(image: NDArray[Any], square: Square, size: int) -> NDArray[Any]:
     """Cut a square out of a picture, (H, W, 3) uint8 or (H, W) float32, and bring it to ``size``.
 
-    A mask is 0 beyond its edges, except in the mirror.
+    A mask is 0 beyond its edges, except in the mirror. Another picture ``around`` begins softly.
     """
     zoom = size / square.side
     if zoom < 1:  # averaged, as at run time: a warp alone would pick single pixels
@@ -78,6 +80,16 @@ def cut(image: NDArray[Any], square: Square, size: int) -> NDArray[Any]:
     if square.mirror:
         matrix[0] = -matrix[0]
         matrix[0, 2] += size - 1
+    if square.around is not None:
+        shown = cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        inside = np.full(image.shape[:2], 1, np.float32)
+        inside = cv2.erode(cv2.warpAffine(inside, matrix, (size, size)), np.ones((5, 5)))
+        inside = cv2.GaussianBlur(inside, (0, 0), 1.5)
+        if image.ndim == 2:
+            return np.asarray(shown * inside)
+        around = cv2.resize(square.around, (size, size), interpolation=cv2.INTER_LINEAR)
+        inside = inside[..., None]
+        return np.rint(shown * inside + around * (1 - inside)).astype(np.uint8)
     if square.beyond == "mirror":
         return cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
     if image.ndim == 2:
@@ -103,8 +115,9 @@ def augment(image: RGBImage, square: Square, size: int, rng: np.random.Generator
         (size, size, 3) uint8 RGB.
     """
     image = recolour(image, rng)
-    # Compression happens before the crop is cut, or - a re-upload, a scaled video - after.
-    if rng.random() < 0.6:
+    # Compression happens before the crop is cut, or - a re-upload, a scaled video - after, where
+    # its surroundings are to suffer alike.
+    if rng.random() < 0.6 and square.around is None:
         return cut(degrade(image, rng), square, size)
     return degrade(cut(image, square, size), rng)
 

@@ -27,6 +27,8 @@ MASK_SIDE = 56
 
 # Of the blends: self-blends, swaps with another person's face; the rest takes a part of the fake.
 _SELF, _SWAP = 0.55, 0.25
+# Of the crops: those in surroundings that are not their own.
+_ELSEWHERE = 0.4
 # Faces looked through for a donor of a similar pose.
 _CANDIDATES = 24
 
@@ -70,7 +72,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         changed = changed_mask(real, fake) if pair.aligned else None
         aligned = changed is not None and changed.mean() < EVERYWHERE
         (target, forged), change = set_apart((real, fake), rng)
-        square = jitter(pair.real.center, pair.real.side, rng)
+        square = self._square(pair, rng)
         shown = [(target, np.zeros(real.shape[:2], np.float32), square)]
         part = (fake, changed) if aligned else None
         shown.append((*self._blend(target, real, pair, part, change, rng), square))
@@ -88,9 +90,27 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         ]
         masks = [self._cells(mask, place) for _, mask, place in shown]
         again = perturb(real, rng) if rng.random() < 0.5 else real
-        crops.append(augment(again, jitter(pair.real.center, pair.real.side, rng), self._size, rng))
+        crops.append(augment(again, self._square(pair, rng), self._size, rng))
         masks.append(np.zeros_like(masks[0]))
         return np.stack(crops), np.stack(masks)
+
+    def _square(self, pair: Pair, rng: np.random.Generator) -> Square:
+        """Where to cut; sometimes with a part of another picture around what the crop shows.
+
+        The crops end at the face. Where all that lies beyond is made of the crop itself, a network
+        does not learn that what is behind a face is none of its business.
+        """
+        square = jitter(pair.real.center, pair.real.side, rng)
+        if rng.random() >= _ELSEWHERE:
+            return square
+        image = self._pairs[int(rng.integers(len(self._pairs)))].real.decode()
+        height, width = image.shape[:2]
+        side = int(min(height, width) * rng.uniform(0.3, 0.8))
+        left, top = int(rng.integers(width - side)), int(rng.integers(height - side))
+        part = image[top : top + side, left : left + side]
+        if rng.random() < 0.5:  # out of focus
+            part = cv2.GaussianBlur(part, (0, 0), rng.uniform(0.5, 4)).astype(np.uint8, copy=False)
+        return replace(square, around=part)
 
     def _cells(self, mask: FloatArray, square: Square) -> FloatArray:
         seen = cut(mask / max(float(mask.max()), 1e-3), square, self._size)
