@@ -19,6 +19,7 @@ from fakelens import pipeline
 from fakelens.crops import crop_area, cut
 from fakelens.data import Box, CropGeometry, Evidence, Face, RGBImage, sigmoid
 from fakelens.errors import MediaError, NetworkError, UsageError
+from fakelens.overlay import Overlay
 from fakelens.pipeline import analyze
 from fakelens.results import Report, Settings, Track
 from fakelens.video import open_video
@@ -235,6 +236,8 @@ def test_a_chosen_threshold_is_in_the_report(clip: Path, threshold: float) -> No
         {"threshold": float("nan")},
         {"every": 0},
         {"every": -1},
+        {"per_second": 0},
+        {"per_second": float("nan")},
         {"batch": 0},
         {"cam": "no-such-method"},
     ],
@@ -249,6 +252,26 @@ def test_the_heatmap_method_can_be_chosen(clip: Path, report: Report) -> None:
     assert found.cam == "layercam"
     assert min(found.heatmaps[row].min() for row in range(len(found.heatmaps))) >= 0
     assert report.heatmaps[int(report.tracks[1].heatmaps[0])].min() < 0
+
+
+def test_some_frames_a_second_are_examined_and_the_rest_is_in_between(
+    clip: Path, report: Report
+) -> None:
+    found = examine(clip, FAKE, REAL, per_second=5)
+    assert found.frames == FRAMES
+    overlay = Overlay(found)
+    assert len(found.tracks) == 2
+    for track, whole in zip(found.tracks, report.tracks, strict=True):
+        gaps = np.diff(track.frames)
+        assert gaps.mean() == pytest.approx(5, abs=1)  # of 25 frames a second
+        assert found.settings.every == gaps.max()
+        np.testing.assert_array_equal(track.times, whole.times[track.frames])
+        np.testing.assert_allclose(track.boxes, whole.boxes[track.frames], atol=0.01)
+        np.testing.assert_allclose(track.logits, whole.logits[track.frames], atol=0.02)
+        for frame in range(int(track.frames[-1]) + 1):
+            (mark,) = (mark for mark in overlay.marks(frame) if mark.person == track.person)
+            box = (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2)
+            np.testing.assert_allclose(box, whole.boxes[frame], atol=0.5)
 
 
 @pytest.mark.parametrize("every", [1, 4])

@@ -19,6 +19,9 @@ from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report
 from fakelens.results import Report, Settings
 
+_AUTO_PER_SECOND = 5.0
+"""Frames a second that ``--every auto`` examines."""
+
 FAILED, USAGE, SOME_FAILED, NO_FACE, INTERRUPTED = 1, 2, 3, 4, 130
 
 app = typer.Typer(
@@ -43,6 +46,13 @@ NetworkName = Annotated[
     str,
     typer.Option("--network", metavar="NAME|PATH", help="See 'fakelens models', or a file."),
 ]
+
+
+def _number(every: str) -> int:
+    try:
+        return int(every)
+    except ValueError:
+        raise UsageError(f"--every is a number of frames or auto, not {every!r}") from None
 
 
 def _version(wanted: bool) -> None:
@@ -73,7 +83,10 @@ def analyze_command(
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a person is likely fake, 0 to 1.")
     ] = None,
-    every: Annotated[int, typer.Option(help="Examine every n-th frame.")] = 1,
+    every: Annotated[
+        str,
+        typer.Option(metavar="N|auto", help="Examine every n-th frame; auto: about 5 a second."),
+    ] = "1",
     no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
     no_smooth: NoSmooth = False,
     force: Force = False,
@@ -85,7 +98,12 @@ def analyze_command(
     inputs: to one folder each in DIR).
     """
     with _one_sentence():
-        settings = Settings(every=every, cam=cam, threshold=threshold)
+        settings = Settings(
+            every=1 if every == "auto" else _number(every),
+            per_second=_AUTO_PER_SECOND if every == "auto" else None,
+            cam=cam,
+            threshold=threshold,
+        )
         if cam is not None:
             find_method(cam)
         jobs = list(zip(videos, _folders(videos, output), strict=True))

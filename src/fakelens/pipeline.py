@@ -1,9 +1,9 @@
 """The main path: a video in, a report out, in one pass over the frames."""
 
 import platform
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
-from fakelens.data import FaceDetector, Network, NetworkCard, Thresholds
+from fakelens.data import FaceDetector, Frame, Network, NetworkCard, Thresholds
 from fakelens.explain import Method, find_method
 from fakelens.faces import load_detector
 from fakelens.findings import find
@@ -22,7 +22,7 @@ from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
 from fakelens.stages import ahead
 from fakelens.tracks import Followed, follow
-from fakelens.video import file_sha256, open_video
+from fakelens.video import VideoReader, file_sha256, open_video
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames done and of frames in all, if that is known."""
@@ -72,14 +72,15 @@ def analyze(
 
     with open_video(path) as reader:
         heatmaps, recorder = HeatmapStore(), Recorder()
-        stride = max(1, DETECT_EVERY // settings.every)
         gates = Gates(min_confidence=faces.sure_confidence)
         waiting: list[Glimpse] = []
+        gap, last = 1, 0
         with (
-            closing(ahead(reader.frames(every=settings.every), _FRAMES_AHEAD)) as frames,
+            closing(ahead(_frames(reader, settings), _FRAMES_AHEAD)) as frames,
             closing(
                 ahead(
-                    _looks(follow(frames, faces, every=stride), network.card, gates), _LOOKS_AHEAD
+                    _looks(follow(frames, faces, every=_stride(settings)), network.card, gates),
+                    _LOOKS_AHEAD,
                 )
             ) as looks,
         ):
@@ -88,6 +89,7 @@ def analyze(
                 while len(waiting) >= settings.batch:
                     batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
                     _examine(batch, network, method, heatmaps, recorder)
+                gap, last = max(gap, look.frame - last), look.frame
                 if progress:
                     progress(look.frame + 1, reader.info.frame_estimate)
         if waiting:
@@ -99,7 +101,7 @@ def analyze(
             frames=reader.decoded,
             damage=tuple(reader.damage),
             network=network.card,
-            settings=settings,
+            settings=settings if settings.per_second is None else replace(settings, every=gap),
             cam=method.name,
             thresholds=thresholds,
             tracks=tracks,
@@ -116,6 +118,17 @@ def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
     if chosen is None:
         return of_network
     return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
+
+
+def _frames(reader: VideoReader, settings: Settings) -> Iterator[Frame]:
+    if settings.per_second is not None:
+        return reader.sample(settings.per_second)
+    return reader.frames(settings.every)
+
+
+def _stride(settings: Settings) -> int:
+    """Examined frames from one face detection to the next."""
+    return 1 if settings.per_second is not None else max(1, DETECT_EVERY // settings.every)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What an analysis results in: tracks, findings and the report that holds them."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -168,7 +169,10 @@ class Settings:
     """What the caller may choose about an analysis.
 
     Attributes:
-        every: examine every n-th frame.
+        every: examine every n-th frame. In a report of frames chosen by ``per_second``: the most
+            frames from one to the next.
+        per_second: examine about so many frames a second instead, those that are quickest to
+            decode; ``None`` goes by ``every``.
         cam: heatmap method; ``None`` takes the one that suits the network.
         threshold: score from which a person is *likely fake*; ``None`` takes the network's.
         batch: crops in one call of the network.
@@ -181,10 +185,13 @@ class Settings:
     cam: str | None = None
     threshold: float | None = None
     batch: int = 8
+    per_second: float | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise UsageError(f"every must be 1 (each frame) or more, not {self.every}")
+        if self.per_second is not None and not 0 < self.per_second < math.inf:
+            raise UsageError(f"frames a second must be above 0, not {self.per_second:g}")
         if self.batch < 1:
             raise UsageError(f"a batch holds 1 crop or more, not {self.batch}")
         if self.threshold is not None and not 0 < self.threshold < 1:
