@@ -103,6 +103,14 @@ def test_the_program_is_quiet_where_nobody_looks(clip: Path, tmp_path: Path) -> 
     assert not (tmp_path / "other" / "annotated.mp4").exists()
 
 
+def test_the_time_is_accounted_for_on_request(clip: Path, tmp_path: Path) -> None:
+    result = run("analyze", clip, "-o", tmp_path / "out", "--every", "auto", "--profile", "--quiet")
+    assert result.exit_code == 0
+    for stage in ("decode", "faces", "network", "draw", "encode", "in all"):
+        assert stage in result.stdout
+    assert run("analyze", clip, "-o", tmp_path / "two", "--no-video", "--quiet").stdout == ""
+
+
 def test_results_are_not_overwritten_without_force(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine too")

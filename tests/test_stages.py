@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from fakelens.stages import ahead
+from fakelens.stages import Profile, ahead
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +112,23 @@ def test_nothing_starts_before_it_is_asked_for() -> None:
     threads = threading.active_count()
     with closing(ahead(iter(range(3)), 2)):
         assert threading.active_count() == threads
+
+
+def test_a_profile_counts_work_and_not_waiting() -> None:
+    profile = Profile()
+
+    def slow(items: Iterator[int], seconds: float) -> Iterator[int]:
+        for item in items:
+            time.sleep(seconds)
+            yield item
+
+    made = ahead(profile.timed("make", slow(iter(range(10)), 0.02)), 2)
+    changed = ahead(profile.timed("change", slow(made, 0.002)), 2)
+    for _ in profile.timed("use", changed):
+        with profile.spend("look"):
+            time.sleep(0.001)
+    assert profile.seconds.keys() == {"make", "change", "use", "look"}
+    assert profile.seconds["make"] >= 0.2
+    assert 0.02 <= profile.seconds["change"] < 0.15
+    assert 0.01 <= profile.seconds["look"] < 0.15
+    assert profile.seconds["use"] < 0.05

@@ -1,5 +1,6 @@
 """The command line: parses, calls the library, prints. Exit codes are listed in ``--help``."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from fakelens import __version__, demo
-from fakelens.console import model_table, print_table, progress_bar, summary
+from fakelens.console import model_table, print_table, profile_table, progress_bar, summary
 from fakelens.draw import COLORMAPS, Style
 from fakelens.errors import FakelensError, UsageError
 from fakelens.explain import METHODS, find_method
@@ -18,6 +19,7 @@ from fakelens.pipeline import analyze
 from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report
 from fakelens.results import Report, Settings
+from fakelens.stages import Profile
 
 _AUTO_PER_SECOND = 5.0
 """Frames a second that ``--every auto`` examines."""
@@ -89,6 +91,7 @@ def analyze_command(
     ] = "1",
     no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
     no_smooth: NoSmooth = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -113,19 +116,27 @@ def analyze_command(
     style = Style(smooth=not no_smooth)
     failed, faceless = 0, 0
     for path, folder in jobs:
+        spent, began = Profile(), time.perf_counter()
         try:
             with _one_sentence():
                 with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
                     report = analyze(
-                        path, network=loaded, faces=detector, settings=settings, progress=progress
+                        path,
+                        network=loaded,
+                        faces=detector,
+                        settings=settings,
+                        progress=progress,
+                        profile=spent,
                     )
-                _save(report, folder, style, video=not no_video, force=force, quiet=quiet)
+                _save(report, folder, style, spent, video=not no_video, force=force, quiet=quiet)
         except typer.Exit as ended:
             if ended.exit_code != FAILED:
                 raise
             failed += 1
             continue
         faceless += not report.tracks
+        if profile:
+            print_table(profile_table(spent, time.perf_counter() - began))
     if failed:
         raise typer.Exit(FAILED if failed == len(jobs) else SOME_FAILED)
     if faceless == len(jobs):
@@ -257,10 +268,25 @@ def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
 
 
 def _save(
-    report: Report, folder: Path, style: Style, *, video: bool, force: bool, quiet: bool
+    report: Report,
+    folder: Path,
+    style: Style,
+    profile: Profile | None = None,
+    *,
+    video: bool,
+    force: bool,
+    quiet: bool,
 ) -> None:
     with progress_bar("drawing", quiet=quiet) as progress:
-        save_report(report, folder, style=style, video=video, force=force, progress=progress)
+        save_report(
+            report,
+            folder,
+            style=style,
+            video=video,
+            force=force,
+            progress=progress,
+            profile=profile,
+        )
     for damage in report.damage:
         typer.echo(f"fakelens: at {float(damage.time):.2f} s: {damage.message}", err=True)
     if not report.tracks:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from fakelens.networks import DEFAULT, KNOWN, find_card, find_weights
 from fakelens.results import Finding, Report, Verdict
+from fakelens.stages import Profile
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3
@@ -74,6 +75,18 @@ def summary(report: Report) -> Table:
         )
     if unjudged:
         table.caption = f"{unjudged} more had no face that is good enough to judge; see the report"
+    return table
+
+
+def profile_table(profile: Profile, passed: float) -> Table:
+    """Where the time went; ``passed`` are the seconds in all."""
+    table = Table(title="Where the time went", title_justify="left")
+    table.add_column("stage")
+    table.add_column("seconds at work", justify="right")
+    table.add_column("of the time that passed", justify="right")
+    for stage, seconds in profile.seconds.items():
+        table.add_row(stage, f"{seconds:.2f}", f"{seconds / passed:.0%}")
+    table.add_row("in all (stages overlap)", f"{passed:.2f}", "")
     return table
 
 

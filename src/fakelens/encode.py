@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fakelens.data import VideoInfo
 from fakelens.errors import OutputError
+from fakelens.stages import Profile
 from fakelens.video import (
     Picture,
     SoundPacket,
@@ -80,6 +81,7 @@ def transcribe(
     *,
     side_by_side: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
+    profile: Profile | None = None,
 ) -> tuple[str, ...]:
     """Decode a video, let every frame be drawn on, and write it as H.264 in MP4.
 
@@ -93,6 +95,7 @@ def transcribe(
         draw: called with the index of each frame and its planes, which it edits in place.
         side_by_side: the untouched picture goes to the left of the drawn one.
         progress: told after each frame.
+        profile: told where the time goes.
 
     Returns:
         Sentences on what could not be kept, such as sound that MP4 cannot hold.
@@ -101,14 +104,19 @@ def transcribe(
         MediaError: the source cannot be read.
         OutputError: the target cannot be written.
     """
+    profile = profile or Profile()
     with open_video(source) as reader:
         try:
             # With "file:" a colon in the name is no protocol.
             output = av.open(f"file:{target}", "w", format="mp4", options=_muxer_options(reader))
             with output:
                 writer = _Writer(output, reader, side_by_side=side_by_side)
-                for picture in reader.pictures(writer.sound.write):
-                    writer.write(picture, draw)
+                pictures = reader.pictures(writer.sound.write)
+                for picture in profile.timed("decode again", pictures):
+                    with profile.spend("draw"):
+                        frame = writer.prepare(picture, draw)
+                    with profile.spend("encode"):
+                        writer.write(frame)
                     if progress:
                         progress(picture.index + 1, reader.info.frame_estimate)
                 writer.finish()
@@ -150,7 +158,8 @@ class _Writer:
         self.sound = _Sound(output, reader.audio_streams)
         self.notes = _changes(reader.info)
 
-    def write(self, picture: Picture, draw: Callable[[int, Planes], None]) -> None:
+    def prepare(self, picture: Picture, draw: Callable[[int, Planes], None]) -> av.VideoFrame:
+        """The frame as it is to be encoded, drawn on."""
         frame = self._canvas(picture.frame)
         y, u, v = _views(frame)
         width = y.shape[1] // 2 if self._side_by_side else 0
@@ -161,6 +170,9 @@ class _Writer:
         frame.pts, frame.time_base = picture.pts, self._info.time_base
         frame.pict_type = 0  # let the encoder choose, not repeat the source's choice
         self._end = picture.pts + (picture.frame.duration or self._step)
+        return frame
+
+    def write(self, frame: av.VideoFrame) -> None:
         self._output.mux(self._encode(frame))
 
     def finish(self) -> None:

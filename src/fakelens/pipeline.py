@@ -20,7 +20,7 @@ from fakelens.networks import DEFAULT, load_network
 from fakelens.networks.contract import check_evidence
 from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
-from fakelens.stages import ahead
+from fakelens.stages import Profile, ahead
 from fakelens.tracks import Followed, follow
 from fakelens.video import VideoReader, file_sha256, open_video
 
@@ -44,6 +44,7 @@ def analyze(
     faces: FaceDetector | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    profile: Profile | None = None,
 ) -> Report:
     """Find and follow every face in a video or picture, score it and explain the score.
 
@@ -54,6 +55,7 @@ def analyze(
             than this one, the network in this one.
         settings: what else may be chosen.
         progress: told after each frame.
+        profile: told where the time goes.
 
     Returns:
         A report, with no persons in it if no face was found.
@@ -68,7 +70,7 @@ def analyze(
     faces = faces or load_detector("yunet")
     method = find_method(settings.cam or network.card.cam)
     thresholds = _thresholds(network.card.thresholds, settings.threshold)
-    path = Path(path)
+    path, profile = Path(path), profile or Profile()
 
     with open_video(path) as reader:
         heatmaps, recorder = HeatmapStore(), Recorder()
@@ -76,10 +78,15 @@ def analyze(
         waiting: list[Glimpse] = []
         gap, last = 1, 0
         with (
-            closing(ahead(_frames(reader, settings), _FRAMES_AHEAD)) as frames,
+            closing(
+                ahead(profile.timed("decode", _frames(reader, settings)), _FRAMES_AHEAD)
+            ) as frames,
             closing(
                 ahead(
-                    _looks(follow(frames, faces, every=_stride(settings)), network.card, gates),
+                    profile.timed(
+                        "find and follow faces",
+                        _looks(follow(frames, faces, every=_stride(settings)), network.card, gates),
+                    ),
                     _LOOKS_AHEAD,
                 )
             ) as looks,
@@ -88,7 +95,8 @@ def analyze(
                 waiting += look.glimpses
                 while len(waiting) >= settings.batch:
                     batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
-                    _examine(batch, network, method, heatmaps, recorder)
+                    with profile.spend("network and heatmaps"):
+                        _examine(batch, network, method, heatmaps, recorder)
                 gap, last = max(gap, look.frame - last), look.frame
                 if progress:
                     progress(look.frame + 1, reader.info.frame_estimate)

@@ -5,11 +5,22 @@ run, so that a stage can work on what comes next while the following one is stil
 """
 
 import threading
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class _Waiting(threading.local):
+    """Seconds that this thread has waited for other stages."""
+
+    seconds = 0.0
+
+
+_waiting = _Waiting()
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T]:
@@ -42,10 +53,16 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
             end = error
         queue.put(end)
 
+    def take() -> tuple[T] | BaseException | None:
+        began = time.perf_counter()
+        got = queue.get()
+        _waiting.seconds += time.perf_counter() - began
+        return got
+
     worker = threading.Thread(target=work, name=f"ahead of {threading.current_thread().name}")
     worker.start()
     try:
-        while isinstance(got := queue.get(), tuple):
+        while isinstance(got := take(), tuple):
             room.release()
             yield got[0]
         if got is not None:
@@ -54,3 +71,33 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
         stopped.set()
         room.release()
         worker.join()
+
+
+class Profile:
+    """Where the time goes: seconds at work by stage, without waiting for earlier stages.
+
+    Stages overlap, so that their sum can be more than the time that passed.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def spend(self, stage: str) -> Iterator[None]:
+        """Count what is done inside towards a stage."""
+        began, waited = time.perf_counter(), _waiting.seconds
+        try:
+            yield
+        finally:
+            busy = time.perf_counter() - began - (_waiting.seconds - waited)
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + busy
+
+    def timed(self, stage: str, items: Iterable[T]) -> Generator[T]:
+        """The same items; making them counts towards a stage, what is done with them does not."""
+        iterator, end = iter(items), object()
+        while True:
+            with self.spend(stage):
+                item = next(iterator, end)
+            if item is end:
+                return
+            yield item  # type: ignore[misc]

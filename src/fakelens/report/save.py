@@ -19,6 +19,7 @@ from fakelens.report.table import write_table
 from fakelens.report.video import FILE_NAME as VIDEO_NAME
 from fakelens.report.video import write_video
 from fakelens.results import Report
+from fakelens.stages import Profile
 from fakelens.video import file_sha256
 
 _DRAWINGS = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
@@ -34,6 +35,7 @@ def save_report(
     video: bool = True,
     force: bool = False,
     progress: Progress | None = None,
+    profile: Profile | None = None,
 ) -> list[Path]:
     """Write everything: JSON, heatmaps, CSV, page, pictures and the annotated video.
 
@@ -44,6 +46,7 @@ def save_report(
         video: draw the annotated video too; never done when no face was found.
         force: replace a report that lies there.
         progress: told after each frame drawn.
+        profile: told where the time goes.
 
     Returns:
         The files written.
@@ -59,7 +62,7 @@ def save_report(
         write_document(report, staging, folder)
         write_table(report, staging)
         style = style or Style()
-        notes = _draw(report, staging, style, video=video, progress=progress)
+        notes = _draw(report, staging, style, video=video, progress=progress, profile=profile)
         write_page(report, staging, style, notes)
         return _move(staging, folder, _OURS)
 
@@ -111,7 +114,13 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
 
 
 def _draw(
-    report: Report, folder: Path, style: Style, *, video: bool, progress: Progress | None
+    report: Report,
+    folder: Path,
+    style: Style,
+    *,
+    video: bool,
+    progress: Progress | None,
+    profile: Profile | None = None,
 ) -> tuple[str, ...]:
     if not report.tracks:
         return ()
@@ -119,7 +128,7 @@ def _draw(
     if report.video.is_picture:
         write_still(report, folder, style)
     elif video:
-        return write_video(report, folder, style, progress)
+        return write_video(report, folder, style, progress, profile)
     return ()
 
 

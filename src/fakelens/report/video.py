@@ -7,12 +7,17 @@ from fakelens.encode import Planes, transcribe
 from fakelens.overlay import Overlay
 from fakelens.pipeline import Progress
 from fakelens.results import Report
+from fakelens.stages import Profile
 
 FILE_NAME = "annotated.mp4"
 
 
 def write_video(
-    report: Report, folder: Path, style: Style, progress: Progress | None
+    report: Report,
+    folder: Path,
+    style: Style,
+    progress: Progress | None,
+    profile: Profile | None,
 ) -> tuple[str, ...]:
     """Draw the report onto its video.
 
@@ -33,4 +38,5 @@ def write_video(
         draw,
         side_by_side=style.side_by_side,
         progress=progress,
+        profile=profile,
     )
