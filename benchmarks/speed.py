@@ -1,6 +1,7 @@
 """Frames per second and peak memory of fakelens beside the bare transcode of the same clip."""
 
 import argparse
+import json
 import multiprocessing
 import resource
 import statistics
@@ -10,16 +11,30 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
 import fakelens
-from fakelens.encode import transcribe as transcribe_video
+from fakelens import demo
+from fakelens.encode import CRF, PRESET
 
 
 def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:
-    """Decode and encode, nothing else: the limit of this machine."""
-    transcribe_video(clip, folder / "bare.mp4", lambda _index, _planes: None)
+    """Decode and encode with the same settings, nothing else: the limit of this machine."""
+    with av.open(str(clip)) as source, av.open(str(folder / "bare.mp4"), "w") as output:
+        decoded = source.streams.video[0]
+        decoded.thread_type = "AUTO"
+        encoded = output.add_stream(
+            "libx264", rate=decoded.average_rate, options={"crf": str(CRF), "preset": PRESET}
+        )
+        encoded.width, encoded.height = decoded.width, decoded.height
+        encoded.pix_fmt, encoded.codec_context.time_base = "yuv420p", decoded.time_base
+        for frame in source.decode(decoded):
+            converted = frame.reformat(format="yuv420p")
+            converted.pict_type = 0
+            output.mux(encoded.encode(converted))
+        output.mux(encoded.encode())
 
 
 def annotate(clip: Path, folder: Path, network: str, every: int) -> None:
@@ -37,10 +52,17 @@ def analyze(clip: Path, _folder: Path, network: str, every: int) -> None:
     )
 
 
+def triage(clip: Path, _folder: Path, network: str, _every: int) -> None:
+    """The analysis of some five frames a second, as with ``--every auto``."""
+    settings = fakelens.Settings(per_second=5)
+    fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
+
+
 TASKS: dict[str, Callable[[Path, Path, str, int], None]] = {
     "bare transcode": transcode,
     "annotated video": annotate,
     "analysis only": analyze,
+    "triage": triage,
 }
 
 
@@ -80,46 +102,94 @@ def looped(clip: Path, seconds: float, target: Path) -> Path:
     return target
 
 
-def frame_count(clip: Path) -> int:
-    """Number of frames that the header promises."""
+def describe(clip: Path) -> tuple[int, float]:
+    """Number of frames that the header promises, and frames per second of real time."""
     with av.open(str(clip)) as container:
-        return container.streams.video[0].frames
+        stream = container.streams.video[0]
+        return stream.frames, float(stream.average_rate or 25)
+
+
+def plot(results: list[dict[str, Any]], output: Path) -> None:
+    """Bars: frames per second over those of the bare transcode, by clip and task."""
+    import matplotlib as mpl  # noqa: PLC0415 - only for the picture
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    clips = list(dict.fromkeys(result["clip"] for result in results))
+    tasks = list(dict.fromkeys(result["task"] for result in results))
+    figure, axis = plt.subplots(figsize=(10, 1 + 0.9 * len(clips)))
+    for row, task in enumerate(tasks):
+        own = {result["clip"]: result for result in results if result["task"] == task}
+        shares = [own[clip]["of_bare"] for clip in clips]
+        places = [place + 0.8 * row / len(tasks) for place in range(len(clips))]
+        axis.barh(places, shares, height=0.75 / len(tasks), label=task)
+    axis.set_yticks([place + 0.3 for place in range(len(clips))], clips)
+    axis.invert_yaxis()
+    axis.axvline(1, color="grey", linestyle=":")
+    axis.set_xlabel("speed over that of the bare transcode")
+    axis.legend()
+    figure.tight_layout()
+    figure.savefig(output, dpi=100)
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("clips", nargs="*", type=Path, help="without any: the demo clip")
     parser.add_argument("--network", default="fakelens-patch")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--loop", type=float, help="make each clip this many seconds long")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--json", type=Path, help="also write the figures")
+    parser.add_argument("--plot", type=Path, help="also draw them")
     options = parser.parse_args()
-    print("| clip | frames | task | frames/s (min - max) | of bare | peak MB |")
-    print("|---|---|---|---|---|---|")
+    table: list[dict[str, Any]] = []
+    print(
+        "| clip | frames | task | frames/s (min - max) | x real time | of bare (min - max) | MB |"
+    )
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
+        if not options.clips:
+            options.clips = [Path(folder) / "demo.mp4"]
+            demo.make_clip(options.clips[0])
         for clip in options.clips:
             path = clip
             if options.loop:
                 path = looped(clip, options.loop, Path(folder) / "looped.mp4")
-            frames = frame_count(path)
+            frames, real_time = describe(path)
             runs: dict[str, list[tuple[float, float]]] = {task: [] for task in options.tasks}
             for _ in range(options.repeat):
                 for task in options.tasks:
                     runs[task].append(measure(task, path, options.network, options.every))
             for task, results in runs.items():
                 rates = sorted(frames / seconds for seconds, _ in results)
-                share = "-"
-                if "bare transcode" in runs:
-                    pairs = zip(runs["bare transcode"], results, strict=True)
-                    share = f"{statistics.median(bare[0] / own[0] for bare, own in pairs):.0%}"
+                first = next(iter(runs.values()))  # the bare transcode, unless left out
+                shares = sorted(a[0] / b[0] for a, b in zip(first, results, strict=True))
+                rate, share = statistics.median(rates), statistics.median(shares)
+                peak = max(peak for _, peak in results)
                 print(
-                    f"| {clip.name} | {frames} | {task} | {statistics.median(rates):.0f} "
-                    f"({rates[0]:.0f} - {rates[-1]:.0f}) | {share} "
-                    f"| {max(peak for _, peak in results):.0f} |",
+                    f"| {clip.name} | {frames} | {task} | {rate:.0f} ({rates[0]:.0f} - "
+                    f"{rates[-1]:.0f}) | {rate / real_time:.1f} | {share:.0%} ({shares[0]:.0%} - "
+                    f"{shares[-1]:.0%}) | {peak:.0f} |",
                     flush=True,
                 )
+                table.append(
+                    {
+                        "clip": clip.name,
+                        "frames": frames,
+                        "task": task,
+                        "rates": rates,
+                        "of_bare": share,
+                        "shares": shares,
+                        "peak_megabytes": peak,
+                    }
+                )
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=1))
+    if options.plot:
+        plot(table, options.plot)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""What a heatmap costs over the score alone, and what it costs by other libraries.
+
+All run the default network's architecture with the same weights on one thread, in turn: fakelens'
+evidence network (onnxruntime) with and without its heatmap, and Grad-CAM by torchcam and by
+pytorch-grad-cam (package grad-cam), if they are installed, on the same network in torch.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from training.export import make_card
+from training.judgement import to_planes
+from training.patchnet import PatchNet, load_imagenet
+from training.patchnet_graph import build_patchnet
+from training.train import Recipe, Run
+
+from fakelens.data import Evidence
+from fakelens.explain import METHODS
+from fakelens.networks.onnx import save_evidence_network
+
+Task = Callable[[NDArray[np.uint8]], object]
+
+
+class Logits(nn.Module):
+    """The network as the libraries want it: (N, 3, H, W) -> (N, 1)."""
+
+    def __init__(self, network: PatchNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Planes, float 0..1, to logits."""
+        logits: Tensor = self.network(planes).logits
+        return logits[:, None]
+
+
+def by_fakelens(network: PatchNet) -> dict[str, Task]:
+    """The score alone, and with its heatmap."""
+    card = make_card(1.0, Run(Recipe("patchnet", steps=1)))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        save_evidence_network(build_patchnet(network), card, file, layout="blocked")
+        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    heatmaps = METHODS[card.cam].function
+
+    def explain(crops: NDArray[np.uint8]) -> object:
+        answers = session.run(["logit", "activation", "gradient"], {"crops": crops})
+        return heatmaps(Evidence(*answers))
+
+    return {
+        "fakelens, score alone": lambda crops: session.run(["logit"], {"crops": crops}),
+        "fakelens, score and heatmap": explain,
+    }
+
+
+def by_libraries(network: PatchNet) -> dict[str, Task]:
+    """Grad-CAM of the logit by each library that is installed."""
+    tasks: dict[str, Task] = {}
+    model = Logits(network)
+    try:
+        from torchcam.methods import GradCAM as TorchCam  # noqa: PLC0415 - optional
+    except ImportError:
+        print("torchcam is not installed")
+    else:
+        extractor = TorchCam(model, target_layer="network.blocks", input_shape=(3, 224, 224))
+
+        def with_torchcam(crops: NDArray[np.uint8]) -> object:
+            scores = model(to_planes(torch.from_numpy(crops)).requires_grad_())
+            return extractor([0] * len(crops), scores)
+
+        tasks["torchcam"] = with_torchcam
+    try:
+        from pytorch_grad_cam import GradCAM  # noqa: PLC0415 - optional
+        from pytorch_grad_cam.utils.model_targets import RawScoresOutputTarget  # noqa: PLC0415
+    except ImportError:
+        print("grad-cam is not installed")
+    else:
+        library = GradCAM(model, [network.blocks])
+        tasks["grad-cam"] = lambda crops: library(
+            to_planes(torch.from_numpy(crops)), [RawScoresOutputTarget()] * len(crops)
+        )
+    return tasks
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeat", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    network = PatchNet().eval()
+    load_imagenet(network)
+    tasks = by_fakelens(network) | by_libraries(network)
+    crops = np.random.default_rng(0).integers(0, 256, (options.batch, 224, 224, 3), np.uint8)
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for turn in range(options.repeat + 2):
+        for name, task in tasks.items():
+            began = time.perf_counter()
+            task(crops)
+            if turn >= 2:  # the first calls allocate
+                times[name].append(1000 * (time.perf_counter() - began) / options.batch)
+    print("| | ms a face | over the score alone (quartiles) |")
+    print("|---|---|---|")
+    plain = times["fakelens, score alone"]
+    for name, own in times.items():
+        ratios = [a / b for a, b in zip(own, plain, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"| {name} | {statistics.median(own):.1f} | {middle:.2f} ({low:.2f}-{high:.2f}) |")
+
+
+if __name__ == "__main__":
+    main()
