@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fakelens.errors import NetworkError, OutputError, UsageError, WeightsMissingError
-from fakelens.networks import DEFAULT, KNOWN, Download, load_network, pull
+from fakelens.networks import DEFAULT, KNOWN, Download, devices, load_network, pull
 from fakelens.networks.graph import build_graph
 from fakelens.networks.onnx import (
     OnnxNetwork,
@@ -359,3 +360,29 @@ def test_the_table_is_light() -> None:
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+# Devices
+
+
+def test_a_device_that_is_not_there_is_told_with_what_would_help() -> None:
+    with pytest.raises(UsageError, match=r"cannot use cuda, only cpu; the package onnxruntime-gpu"):
+        load_network("fakelens-meso", device="cuda")
+    with pytest.raises(UsageError, match="no device is called 'quantum'; there are auto, cuda"):
+        load_network("fakelens-meso", device="quantum")
+
+
+def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = load_network("fakelens-meso", device="auto")
+    assert isinstance(network, OnnxNetwork)
+    assert network.device == "cpu"
+    several = ["OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: several)
+    assert devices.find_device("auto") == "cuda"
+    assert devices.find_device("openvino") == "openvino"
+    # The processor takes what an accelerator cannot do, and rounding stays that of float32.
+    assert devices.providers("cuda") == [
+        ("CUDAExecutionProvider", {"use_tf32": 0}),
+        ("CPUExecutionProvider", {}),
+    ]
+    assert devices.providers("cpu") == [("CPUExecutionProvider", {})]

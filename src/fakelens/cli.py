@@ -91,6 +91,9 @@ def analyze_command(
     ] = "1",
     no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
     no_smooth: NoSmooth = False,
+    device: Annotated[
+        str, typer.Option(help="What the network runs on: cpu, cuda, coreml, ..., or auto.")
+    ] = "cpu",
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -112,7 +115,7 @@ def analyze_command(
         jobs = list(zip(videos, _folders(videos, output), strict=True))
         for path, folder in jobs:
             check_free(folder, path, force=force)
-        loaded, detector = load_network(network), load_detector(faces)
+        loaded, detector = load_network(network, device=device), load_detector(faces)
     style = Style(smooth=not no_smooth)
     failed, faceless = 0, 0
     for path, folder in jobs:

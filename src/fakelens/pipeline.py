@@ -188,5 +188,6 @@ def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance
         detector=faces.name,
         versions={name: metadata.version(name) for name in _VERSIONS_OF},
         platform=f"{platform.platform()}, Python {platform.python_version()}",
+        device=getattr(network, "device", ""),  # a caller's own network need not tell
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

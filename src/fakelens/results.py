@@ -207,6 +207,7 @@ class Provenance:
         input_sha256: hexadecimal.
         input_bytes: size.
         network_sha256: of the file the weights came from.
+        device: that the network ran on; empty where it does not tell.
         detector: name and version of the face detector.
         versions: of fakelens and of the libraries that can change a number.
         platform: operating system, processor, Python.
@@ -221,6 +222,7 @@ class Provenance:
     versions: Mapping[str, str]
     platform: str
     created: str
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

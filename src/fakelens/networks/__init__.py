@@ -28,28 +28,35 @@ __all__ = [
 _SUFFIXES = (".onnx", ".h5")
 
 
-def load_network(name_or_path: str | Path, *, threads: int | None = None) -> Network:
+def load_network(
+    name_or_path: str | Path, *, threads: int | None = None, device: str = "cpu"
+) -> Network:
     """Load a network by its name in ``KNOWN``, or from an evidence network or MesoNet file.
 
     Args:
         name_or_path: a name, or a path that ends in ``.onnx`` or ``.h5``.
         threads: for one run; ``None`` takes one per core.
+        device: ``"cpu"``, the reference; ``"cuda"``, ``"coreml"``, ``"directml"``, ``"openvino"``,
+            if the installed onnxruntime has it; or ``"auto"``, the first of these that it has.
 
     Raises:
-        UsageError: no such name, and not the path of such a file.
+        UsageError: no such name, and not the path of such a file; or no such device.
         WeightsMissingError: published weights that have not been pulled.
         NetworkError: the file is missing, damaged or of another kind.
     """
+    from fakelens.networks.devices import find_device  # noqa: PLC0415 - slow to load
+
+    device = find_device(device)
     path = Path(name_or_path)
     if path.suffix.lower() not in _SUFFIXES:
         path = store.locate(find_known(str(name_or_path)))
     if path.suffix.lower() == ".onnx":
         from fakelens.networks.onnx import load_evidence_network  # noqa: PLC0415 - slow to load
 
-        return load_evidence_network(path, threads=threads)
+        return load_evidence_network(path, threads=threads, device=device)
     from fakelens.networks.mesonet import load_mesonet_h5  # noqa: PLC0415 - slow to load
 
-    return load_mesonet_h5(path, threads=threads)
+    return load_mesonet_h5(path, threads=threads, device=device)
 
 
 def find_card(name: str) -> NetworkCard:

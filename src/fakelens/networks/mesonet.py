@@ -19,6 +19,7 @@ import numpy as np
 from fakelens.data import CropGeometry, FloatArray, NetworkCard, Thresholds
 from fakelens.errors import NetworkError
 from fakelens.networks import store
+from fakelens.networks.devices import CPU
 from fakelens.networks.graph import LAYER, Architecture, MesoWeights, build_graph
 from fakelens.networks.known import KNOWN, KnownNetwork
 from fakelens.networks.onnx import OnnxNetwork
@@ -66,7 +67,7 @@ _LIMITS = (
 _Layers = dict[str, list[dict[str, FloatArray]]]
 
 
-def load_mesonet_h5(path: Path, *, threads: int | None = None) -> OnnxNetwork:
+def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxNetwork:
     """Load Meso4 or MesoInception4 from a Keras ``.h5`` file, of weights or of a whole model.
 
     The output of these networks is 1 for real; it is turned round here, so that a positive logit
@@ -79,7 +80,7 @@ def load_mesonet_h5(path: Path, *, threads: int | None = None) -> OnnxNetwork:
     weights = _read_weights(path, data)
     sha256 = hashlib.sha256(data).hexdigest()
     model = build_graph(weights).SerializeToString()
-    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads)
+    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads, device=device)
 
 
 def read_mesonet_h5(path: Path) -> MesoWeights:

@@ -28,6 +28,7 @@ from fakelens.data import Evidence, NetworkCard
 from fakelens.errors import NetworkError
 from fakelens.networks import store
 from fakelens.networks.contract import check_crops, check_evidence
+from fakelens.networks.devices import CPU, providers
 
 if TYPE_CHECKING:
     import onnx
@@ -71,7 +72,7 @@ _SELF_TEST = TypeAdapter(SelfTest)
 
 
 class OnnxNetwork:
-    """A ``data.Network`` that runs a serialised ONNX model on the CPU.
+    """A ``data.Network`` that runs a serialised ONNX model.
 
     Args:
         model: with inputs and outputs as the module says.
@@ -79,6 +80,7 @@ class OnnxNetwork:
         sha256: of the file the weights came from, hexadecimal.
         threads: for one run; ``None`` leaves it to onnxruntime, which takes one per core.
         layout: how onnxruntime arranges channels, see the module.
+        device: a key of ``devices.DEVICES``.
 
     Raises:
         NetworkError: onnxruntime cannot load the model, or its inputs or outputs are others.
@@ -92,8 +94,10 @@ class OnnxNetwork:
         *,
         threads: int | None = None,
         layout: Layout = "plain",
+        device: str = CPU,
     ) -> None:
-        self._session = _open(model, card.name, threads, layout)
+        self._session = _open(model, card.name, threads, layout, device)
+        self.device = device
         self.card = card
         self.sha256 = sha256
         side = card.input_size
@@ -127,15 +131,22 @@ class OnnxNetwork:
         return evidence
 
 
-def load_evidence_network(path: Path, *, threads: int | None = None) -> OnnxNetwork:
+def load_evidence_network(
+    path: Path, *, threads: int | None = None, device: str = CPU
+) -> OnnxNetwork:
     """Load an evidence network and let it pass its self-test.
+
+    Args:
+        path: of the file.
+        threads: as of ``OnnxNetwork``.
+        device: likewise.
 
     Raises:
         NetworkError: the file is missing, damaged, no evidence network, of another format
             version, or its self-test differs.
     """
     data = store.read(path)
-    session = _open(data, str(path), threads=1, layout="plain")
+    session = _open(data, str(path), threads=1, layout="plain", device=CPU)
     try:
         metadata = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
@@ -159,7 +170,7 @@ def load_evidence_network(path: Path, *, threads: int | None = None) -> OnnxNetw
         ) from error
     layout: Layout = "blocked" if metadata.get("fakelens.layout") == "blocked" else "plain"
     sha256 = hashlib.sha256(data).hexdigest()
-    network = OnnxNetwork(data, card, sha256, threads=threads, layout=layout)
+    network = OnnxNetwork(data, card, sha256, threads=threads, layout=layout, device=device)
     logit, contribution = _answers(network)
     for answer, wanted in ((logit, expected.logit), (contribution, expected.contribution)):
         if len(wanted) != len(answer) or np.abs(answer - wanted).max() > expected.tolerance:
@@ -217,7 +228,9 @@ def _answers(network: OnnxNetwork) -> tuple[NDArray[np.float64], NDArray[np.floa
     return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
 
 
-def _open(model: bytes, name: str, threads: int | None, layout: Layout) -> ort.InferenceSession:
+def _open(
+    model: bytes, name: str, threads: int | None, layout: Layout, device: str
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Threads that spin while they wait take the processor from the decoder beside them.
@@ -226,7 +239,7 @@ def _open(model: bytes, name: str, threads: int | None, layout: Layout) -> ort.I
     options.graph_optimization_level = _LEVELS[layout]
     try:
         return ort.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], enable_fallback=False
+            model, options, providers=providers(device), enable_fallback=False
         )
     except (*_ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
         raise NetworkError(
