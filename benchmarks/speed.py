@@ -58,8 +58,9 @@ def triage(clip: Path, _folder: Path, network: str, _every: int) -> None:
     fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
 
 
+BARE = "bare transcode"
 TASKS: dict[str, Callable[[Path, Path, str, int], None]] = {
-    "bare transcode": transcode,
+    BARE: transcode,
     "annotated video": annotate,
     "analysis only": analyze,
     "triage": triage,
@@ -141,7 +142,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--loop", type=float, help="make each clip this many seconds long")
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument(
+        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help=f"besides {BARE}"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures")
     parser.add_argument("--plot", type=Path, help="also draw them")
     options = parser.parse_args()
@@ -159,14 +162,16 @@ def main() -> None:
             if options.loop:
                 path = looped(clip, options.loop, Path(folder) / "looped.mp4")
             frames, real_time = describe(path)
-            runs: dict[str, list[tuple[float, float]]] = {task: [] for task in options.tasks}
+            tasks = list(dict.fromkeys((BARE, *options.tasks)))
+            runs: dict[str, list[tuple[float, float]]] = {task: [] for task in tasks}
             for _ in range(options.repeat):
-                for task in options.tasks:
+                for task in tasks:
                     runs[task].append(measure(task, path, options.network, options.every))
             for task, results in runs.items():
                 rates = sorted(frames / seconds for seconds, _ in results)
-                first = next(iter(runs.values()))  # the bare transcode, unless left out
-                shares = sorted(a[0] / b[0] for a, b in zip(first, results, strict=True))
+                shares = sorted(
+                    bare[0] / own[0] for bare, own in zip(runs[BARE], results, strict=True)
+                )
                 rate, share = statistics.median(rates), statistics.median(shares)
                 peak = max(peak for _, peak in results)
                 print(

@@ -454,13 +454,21 @@ def test_thresholds_keep_their_error_rates() -> None:
 
 def test_ratios_are_limited_to_what_the_crops_bear_out() -> None:
     # No real crop above 0, no fake below: the k-th highest ratio has k hits of 99 and no alarm of
-    # 99, one if one more misled. Twice as many fakes bear out more on the side of "real".
+    # 99, one of 100 if one more misled.
     ratios = np.linspace(0.1, 9, 99)
     apart = np.tile(ratios[:, None], (1, 3)) * [-1, 1, 1]
-    borne = [
-        t for t, hits in zip(ratios, range(99, 0, -1), strict=True) if np.exp(t) <= 100 * hits / 99
-    ]
-    assert supported_limit(apart) == pytest.approx(max(borne) / np.log(10))
+    first, k = next(
+        (t, hits)
+        for t, hits in zip(ratios, range(99, 0, -1), strict=True)
+        if np.exp(t) > 100 * hits / 99
+    )
+    assert np.exp(first) > 10 ** supported_limit(apart) == pytest.approx(100 * k / 99)
+    # 79 of 1000 real crops at a ratio of 15, half of the fakes at 25: up to 15 the hits are
+    # 0.5 / 0.08 = 6.25 times as frequent, so ratios above that mislead, whatever lies beyond.
+    real = np.log(np.repeat([15, 0.9], [79, 921]))
+    fake = np.log(np.repeat([25, 1.2], [500, 500]))
+    misled = np.column_stack([real, fake, fake])
+    assert 10 ** supported_limit(np.vstack([misled, -misled[:, [1, 0, 0]]])) < 6.3
     # As many fakes among the real ones: nothing is.
     same = np.tile(np.linspace(-3, 3, 99)[:, None], (1, 3))
     assert supported_limit(same) < 0.1

@@ -235,10 +235,20 @@ def test_scores_follow_what_the_crop_shows() -> None:
         assert np.isnan(scores[COLUMNS["resolution", pixels]])
     for pixels in (70, 50):
         assert scores[COLUMNS["resolution", pixels]] == pytest.approx(sigmoid(4), abs=5e-3)
-    gap, relative = sensitivity.margin_gap(scores[None])
+    gap, _ = sensitivity.margin_gap(scores[None])
     assert gap == pytest.approx(sigmoid(4) - sigmoid(4 / 1.6**2), abs=1e-3)
-    # The standard deviation of two values is half of their distance.
-    assert relative == pytest.approx(2)
+
+
+def test_the_gap_is_also_told_in_units_of_the_spread() -> None:
+    scores = np.zeros((4, 1 + sum(map(len, COLUMNS.values()))))
+    (narrow,), (wide,) = COLUMNS["margin", 1.0], COLUMNS["margin", 1.6]
+    scores[:, narrow] = [0.2, 0.4, 0.2, 0.4]
+    scores[:, wide] = [0.6, 0.8, 0.6, 0.8]
+    assert sensitivity.margin_gap(scores) == pytest.approx((0.4, 4))
+    scores[:, [narrow, wide]] = 0.5
+    gap, relative = sensitivity.margin_gap(scores)
+    assert gap == 0
+    assert np.isnan(relative)
 
 
 def test_shifts_go_in_all_four_directions() -> None:

@@ -387,13 +387,20 @@ def test_another_picture_may_lie_around_the_crop(mirror: bool) -> None:
     mask = cut(np.ones((224, 224), np.float32), replace(square, around=elsewhere), 224)
     assert mask[inside].min() > 0.99
     assert mask[outside].max() < 0.01
-    # Degradation comes last, or the surroundings would stay out of it.
-    bright = replace(square, around=np.full_like(elsewhere, 200))
-    spread = [
-        augment(draw_face(4), bright, 224, np.random.default_rng(seed))[outside].std()
-        for seed in range(60)
-    ]
-    assert 0.1 < np.mean(np.array(spread) > 0.5) < 0.9
+
+
+def test_surroundings_are_degraded_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    degraded: list[tuple[int, ...]] = []
+
+    def degrade(image: np.ndarray, _: np.random.Generator) -> np.ndarray:
+        degraded.append(image.shape)
+        return image
+
+    monkeypatch.setattr("training.augment.degrade", degrade)
+    around = Square(112, 112, 300, around=draw_face(3))
+    for seed in range(20):
+        augment(draw_face(4)[:200], around, 160, np.random.default_rng(seed))
+    assert set(degraded) == {(160, 160, 3)}  # the crop, not the picture it is cut out of
 
 
 def test_a_large_square_is_averaged_as_at_run_time() -> None:

@@ -85,23 +85,37 @@ def choose_thresholds(logits: NDArray[np.float32]) -> Thresholds:
 def supported_limit(logits: NDArray[np.floating]) -> float:
     """The largest log10 likelihood ratio, fake over real, that so few crops bear out; either way.
 
-    To go by a ratio of at least t must not be worse than to know nothing, even if one more crop
-    misled: the hits have to be t times as frequent as the false alarms (the empirical lower and
-    upper bounds of Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
-    based on extrapolation: when to stop extrapolating?", Science & Justice 2016).
+    To go by a ratio of at least t must not be worse than to know nothing, even if one more group
+    misled: the hits have to be t times as frequent as the false alarms. The limit is the first t,
+    from 1 outwards, for which they are not (the empirical lower and upper bounds of Vergeer et
+    al., "Numerical likelihood ratios outputted by LR systems are often based on extrapolation: when
+    to stop extrapolating?", Science & Justice 2016).
 
     Args:
-        logits: (N, 3) calibrated, of real crops and two kinds of fakes.
+        logits: (N, 3) calibrated, of the real crop and two fakes of each group.
     """
-    real, fake = np.sort(logits[:, 0]), np.sort(logits[:, 1:].ravel())
-    return float(min(_borne_out(fake, real), _borne_out(-real[::-1], -fake[::-1])) / np.log(10))
+    real, fakes = logits[:, :1], logits[:, 1:]
+    return min(_borne_out(fakes, real), _borne_out(-real, -fakes)) / math.log(10)
 
 
 def _borne_out(right: NDArray[np.floating], wrong: NDArray[np.floating]) -> float:
-    """Of ``right``, ascending logarithms of ratios, the largest that is; 0 if none."""
-    hits = np.arange(len(right), 0, -1) / len(right)
-    alarms = (len(wrong) - np.searchsorted(wrong, right) + 1) / (len(wrong) + 1)
-    return float(np.max(right[right <= np.log(hits / alarms)], initial=0.0))
+    """The limit on one side, as a natural logarithm.
+
+    Args:
+        right: (N, kinds) logarithms of ratios that should be high.
+        wrong: (N, kinds) of those that should not.
+    """
+    limit = 0.0
+    # Between two neighbours of these the rates stay the same.
+    steps = np.unique(np.concatenate([right.ravel(), wrong.ravel()]))
+    for step in steps[steps > 0].tolist():
+        hits = float((right >= step).mean())
+        alarms = (float((wrong >= step).sum()) + wrong.shape[1]) / (wrong.size + wrong.shape[1])
+        bound = math.log(hits / alarms) if hits else 0.0
+        if bound < step:
+            return max(limit, bound)
+        limit = step
+    return limit
 
 
 def describe_calibration(logits: NDArray[np.float32], factor: float, offset: float) -> Calibration:

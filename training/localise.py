@@ -80,7 +80,7 @@ class Pointing(NamedTuple):
         area: the forged area.
         other: share inside the forged area of the positive evidence of the next face of another
             group; NaN if there is none.
-        auc: the chance that a forged pixel has more evidence than an untouched one; 0.5 where all
+        auc: the chance that a forged pixel has more evidence than an untouched one; NaN where all
             are forged.
         hit: 1 if the strongest cell is inside or within the tolerance, else 0.
         chance: the area in which a cell counts as a hit.
@@ -101,7 +101,7 @@ def self_blends(pairs: Sequence[Pair], seed: int, degraded: bool = False) -> lis
     Args:
         pairs: of the validation split.
         seed: of the self-blends.
-        degraded: compress three of four, or take half of their resolution.
+        degraded: by turns as it is, as JPEG, as H.264, at half the resolution, see ``evaluate``.
     """
     forgeries = []
     for index, pair in enumerate(pairs):
@@ -285,13 +285,17 @@ def _cells(found: Sequence[Pointing | None], seed: int) -> str:
         return counts
     groups = [pointing.group for pointing in shown]
     values = np.array([pointing[1:] for pointing in shown])
-    share, area, other, area_under, hit, chance = values.mean(0)
+    # All pixels of a crop can be forged.
+    share, area, other, _, hit, chance = values.mean(0)
+    area_under = float(np.nanmean(values[:, 3])) if not np.isnan(values[:, 3]).all() else np.nan
     intervals = ["", "", ""]
     if len(set(groups)) > 1:
-        intervals = [
-            "({:.2f}-{:.2f})".format(*bootstrap_mean(values[:, column], groups, seed=seed))
-            for column in (0, 3, 4)
-        ]
+        intervals = []
+        for column in (0, 3, 4):
+            told = ~np.isnan(values[:, column])
+            names = [group for group, here in zip(groups, told, strict=True) if here]
+            low, high = bootstrap_mean(values[told, column], names, seed=seed)
+            intervals.append(f"({low:.2f}-{high:.2f})")
     stranger = "-" if np.isnan(other) else f"{other:.2f}"
     return (
         f"{counts}  {share:.2f} {intervals[0]:11}  {area:7.2f}  {stranger:>9}  "
@@ -307,7 +311,7 @@ def _share_inside(cells: FloatArray, truth: NDArray[np.bool_]) -> float:
 
 def _pixel_auc(cells: FloatArray, truth: NDArray[np.bool_]) -> float:
     if truth.all():
-        return 0.5
+        return np.nan
     fine = _enlarge(cells, truth)
     return auc(fine[~truth], fine[truth])
 

@@ -165,7 +165,8 @@ def _auc_line(clips: Sequence[Clip], logits: NDArray[np.floating]) -> str:
 
 
 def _echo_verdicts(clips: Sequence[Clip], logits: NDArray[np.floating], card: NetworkCard) -> None:
-    """By the score alone; ``fakelens analyze`` says inconclusive where its interval is wide."""
+    """By the score of all faces; ``fakelens analyze`` leaves poor ones out, says inconclusive where
+    its interval is wide, and gives no ratio where it has seen little."""
     thresholds, scores = card.thresholds, sigmoid(logits.astype(np.float64))
     fake = np.array([clip.fake for clip in clips])
     for label, rows in (("real", ~fake), ("fake", fake)):

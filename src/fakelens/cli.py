@@ -50,7 +50,7 @@ NetworkName = Annotated[
 ]
 
 
-def _number(every: str) -> int:
+def _parse_every(every: str) -> int:
     try:
         return int(every)
     except ValueError:
@@ -105,7 +105,7 @@ def analyze_command(
     """
     with _one_sentence():
         settings = Settings(
-            every=1 if every == "auto" else _number(every),
+            every=1 if every == "auto" else _parse_every(every),
             per_second=_AUTO_PER_SECOND if every == "auto" else None,
             cam=cam,
             threshold=threshold,

@@ -112,14 +112,15 @@ def transcribe(
             with output:
                 writer = _Writer(output, reader, side_by_side=side_by_side)
                 pictures = reader.pictures(writer.sound.write)
-                for picture in profile.timed("decode again", pictures):
+                for picture in profile.timed("decode again, copy sound", pictures):
                     with profile.spend("draw"):
                         frame = writer.prepare(picture, draw)
                     with profile.spend("encode"):
                         writer.write(frame)
                     if progress:
                         progress(picture.index + 1, reader.info.frame_estimate)
-                writer.finish()
+                with profile.spend("encode"):
+                    writer.finish()
         except av.error.FFmpegError as error:
             raise OutputError(f"{target}: the video cannot be written: {error.strerror}") from error
     return (*writer.notes, *writer.sound.notes)

@@ -1,7 +1,7 @@
 """The main path: a video in, a report out, in one pass over the frames."""
 
 import platform
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
-from fakelens.data import FaceDetector, Frame, Network, NetworkCard, Thresholds
+from fakelens.data import FaceDetector, Network, NetworkCard, Thresholds, VideoInfo
 from fakelens.explain import Method, find_method
 from fakelens.faces import load_detector
 from fakelens.findings import find
@@ -22,7 +22,7 @@ from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
 from fakelens.stages import Profile, ahead
 from fakelens.tracks import Followed, follow
-from fakelens.video import VideoReader, file_sha256, open_video
+from fakelens.video import file_sha256, open_video
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames done and of frames in all, if that is known."""
@@ -30,9 +30,11 @@ Progress = Callable[[int, int | None], None]
 DETECT_EVERY = 3
 """Frames from one face detection to the next, when every frame is examined."""
 
-# Frames of a video may be large, glimpses are not.
 _FRAMES_AHEAD = 4
-_LOOKS_AHEAD = 32
+_USUAL_RATE = 25  # frames a second, where the file does not tell
+_FRAMES_OF_CROPS_AHEAD = 8
+
+_NETWORK = "network and heatmaps"
 
 _VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av", "scipy")
 
@@ -73,35 +75,36 @@ def analyze(
     path, profile = Path(path), profile or Profile()
 
     with open_video(path) as reader:
+        settings = _resolved(settings, reader.info)
+        stride = max(1, DETECT_EVERY // settings.every)
         heatmaps, recorder = HeatmapStore(), Recorder()
         gates = Gates(min_confidence=faces.sure_confidence)
         waiting: list[Glimpse] = []
-        gap, last = 1, 0
         with (
             closing(
-                ahead(profile.timed("decode", _frames(reader, settings)), _FRAMES_AHEAD)
+                ahead(profile.timed("decode", reader.frames(settings.every)), _FRAMES_AHEAD)
             ) as frames,
             closing(
                 ahead(
                     profile.timed(
                         "find and follow faces",
-                        _looks(follow(frames, faces, every=_stride(settings)), network.card, gates),
+                        _crowds(follow(frames, faces, every=stride), network.card, gates),
                     ),
-                    _LOOKS_AHEAD,
+                    _FRAMES_OF_CROPS_AHEAD,
                 )
-            ) as looks,
+            ) as crowds,
         ):
-            for look in looks:
-                waiting += look.glimpses
+            for crowd in crowds:
+                waiting += crowd.glimpses
                 while len(waiting) >= settings.batch:
                     batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
-                    with profile.spend("network and heatmaps"):
+                    with profile.spend(_NETWORK):
                         _examine(batch, network, method, heatmaps, recorder)
-                gap, last = max(gap, look.frame - last), look.frame
                 if progress:
-                    progress(look.frame + 1, reader.info.frame_estimate)
+                    progress(crowd.frame + 1, reader.info.frame_estimate)
         if waiting:
-            _examine(waiting, network, method, heatmaps, recorder)
+            with profile.spend(_NETWORK):
+                _examine(waiting, network, method, heatmaps, recorder)
         tracks = recorder.tracks()
         return Report(
             source=path,
@@ -109,7 +112,7 @@ def analyze(
             frames=reader.decoded,
             damage=tuple(reader.damage),
             network=network.card,
-            settings=settings if settings.per_second is None else replace(settings, every=gap),
+            settings=settings,
             cam=method.name,
             thresholds=thresholds,
             tracks=tracks,
@@ -128,28 +131,24 @@ def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
     return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
 
 
-def _frames(reader: VideoReader, settings: Settings) -> Iterator[Frame]:
-    if settings.per_second is not None:
-        return reader.sample(settings.per_second)
-    return reader.frames(settings.every)
-
-
-def _stride(settings: Settings) -> int:
-    """Examined frames from one face detection to the next."""
-    return 1 if settings.per_second is not None else max(1, DETECT_EVERY // settings.every)
+def _resolved(settings: Settings, video: VideoInfo) -> Settings:
+    if settings.per_second is None:
+        return settings
+    rate = float(video.rate or _USUAL_RATE)
+    return replace(settings, every=max(1, round(rate / settings.per_second)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Crowd:
     """The faces of one frame, without the frame."""
 
     frame: int
     glimpses: list[Glimpse]
 
 
-def _looks(stream: Iterable[Followed], card: NetworkCard, gates: Gates) -> Generator[_Look]:
+def _crowds(stream: Iterable[Followed], card: NetworkCard, gates: Gates) -> Generator[_Crowd]:
     for followed in stream:
-        yield _Look(followed.frame.index, _glimpses(followed, card, gates))
+        yield _Crowd(followed.frame.index, _glimpses(followed, card, gates))
 
 
 def _glimpses(followed: Followed, card: NetworkCard, gates: Gates) -> list[Glimpse]:

@@ -169,10 +169,8 @@ class Settings:
     """What the caller may choose about an analysis.
 
     Attributes:
-        every: examine every n-th frame. In a report of frames chosen by ``per_second``: the most
-            frames from one to the next.
-        per_second: examine about so many frames a second instead, those that are quickest to
-            decode; ``None`` goes by ``every``.
+        every: examine every n-th frame; in a report, what ``per_second`` came to.
+        per_second: examine about so many frames a second instead; ``None`` goes by ``every``.
         cam: heatmap method; ``None`` takes the one that suits the network.
         threshold: score from which a person is *likely fake*; ``None`` takes the network's.
         batch: crops in one call of the network.

@@ -35,7 +35,8 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
         depth: 1 or more; so many items wait at most.
     """
     queue: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
-    room, stopped = threading.Semaphore(depth - 1), threading.Event()
+    room = threading.Semaphore(depth - 1)
+    stopped, ended = threading.Event(), threading.Event()
 
     def work() -> None:
         end: BaseException | None = None
@@ -52,6 +53,8 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
         except BaseException as error:  # raised again in the other thread
             end = error
         queue.put(end)
+        end = None  # its traceback knows this frame, and with it the last item
+        ended.set()
 
     def take() -> tuple[T] | BaseException | None:
         began = time.perf_counter()
@@ -60,17 +63,36 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
         return got
 
     worker = threading.Thread(target=work, name=f"ahead of {threading.current_thread().name}")
-    worker.start()
+    got: tuple[T] | BaseException | None = None
     try:
+        worker.start()
         while isinstance(got := take(), tuple):
             room.release()
             yield got[0]
         if got is not None:
             raise got
     finally:
+        got = None
         stopped.set()
         room.release()
-        worker.join()
+        if worker.ident is not None:
+            _wait(ended)
+            worker.join()
+
+
+def _wait(ended: threading.Event) -> None:
+    """Wait for a thread's end even if interrupted: what it works with is about to be closed.
+
+    Python 3.11 takes a thread for ended once ``join`` has been interrupted, so an event tells.
+    """
+    interruption: KeyboardInterrupt | None = None
+    while not ended.is_set():
+        try:
+            ended.wait()
+        except KeyboardInterrupt as error:
+            interruption = error
+    if interruption:
+        raise interruption
 
 
 class Profile:

@@ -1,7 +1,6 @@
 """Pictures out of a file: any video, animation or still that FFmpeg reads, one frame at a time."""
 
 import hashlib
-import heapq
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,7 +57,7 @@ class VideoReader:
     Attributes:
         info: what the header and the first frame say.
         damage: places that could not be read, so far.
-        decoded: number of frames decoded so far, or passed over by ``sample``.
+        decoded: number of frames decoded so far.
         audio_streams: the streams of sound, as FFmpeg knows them.
         pixel_aspect: width over height of one pixel as stored, if known.
     """
@@ -78,16 +77,13 @@ class VideoReader:
             self._start = stream.start_time or 0
             self.audio_streams = self._container.streams.audio
             self.pixel_aspect = stream.sample_aspect_ratio
-            self._fed: list[int] = []  # heap of the timestamps that went into the decoder
-            self._skipping = False  # the decoder is to pass over what no frame is made from
-            self._counting = False  # it may have done so: go by the timestamps that went in
             self._pictures = self._decode(stream)
             self._on_packet: Callable[[SoundPacket], None] | None = None
             self._early: list[SoundPacket] = []
             self._first = next(self._pictures, None)
             self.info = _info(self._container, stream, self.peek())
             # Some writers of Matroska count the duration from 0, others from the first frame.
-            self._lead = self._start * self._time_base if stream.duration else Fraction(0)
+            self._counted_from = self._start * self._time_base if stream.duration else Fraction(0)
         except BaseException:
             self._container.close()
             raise
@@ -105,8 +101,10 @@ class VideoReader:
 
     def close(self) -> None:
         """Let the file go; decoding threads end."""
-        self._pictures.close()  # it alone holds the decoder
-        self._container.close()
+        try:
+            self._pictures.close()  # it alone holds the decoder
+        finally:
+            self._container.close()
 
     def peek(self) -> av.VideoFrame:
         """The first frame, which stays first; only before ``pictures`` is called.
@@ -143,29 +141,6 @@ class VideoReader:
             if picture.index % every == 0:
                 yield self.upright(picture)
 
-    def sample(self, per_second: float) -> Iterator[Frame]:
-        """About so many frames a second, evenly spread, as upright RGB pictures.
-
-        Frames that no other frame is made from need not be decoded and are passed over, as long as
-        there are enough others.
-
-        Args:
-            per_second: above 0; where the video has fewer frames, all come.
-        """
-        step = 1 / Fraction(per_second)
-        last = due = self.info.start
-        rate = self.info.rate
-        self._skipping = self._counting = rate is not None and rate >= 2 * per_second
-        for picture in self.pictures():
-            time = picture.pts * self.info.time_base
-            if time < due:
-                continue
-            if time - last > 2 * step:
-                self._skipping = False
-            last = time
-            due += step * max(1, (time - due) // step + 1)
-            yield self.upright(picture)
-
     def upright(self, picture: Picture) -> Frame:
         """One of this video's pictures in RGB, as it is displayed."""
         image = picture.frame.to_ndarray(format="rgb24", threads=1)
@@ -181,7 +156,9 @@ class VideoReader:
         longest = longest_step(self._time_base)
         shape: tuple[int, int, str] | None = None
         for packet in self._packets(stream):
-            stream.codec_context.skip_frame = "NONREF" if self._skipping else "DEFAULT"
+            if packet.stream is not stream:
+                self._pass_on(packet)
+                continue
             try:
                 frames = packet.decode()
             except av.error.FFmpegError as error:
@@ -191,7 +168,6 @@ class VideoReader:
                 if not isinstance(frame, av.VideoFrame):
                     continue
                 pts = frame.pts
-                self.decoded += self._passed_over(pts)
                 if pts is None:
                     pts = self._start if last is None else last + step
                 elif last is not None and not last < pts <= last + longest:
@@ -209,36 +185,15 @@ class VideoReader:
                 self.decoded += 1
                 yield Picture(self.decoded - 1, pts, frame.reformat(*shape, threads=1))
         self._last = last
-        if self._counting and self._fed:
-            self.decoded += len(self._fed)
-            self._last = max(self._fed)
-
-    def _passed_over(self, pts: int | None) -> int:
-        """How many frames before this one were not decoded, because none is made from them."""
-        passed = 0
-        while self._fed and pts is not None and self._fed[0] < pts:
-            heapq.heappop(self._fed)
-            passed += 1
-        if self._fed and self._fed[0] == pts:
-            heapq.heappop(self._fed)
-        else:  # frames and packets cannot be matched, so nothing can be passed over
-            self._skipping = self._counting = False
-        return passed if self._counting else 0
 
     def _packets(self, stream: VideoStream) -> "Iterator[Packet[Any]]":
-        """All packets of the video; goes on after errors as long as that works."""
+        """All packets of the video and its sound; goes on after errors as long as that works."""
         streams = (stream, *self._container.streams.audio)
         errors = 0
         while errors < _MAX_DEMUX_ERRORS:
             try:
-                packets: Iterator[Packet[Any]] = self._container.demux(*streams)
-                for packet in packets:
-                    if packet.stream is stream:
-                        if packet.pts is not None:
-                            heapq.heappush(self._fed, packet.pts)
-                        yield packet
-                    else:
-                        self._pass_on(packet)
+                for packet in self._container.demux(*streams):
+                    yield packet
                     errors = 0
             except av.error.EOFError:
                 return
@@ -272,9 +227,10 @@ class VideoReader:
             return
         end = self._last * self._time_base
         step = 1 / self.info.rate if self.info.rate else Fraction(0)
-        if self._lead + duration - end - step > _SHORT_BY:
-            promised = float(self._lead + duration)
-            self._note(self._last, f"the file ends here, though it promises {promised:.2f} s")
+        promised = self._counted_from + duration
+        if promised - end - step > _SHORT_BY:
+            words = f"the file ends here, though it promises {float(promised):.2f} s"
+            self._note(self._last, words)
 
 
 def open_video(path: Path) -> VideoReader:

@@ -56,14 +56,16 @@ def save_report(
             would go, or cannot be written.
         MediaError: the input cannot be read again.
     """
-    folder = Path(folder)
+    folder, profile = Path(folder), profile or Profile()
     check_free(folder, report.source, force=force)
     with _staging(folder) as staging:
-        write_document(report, staging, folder)
-        write_table(report, staging)
+        with profile.spend("write tables"):
+            write_document(report, staging, folder)
+            write_table(report, staging)
         style = style or Style()
-        notes = _draw(report, staging, style, video=video, progress=progress, profile=profile)
-        write_page(report, staging, style, notes)
+        notes = _draw(report, staging, style, profile, video=video, progress=progress)
+        with profile.spend("write the page"):
+            write_page(report, staging, style, notes)
         return _move(staging, folder, _OURS)
 
 
@@ -87,7 +89,7 @@ def save_drawings(
     if file_sha256(report.source) != report.provenance.input_sha256:
         raise MediaError(f"{report.source}: not the video of this report, its SHA-256 differs")
     with _staging(folder) as staging:
-        _draw(report, staging, style, video=True, progress=progress)
+        _draw(report, staging, style, Profile(), video=True, progress=progress)
         return _move(staging, folder, _DRAWINGS)
 
 
@@ -117,14 +119,15 @@ def _draw(
     report: Report,
     folder: Path,
     style: Style,
+    profile: Profile,
     *,
     video: bool,
     progress: Progress | None,
-    profile: Profile | None = None,
 ) -> tuple[str, ...]:
     if not report.tracks:
         return ()
-    write_faces(report, folder / FACES_FOLDER, style)
+    with profile.spend("pictures of the persons"):
+        write_faces(report, folder / FACES_FOLDER, style)
     if report.video.is_picture:
         write_still(report, folder, style)
     elif video:

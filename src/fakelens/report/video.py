@@ -17,7 +17,7 @@ def write_video(
     folder: Path,
     style: Style,
     progress: Progress | None,
-    profile: Profile | None,
+    profile: Profile,
 ) -> tuple[str, ...]:
     """Draw the report onto its video.
 
