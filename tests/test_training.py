@@ -18,6 +18,7 @@ roc_auc_score = pytest.importorskip(
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from training import train  # noqa: E402
+from training.average import average  # noqa: E402
 from training.batches import Samples, batches  # noqa: E402
 from training.data import Pair  # noqa: E402
 from training.evaluate import auc, bootstrap_auc  # noqa: E402
@@ -508,3 +509,18 @@ def test_auc_and_its_interval() -> None:
         np.tile(scores, 3), np.tile(fake, 3), [str(i) for i in range(400)] * 3, draws=200
     )
     assert copied[1] - copied[0] == pytest.approx(high - low, rel=0.2)
+
+
+def test_the_average_of_runs_has_the_mean_of_their_weights() -> None:
+    runs = [train.Run(train.Recipe("mesoinception4", steps=9, seed=seed)) for seed in range(3)]
+    expected = {
+        name: np.mean([run.averaged.state_dict()[name].numpy() for run in runs], axis=0)
+        for name in runs[0].averaged.state_dict()
+    }
+    runs[2].step = 7
+    mean = average(runs)
+    assert mean.step == 7
+    for name, value in mean.averaged.state_dict().items():
+        np.testing.assert_allclose(value.numpy(), expected[name], rtol=1e-5, atol=1e-7)
+    with pytest.raises(ValueError, match="one architecture"):
+        average([train.Run(train.Recipe("patchnet", steps=1)), runs[0]])
