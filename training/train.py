@@ -58,7 +58,7 @@ class Recipe:
         fixed: normalise by the statistics that the network started with. Those of a small batch,
             in which three crops of four show one face alike, tell which is the odd one out.
         frozen: leading layers that stay as they are; of the patch network. Without the first four,
-            where the maps are largest, a step costs two thirds.
+            where the maps are largest, a step costs three quarters, and the network learns less.
         start: what the weights were before, in words.
         seed: of the samples, the initial weights and dropout.
         half: compute in bfloat16 where that is safe (weights stay float32).
@@ -258,7 +258,9 @@ def main(  # noqa: PLR0913, PLR0917 - one option each
         Literal["patchnet", "mesoinception4"], typer.Option(help="of a new run")
     ] = "patchnet",
     steps: Annotated[int, typer.Option(min=1, help="length of a new run")] = 8000,
-    minutes: Annotated[float, typer.Option(help="end a new run after so long")] = math.inf,
+    minutes: Annotated[
+        float, typer.Option(help="end a new run after so many minutes of computing")
+    ] = math.inf,
     rate: Annotated[float, typer.Option(help="highest learning rate of a new run")] = 1e-3,
     small: Annotated[float, typer.Option(help="share of a new run with small crops")] = 0.4,
     fixed: Annotated[bool, typer.Option(help="normalise by the statistics at the start")] = False,
