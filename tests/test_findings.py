@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import trim_mean
 
 from builders import THRESHOLDS, make_track
 from fakelens.crops import Doubt
 from fakelens.data import Calibration
-from fakelens.findings import find
+from fakelens.findings import TRIM, find, trimmed_mean
 from fakelens.results import Verdict
 
 
@@ -59,6 +60,13 @@ def test_a_few_wild_frames_do_not_move_the_score(wild: set[int], value: float) -
     assert finding.score is not None
     assert clean.score is not None
     assert abs(finding.score - clean.score) < 0.25
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 29, 30, 100])
+def test_the_trimmed_mean_is_scipy_s(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=(3, count)) ** 3
+    np.testing.assert_allclose(trimmed_mean(values), trim_mean(values, TRIM, axis=1), rtol=1e-12)
+    assert trimmed_mean(values[0]) == pytest.approx(trim_mean(values[0], TRIM), rel=1e-12)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:

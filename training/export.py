@@ -105,17 +105,17 @@ def _borne_out(right: NDArray[np.floating], wrong: NDArray[np.floating]) -> floa
         right: (N, kinds) logarithms of ratios that should be high.
         wrong: (N, kinds) of those that should not.
     """
-    limit = 0.0
     # Between two neighbours of these the rates stay the same.
     steps = np.unique(np.concatenate([right.ravel(), wrong.ravel()]))
-    for step in steps[steps > 0].tolist():
-        hits = float((right >= step).mean())
-        alarms = (float((wrong >= step).sum()) + wrong.shape[1]) / (wrong.size + wrong.shape[1])
-        bound = math.log(hits / alarms) if hits else 0.0
-        if bound < step:
-            return max(limit, bound)
-        limit = step
-    return limit
+    steps = steps[(steps > 0) & (steps <= right.max())]
+    hits = (right.size - np.searchsorted(np.sort(right.ravel()), steps)) / right.size
+    alarms = wrong.size - np.searchsorted(np.sort(wrong.ravel()), steps) + wrong.shape[1]
+    bounds = np.log(hits / (alarms / (wrong.size + wrong.shape[1])))
+    failing = np.flatnonzero(bounds < steps)
+    if len(failing) == 0:
+        return float(steps[-1]) if len(steps) else 0.0
+    first = failing[0]
+    return max(float(bounds[first]), float(steps[first - 1]) if first else 0.0)
 
 
 def describe_calibration(logits: NDArray[np.float32], factor: float, offset: float) -> Calibration:

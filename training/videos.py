@@ -14,13 +14,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from scipy.special import logit
-from scipy.stats import trim_mean
 from tqdm import tqdm
 
 from fakelens.crops import crop_area, cut
 from fakelens.data import CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
 from fakelens.faces import YuNet
-from fakelens.findings import TRIM
+from fakelens.findings import trimmed_mean
 from fakelens.networks import load_network
 from fakelens.video import open_video
 from training.evaluate import auc, bootstrap_auc
@@ -29,7 +28,7 @@ _FRAMES = 15
 """Looked at per video, spread evenly."""
 
 AGGREGATIONS: dict[str, Callable[[NDArray[np.float32]], float]] = {
-    "trimmed mean": lambda logits: float(trim_mean(logits, TRIM)),
+    "trimmed mean": lambda logits: float(trimmed_mean(logits)),
     "mean": lambda logits: float(logits.mean()),
     "median": lambda logits: float(np.median(logits)),
     "top third": lambda logits: float(np.sort(logits)[-max(1, len(logits) // 3) :].mean()),
