@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,12 @@ def shared_data() -> Path:
     if not (SHARED_DATA / "manifest.csv").is_file():
         pytest.skip("the development data is not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts this process and those it starts, also where a shell runs the tests in the
+    background, which ignores it."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)

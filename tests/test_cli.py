@@ -355,6 +355,7 @@ def test_published_weights_work_once_pulled(
     assert result.exit_code == 1
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
 def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"

@@ -310,6 +310,7 @@ def interrupt_after(seconds: float) -> None:
     threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_all_threads_even_if_repeated(clip: Path) -> None:
     class Slow(ScriptedDetector):
         def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
