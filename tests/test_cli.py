@@ -111,7 +111,7 @@ def test_the_time_is_accounted_for_on_request(clip: Path, tmp_path: Path) -> Non
         "decode",
         "find and follow faces",
         "network and heatmaps",
-        "decode again, copy sound",
+        "decode again",
         "draw",
         "encode",
         "in all (stages overlap)",

@@ -24,7 +24,7 @@ from fakelens.errors import MediaError, OutputError, ReportError
 from fakelens.pipeline import analyze
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.page import write_page
-from fakelens.report.pictures import write_faces
+from fakelens.report.pictures import Portraits
 from fakelens.report.save import save_drawings, save_report
 from fakelens.report.table import COLUMNS, write_table
 from fakelens.results import Report, Track
@@ -460,7 +460,8 @@ def test_the_picture_of_a_person_is_of_their_own_key_frame(
         dataclasses.replace(finding, key_frame=key)
         for finding, key in zip(report.findings, keys, strict=True)
     ]
-    write_faces(dataclasses.replace(report, findings=tuple(findings)), tmp_path / "faces", Style())
+    told = dataclasses.replace(report, findings=tuple(findings))
+    Portraits(told, tmp_path / "faces", Style()).write_all()
     with open_video(clip) as reader:
         images = [frame.image for frame in reader.frames()]
     for person, track, key in zip((1, 2), report.tracks, keys, strict=True):

@@ -1,7 +1,8 @@
 """A video drawn on and written again: same timestamps, same sound, same colours, H.264 in MP4."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from fakelens.data import VideoInfo
 from fakelens.errors import OutputError
-from fakelens.stages import Profile
+from fakelens.stages import Profile, ahead
 from fakelens.video import (
     Picture,
     SoundPacket,
@@ -32,6 +33,7 @@ Plane = NDArray[np.uint8]
 
 CRF = 20
 PRESET = "superfast"  # on two cores nearly twice as fast as veryfast
+_FRAMES_AHEAD = 3
 _FALLBACK_RATE = Fraction(25)
 _SOUND_RATE = 48000  # Hz, where AAC does not know the source's
 _MAX_TIMESCALE = 2**31 - 1
@@ -79,6 +81,7 @@ def transcribe(
     target: Path,
     draw: Callable[[int, Planes], None],
     *,
+    watch: Callable[[Picture], None] | None = None,
     side_by_side: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
     profile: Profile | None = None,
@@ -92,7 +95,9 @@ def transcribe(
     Args:
         source: the video.
         target: written over if it exists.
-        draw: called with the index of each frame and its planes, which it edits in place.
+        draw: called with the index of each frame and its planes, which it edits in place; in
+            another thread than this one.
+        watch: shown each picture before it is drawn on, in that thread.
         side_by_side: the untouched picture goes to the left of the drawn one.
         progress: told after each frame.
         profile: told where the time goes.
@@ -111,19 +116,47 @@ def transcribe(
             output = av.open(f"file:{target}", "w", format="mp4", options=_muxer_options(reader))
             with output:
                 writer = _Writer(output, reader, side_by_side=side_by_side)
-                pictures = reader.pictures(writer.sound.write)
-                for picture in profile.timed("decode again, copy sound", pictures):
-                    with profile.spend("draw"):
-                        frame = writer.prepare(picture, draw)
-                    with profile.spend("encode"):
-                        writer.write(frame)
-                    if progress:
-                        progress(picture.index + 1, reader.info.frame_estimate)
+                drawing = _drawn(reader, writer, draw, watch, profile)
+                with closing(ahead(drawing, _FRAMES_AHEAD)) as moments:
+                    for moment in moments:
+                        with profile.spend("encode"):
+                            writer.write(moment)
+                        if progress and moment.frame:
+                            progress(moment.index + 1, reader.info.frame_estimate)
                 with profile.spend("encode"):
                     writer.finish()
         except av.error.FFmpegError as error:
             raise OutputError(f"{target}: the video cannot be written: {error.strerror}") from error
     return (*writer.notes, *writer.sound.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A frame to be encoded and the sound that came before it; after the last, sound alone."""
+
+    index: int
+    frame: av.VideoFrame | None
+    sounds: list[SoundPacket]
+
+
+def _drawn(
+    reader: VideoReader,
+    writer: "_Writer",
+    draw: Callable[[int, Planes], None],
+    watch: Callable[[Picture], None] | None,
+    profile: Profile,
+) -> Generator[_Moment]:
+    """Decode and draw; nothing is written here, since this is another thread than the muxer's."""
+    index, sounds = -1, list[SoundPacket]()
+    for picture in profile.timed("decode again", reader.pictures(sounds.append)):
+        with profile.spend("draw"):
+            if watch:
+                watch(picture)
+            frame = writer.prepare(picture, draw)
+        index = picture.index
+        yield _Moment(index, frame, sounds.copy())
+        sounds.clear()
+    yield _Moment(index, None, sounds)
 
 
 def _muxer_options(reader: VideoReader) -> dict[str, str]:
@@ -173,8 +206,11 @@ class _Writer:
         self._end = picture.pts + (picture.frame.duration or self._step)
         return frame
 
-    def write(self, frame: av.VideoFrame) -> None:
-        self._output.mux(self._encode(frame))
+    def write(self, moment: _Moment) -> None:
+        for sound in moment.sounds:
+            self.sound.write(sound)
+        if moment.frame:
+            self._output.mux(self._encode(moment.frame))
 
     def finish(self) -> None:
         """Write what the encoder still holds; the last frame is shown as long as in the source."""

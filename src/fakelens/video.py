@@ -139,14 +139,7 @@ class VideoReader:
         """Every ``every``-th frame as an upright RGB picture."""
         for picture in self.pictures():
             if picture.index % every == 0:
-                yield self.upright(picture)
-
-    def upright(self, picture: Picture) -> Frame:
-        """One of this video's pictures in RGB, as it is displayed."""
-        image = picture.frame.to_ndarray(format="rgb24", threads=1)
-        turned = np.rot90(image, self.info.rotation // 90)
-        time = picture.pts * self.info.time_base
-        return Frame(picture.index, time, np.ascontiguousarray(turned))
+                yield upright(picture, self.info)
 
     def _decode(self, stream: VideoStream) -> Generator[Picture]:
         last: int | None = None
@@ -231,6 +224,13 @@ class VideoReader:
         if promised - end - step > _SHORT_BY:
             words = f"the file ends here, though it promises {float(promised):.2f} s"
             self._note(self._last, words)
+
+
+def upright(picture: Picture, video: VideoInfo) -> Frame:
+    """A picture of a video in RGB, as it is displayed."""
+    image = picture.frame.to_ndarray(format="rgb24", threads=1)
+    turned = np.rot90(image, video.rotation // 90)
+    return Frame(picture.index, picture.pts * video.time_base, np.ascontiguousarray(turned))
 
 
 def open_video(path: Path) -> VideoReader:

@@ -12,7 +12,7 @@ from fakelens.draw import Canvas, Painter, Style
 from fakelens.errors import OutputError
 from fakelens.overlay import Mark, Overlay
 from fakelens.results import Report
-from fakelens.video import open_video
+from fakelens.video import Picture, open_video, upright
 
 FACES_FOLDER = "faces"
 STILL_NAME = "annotated.png"
@@ -25,22 +25,38 @@ def face_name(person: int) -> str:
     return f"person-{person}.png"
 
 
-def write_faces(report: Report, folder: Path, style: Style) -> None:
-    """Write a picture of every person at the key frame: untouched, and with the heatmap."""
-    wanted = defaultdict(set)
-    for finding in report.findings:
-        wanted[finding.key_frame].add(finding.person)
-    overlay = Overlay(report, smooth=style.smooth)
-    folder.mkdir()
-    with open_video(report.source) as reader:
-        for picture in reader.pictures():
-            if people := wanted.pop(picture.index, None):
-                frame = reader.upright(picture)
-                for mark in overlay.marks(frame.index):
-                    if mark.person in people:
-                        _write(folder / face_name(mark.person), _face(frame, mark, style))
-            if not wanted:
-                break
+class Portraits:
+    """Writes a picture of every person at the key frame: untouched, and with the heatmap.
+
+    Args:
+        report: of the persons.
+        folder: made at once.
+        style: how to draw.
+    """
+
+    def __init__(self, report: Report, folder: Path, style: Style) -> None:
+        self._report, self._folder, self._style = report, folder, style
+        self._overlay = Overlay(report, smooth=style.smooth)
+        self._wanted = defaultdict(set)
+        for finding in report.findings:
+            self._wanted[finding.key_frame].add(finding.person)
+        folder.mkdir()
+
+    def see(self, picture: Picture) -> None:
+        """Write the persons of whom this picture of the report's video is the one wanted."""
+        if people := self._wanted.pop(picture.index, None):
+            frame = upright(picture, self._report.video)
+            for mark in self._overlay.marks(frame.index):
+                if mark.person in people:
+                    _write(self._folder / face_name(mark.person), _face(frame, mark, self._style))
+
+    def write_all(self) -> None:
+        """Read the video as far as there are pictures missing."""
+        with open_video(self._report.source) as reader:
+            for picture in reader.pictures():
+                self.see(picture)
+                if not self._wanted:
+                    break
 
 
 def write_still(report: Report, folder: Path, style: Style) -> None:

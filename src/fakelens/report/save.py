@@ -13,7 +13,7 @@ from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, write_document
 from fakelens.report.page import FILE_NAME as PAGE_NAME
 from fakelens.report.page import write_page
-from fakelens.report.pictures import FACES_FOLDER, STILL_NAME, write_faces, write_still
+from fakelens.report.pictures import FACES_FOLDER, STILL_NAME, Portraits, write_still
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
 from fakelens.report.video import FILE_NAME as VIDEO_NAME
@@ -126,12 +126,13 @@ def _draw(
 ) -> tuple[str, ...]:
     if not report.tracks:
         return ()
+    portraits = Portraits(report, folder / FACES_FOLDER, style)
+    if video and not report.video.is_picture:
+        return write_video(report, folder, style, portraits, progress, profile)
     with profile.spend("pictures of the persons"):
-        write_faces(report, folder / FACES_FOLDER, style)
-    if report.video.is_picture:
-        write_still(report, folder, style)
-    elif video:
-        return write_video(report, folder, style, progress, profile)
+        portraits.write_all()
+        if report.video.is_picture:
+            write_still(report, folder, style)
     return ()
 
 

@@ -6,6 +6,7 @@ from fakelens.draw import Canvas, Painter, Style
 from fakelens.encode import Planes, transcribe
 from fakelens.overlay import Overlay
 from fakelens.pipeline import Progress
+from fakelens.report.pictures import Portraits
 from fakelens.results import Report
 from fakelens.stages import Profile
 
@@ -16,10 +17,11 @@ def write_video(
     report: Report,
     folder: Path,
     style: Style,
+    portraits: Portraits,
     progress: Progress | None,
     profile: Profile,
 ) -> tuple[str, ...]:
-    """Draw the report onto its video.
+    """Draw the report onto its video, and the portraits while it is read.
 
     Returns:
         Sentences on how the file differs from its source besides the drawing.
@@ -36,6 +38,7 @@ def write_video(
         report.source,
         folder / FILE_NAME,
         draw,
+        watch=portraits.see,
         side_by_side=style.side_by_side,
         progress=progress,
         profile=profile,
