@@ -1,8 +1,8 @@
 """The main path: a video in, a report out, in one pass over the frames."""
 
 import platform
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,7 +22,7 @@ from fakelens.recorder import Glimpse, Recorder
 from fakelens.results import Provenance, Report, Settings
 from fakelens.stages import Profile, ahead
 from fakelens.tracks import Followed, follow
-from fakelens.video import file_sha256, open_video
+from fakelens.video import VideoReader, file_sha256, open_video
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames done and of frames in all, if that is known."""
@@ -76,24 +76,9 @@ def analyze(
 
     with open_video(path) as reader:
         settings = _resolved(settings, reader.info)
-        stride = max(1, DETECT_EVERY // settings.every)
         heatmaps, recorder = HeatmapStore(), Recorder()
-        gates = Gates(min_confidence=faces.sure_confidence)
         waiting: list[Glimpse] = []
-        with (
-            closing(
-                ahead(profile.timed("decode", reader.frames(settings.every)), _FRAMES_AHEAD)
-            ) as frames,
-            closing(
-                ahead(
-                    profile.timed(
-                        "find and follow faces",
-                        _crowds(follow(frames, faces, every=stride), network.card, gates),
-                    ),
-                    _FRAMES_OF_CROPS_AHEAD,
-                )
-            ) as crowds,
-        ):
+        with _overlapped(reader, faces, network.card, settings, profile) as crowds:
             for crowd in crowds:
                 waiting += crowd.glimpses
                 while len(waiting) >= settings.batch:
@@ -136,6 +121,25 @@ def _resolved(settings: Settings, video: VideoInfo) -> Settings:
         return settings
     rate = float(video.rate or _USUAL_RATE)
     return replace(settings, every=max(1, round(rate / settings.per_second)))
+
+
+@contextmanager
+def _overlapped(
+    reader: VideoReader,
+    faces: FaceDetector,
+    card: NetworkCard,
+    settings: Settings,
+    profile: Profile,
+) -> Iterator[Iterator["_Crowd"]]:
+    """Decode in one thread, find, follow and cut out faces in another."""
+    stride = max(1, DETECT_EVERY // settings.every)
+    gates = Gates(min_confidence=faces.sure_confidence)
+    decoding = profile.timed("decode", reader.frames(settings.every))
+    with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
+        crowds = _crowds(follow(frames, faces, every=stride), card, gates)
+        following = profile.timed("find and follow faces", crowds)
+        with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
+            yield made
 
 
 @dataclass(frozen=True, slots=True)
