@@ -2,11 +2,12 @@
 
 All run the default network's architecture with the same weights on one thread, in turn: fakelens'
 evidence network in onnxruntime, without and with its heatmap; the same network in torch, alone and
-with Grad-CAM by torchcam and by pytorch-grad-cam (package grad-cam), if they are installed. Run it
-as ``python -m benchmarks.heatmap``.
+with Grad-CAM by torchcam and, if it is installed, by pytorch-grad-cam (package grad-cam). Run it as
+``python -m benchmarks.heatmap``.
 """
 
 import argparse
+import importlib
 import statistics
 import tempfile
 import time
@@ -20,6 +21,7 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchcam.methods import GradCAM as TorchCam
 from training.export import make_card
 from training.judgement import to_planes
 from training.patchnet import PatchNet, load_imagenet
@@ -76,7 +78,7 @@ def by_fakelens(network: PatchNet) -> dict[str, Task]:
 
 
 def by_libraries(network: PatchNet) -> dict[str, Task]:
-    """Grad-CAM of the logit by each library that is installed."""
+    """The score alone, Grad-CAM of the logit by torchcam, and by grad-cam if it is installed."""
     plain = Logits(network)
 
     @torch.inference_mode()
@@ -84,30 +86,26 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
         return plain(to_planes(torch.from_numpy(crops)))
 
     tasks: dict[str, Task] = {TORCH: score}
-    try:
-        from torchcam.methods import GradCAM as TorchCam  # noqa: PLC0415 - optional
-    except ImportError:
-        print("torchcam is not installed")
-    else:
-        model = Logits(deepcopy(network))  # the hooks of one library are no business of the other
-        extractor = TorchCam(model, target_layer="network.blocks", input_shape=(3, 224, 224))
+    model = Logits(deepcopy(network))  # the hooks of one library are no business of the other
+    extractor = TorchCam(model, target_layer="network.blocks", input_shape=(3, 224, 224))
 
-        def with_torchcam(crops: NDArray[np.uint8]) -> object:
-            scores = model(to_planes(torch.from_numpy(crops)).requires_grad_())
-            return extractor([0] * len(crops), scores)
+    def with_torchcam(crops: NDArray[np.uint8]) -> object:
+        scores = model(to_planes(torch.from_numpy(crops)).requires_grad_())
+        return extractor([0] * len(crops), scores)
 
-        tasks["torchcam"] = with_torchcam
+    tasks["torchcam"] = with_torchcam
     try:
-        from pytorch_grad_cam import GradCAM  # noqa: PLC0415 - optional
-        from pytorch_grad_cam.utils.model_targets import RawScoresOutputTarget  # noqa: PLC0415
-    except ImportError:
-        print("grad-cam is not installed")
-    else:
-        other = Logits(deepcopy(network))
-        library = GradCAM(other, [other.network.blocks])
-        tasks["grad-cam"] = lambda crops: library(
-            to_planes(torch.from_numpy(crops)), [RawScoresOutputTarget()] * len(crops)
-        )
+        # Not among our dependencies, since it wants torchvision.
+        cam = importlib.import_module("pytorch_grad_cam")
+        targets = importlib.import_module("pytorch_grad_cam.utils.model_targets")
+    except ImportError as error:
+        print(f"grad-cam is left out: {error}")
+        return tasks
+    other = Logits(deepcopy(network))
+    library = cam.GradCAM(other, [other.network.blocks])
+    tasks["grad-cam"] = lambda crops: library(
+        to_planes(torch.from_numpy(crops)), [targets.RawScoresOutputTarget()] * len(crops)
+    )
     return tasks
 
 

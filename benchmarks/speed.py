@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from matplotlib.figure import Figure
 
 import fakelens
 from fakelens import demo
@@ -112,14 +113,10 @@ def describe(clip: Path) -> tuple[int, float]:
 
 def plot(results: list[dict[str, Any]], output: Path) -> None:
     """Bars: frames per second over those of the bare transcode, by clip and task."""
-    import matplotlib as mpl  # noqa: PLC0415 - only for the picture
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     clips = list(dict.fromkeys(result["clip"] for result in results))
     tasks = list(dict.fromkeys(result["task"] for result in results))
-    figure, axis = plt.subplots(figsize=(10, 1 + 0.9 * len(clips)))
+    figure = Figure(figsize=(10, 1 + 0.9 * len(clips)))
+    axis = figure.subplots()
     for row, task in enumerate(tasks):
         own = {result["clip"]: result for result in results if result["task"] == task}
         shares = [own[clip]["of_bare"] for clip in clips]

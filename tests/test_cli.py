@@ -84,8 +84,14 @@ def test_two_people_are_two_people_in_every_output(analyzed: Path) -> None:
     # The clip shows one person on either side; neither may ever change sides.
     sides = {(row["person"], float(row["x1"]) > demo.WIDTH / 2) for row in rows}
     assert len(sides) == 2
-    persons = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))["persons"]
-    assert [person["finding"]["person"] for person in persons] == [1, 2]
+    document = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))
+    assert [person["finding"]["person"] for person in document["persons"]] == [1, 2]
+
+
+def test_the_report_says_what_the_network_ran_on(analyzed: Path) -> None:
+    document = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))
+    assert document["provenance"]["device"] == "cpu"
+    assert "run on cpu" in (analyzed / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_program_is_quiet_where_nobody_looks(clip: Path, tmp_path: Path) -> None:

@@ -139,6 +139,26 @@ def test_nothing_starts_before_it_is_asked_for() -> None:
         assert threading.active_count() == threads
 
 
+def test_an_error_or_an_early_end_goes_through_a_profile() -> None:
+    closed: list[str] = []
+
+    def make() -> Generator[int]:
+        try:
+            yield 1
+            raise MakingError
+        finally:
+            closed.append("made")
+
+    profile = Profile()
+    source = make()  # held here, so that nothing but closing it ends it
+    with closing(profile.timed("make", source)) as items:
+        assert next(items) == 1
+        assert closed == []
+    assert closed == ["made"]
+    with pytest.raises(MakingError):
+        list(profile.timed("make", make()))
+
+
 def test_a_profile_counts_work_and_not_waiting() -> None:
     profile = Profile()
 

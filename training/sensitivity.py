@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias
 import cv2
 import numpy as np
 import typer
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -272,13 +273,8 @@ def plot(
         effects: of each network, by the keys of ``COLUMNS``.
         output: picture to write, 1600 x 800 pixels.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - slow to load
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    plt.rc("font", size=11)
-    figure, axes = plt.subplots(2, len(SWEEPS), sharey="row", sharex="col", figsize=(16, 8))
+    figure = Figure(figsize=(16, 8))
+    axes = figure.subplots(2, len(SWEEPS), sharey="row", sharex="col")
     for (upper, lower), sweep in zip(axes.T, SWEEPS, strict=True):
         for name, found in zip(names, effects, strict=True):
             line = [found[sweep.name, level] for level in sweep.levels]
@@ -298,7 +294,6 @@ def plot(
     figure.legend(lines, labels, loc="upper center", ncols=len(names), frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(output, dpi=100)
-    plt.close(figure)
 
 
 def _table(sweep: Sweep, effects: Sequence[Effect]) -> str:

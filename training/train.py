@@ -251,7 +251,7 @@ def _continue(recipe: Recipe, file: Path, device: torch.device) -> Run:
     return run
 
 
-def main(  # noqa: PLR0913, PLR0917 - one option each
+def main(
     name: Annotated[str, typer.Argument(help="name of the run, a folder under training/runs")],
     data: Annotated[Path, typer.Option(help="folder of index.csv and the shards")],
     architecture: Annotated[

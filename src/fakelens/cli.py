@@ -92,7 +92,7 @@ def analyze_command(
     no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
     no_smooth: NoSmooth = False,
     device: Annotated[
-        str, typer.Option(help="What the network runs on: cpu, cuda, coreml, ..., or auto.")
+        str, typer.Option(help="For the network: cpu, cuda, coreml, directml, openvino or auto.")
     ] = "cpu",
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     force: Force = False,

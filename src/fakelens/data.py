@@ -204,8 +204,8 @@ class Calibration:
     Attributes:
         method: how the logit was made a log-likelihood ratio.
         data: with which faces, and what they are not; a sentence.
-        limit: largest magnitude of the base-10 logarithm of the ratio that so few faces can
-            support (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
+        limit: largest magnitude of the base-10 logarithm of the ratio that these faces bear
+            out (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
             based on extrapolation: when to stop extrapolating?", Science & Justice 56, 2016).
         bins: in order of the score; none of these faces was trained on.
     """

@@ -115,11 +115,19 @@ class Profile:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + busy
 
     def timed(self, stage: str, items: Iterable[T]) -> Generator[T]:
-        """The same items; making them counts towards a stage, what is done with them does not."""
-        iterator, end = iter(items), object()
-        while True:
-            with self.spend(stage):
-                item = next(iterator, end)
-            if item is end:
-                return
-            yield item  # type: ignore[misc]
+        """The same items; making them counts towards a stage, what is done with them does not.
+
+        Closed early, it closes ``items`` if it can be.
+        """
+        iterator = iter(items)
+        try:
+            while True:
+                try:
+                    with self.spend(stage):
+                        item = next(iterator)
+                except StopIteration:
+                    return
+                yield item
+        finally:
+            if isinstance(items, Generator):
+                items.close()
