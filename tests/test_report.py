@@ -18,7 +18,7 @@ import pytest
 
 from builders import INFO, make_report, make_track
 from fakelens.crops import cut
-from fakelens.data import Box, sigmoid
+from fakelens.data import Box, Calibration, sigmoid
 from fakelens.draw import Style
 from fakelens.errors import MediaError, OutputError, ReportError
 from fakelens.pipeline import analyze
@@ -793,6 +793,8 @@ def test_the_page_passes_on_what_the_video_could_not_keep(tmp_path: Path) -> Non
     ("ratio", "words"),
     [
         (1.0, "10 times as frequent among the fake as among the real"),
+        (2.0, "100 times as frequent among the fake as among the real"),
+        (-2.0, "100 times as frequent among the real as among the fake"),
         (-0.5, "3.2 times as frequent among the real as among the fake"),
         (0.1, "about as frequent among the fake as among the real"),
     ],
@@ -805,5 +807,10 @@ def test_the_page_says_what_a_calibrated_score_is_worth(
     assert "times as frequent" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     (finding,) = report.findings
     worth = dataclasses.replace(finding, log10_likelihood_ratio=ratio)
-    write_page(dataclasses.replace(report, findings=(worth,)), tmp_path, Style(), ())
-    assert words in Page((tmp_path / "report.html").read_text(encoding="utf-8")).words
+    calibration = Calibration("by hand", "none", 2.0, ())
+    card = dataclasses.replace(report.network, calibration=calibration)
+    told = dataclasses.replace(report, findings=(worth,), network=card)
+    write_page(told, tmp_path, Style(), ())
+    shown = Page((tmp_path / "report.html").read_text(encoding="utf-8")).words
+    assert words in shown
+    assert ("the most that these bear out" in shown) == (abs(ratio) == 2)

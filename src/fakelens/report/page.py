@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from fakelens.data import sigmoid
+from fakelens.data import Calibration, sigmoid
 from fakelens.draw import Style
 from fakelens.explain import METHODS, Method
 from fakelens.report import pictures, table, video
@@ -46,7 +46,7 @@ def write_page(report: Report, folder: Path, style: Style, notes: tuple[str, ...
         persons=[
             {
                 "finding": finding,
-                "worth": _worth(finding.log10_likelihood_ratio),
+                "worth": _worth(finding.log10_likelihood_ratio, report.network.calibration),
                 "class": _COLOURS[finding.verdict],
                 "picture": f"{pictures.FACES_FOLDER}/{pictures.face_name(finding.person)}",
                 "curve": _curve(track, start, max(duration, 1e-3)),
@@ -75,16 +75,18 @@ def _shown(method: Method, style: Style) -> str:
     return {"fake": "real", "real": "fake"}[method.positive]
 
 
-def _worth(ratio: float | None) -> str | None:
+def _worth(ratio: float | None, calibration: Calibration | None) -> str | None:
     """What a base-10 logarithm of the likelihood ratio, fake over real, means, in words."""
-    if ratio is None:
+    if ratio is None or calibration is None:
         return None
     times = 10 ** abs(ratio)
     more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
     if times < 1.5:
         return "such a face is about as frequent among the fake as among the real ones"
     number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
-    return f"such a face is {number} times as frequent among the {more} as among the {less} ones"
+    words = f"such a face is {number} times as frequent among the {more} as among the {less} ones"
+    # Larger ones are held there; see ``Calibration.limit``.
+    return f"{words}, the most that these bear out" if abs(ratio) >= calibration.limit else words
 
 
 def _curve(track: Track, start: float, duration: float) -> str:
