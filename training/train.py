@@ -58,7 +58,7 @@ class Recipe:
         fixed: normalise by the statistics that the network started with. Those of a small batch,
             in which three crops of four show one face alike, tell which is the odd one out.
         frozen: leading layers that stay as they are; of the patch network. Without the first four,
-            where the maps are largest, a step costs three quarters, and the network learns less.
+            where the maps are largest, a step costs two thirds, and the network learns less.
         start: what the weights were before, in words.
         seed: of the samples, the initial weights and dropout.
         half: compute in bfloat16 where that is safe (weights stay float32).
