@@ -17,7 +17,7 @@ MAX_LINES = 500
 LEVELS = (
     ("", "errors", "report", "stages"),
     ("data",),
-    ("heatmaps",),
+    ("heatmaps", "pixels"),
     ("results",),
     (
         "video",

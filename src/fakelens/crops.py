@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Box, CropGeometry, Face, RGBImage
+from .data import Box, CropGeometry, Face, Pixels, RGBImage
 
 # dlib's square over the distance from the midpoint of the eyes to that of the mouth corners.
 DLIB_SIDE = 2.31
@@ -74,14 +74,14 @@ def crop_area(face: Face, geometry: CropGeometry) -> Box:
     return Box(x - half, y - half, x + half, y + half)
 
 
-def cut(image: RGBImage, area: Box, size: int) -> NDArray[np.uint8]:
+def cut(image: RGBImage | Pixels, area: Box, size: int) -> NDArray[np.uint8]:
     """Cut a square area out of a picture and bring it to ``size``.
 
     The area is rounded to whole pixels. Where it leaves the picture, the picture's nearest pixel
     is repeated, so the crop is never cut short, wrapped or stretched.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8; of pixels not yet converted, only the area is.
         area: a square; of any place, even wholly outside.
         size: side of the result, pixels.
 

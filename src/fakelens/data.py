@@ -27,6 +27,34 @@ def sigmoid(logit: NDArray[np.floating] | np.floating | float) -> FloatArray:
     return (0.5 + 0.5 * np.tanh(half)).astype(np.float32)
 
 
+class Pixels(Protocol):
+    """An upright RGB picture that is not converted before its pixels are asked for.
+
+    ``numpy.asarray`` gives all of it.
+
+    Attributes:
+        shape: height, width and 3.
+    """
+
+    shape: tuple[int, ...]
+
+    def __array__(self) -> RGBImage:
+        """(H, W, 3) uint8."""
+        ...
+
+    def __getitem__(self, area: tuple[slice, slice], /) -> RGBImage:
+        """Rows and columns, each from a begin to an end within the picture."""
+        ...
+
+    def shrunk(self, size: tuple[int, int]) -> RGBImage:
+        """The whole picture at a smaller width and height."""
+        ...
+
+    def luma(self, down: int, across: int) -> NDArray[np.uint8]:
+        """The luma, 0..255, of one pixel in each cell of ``down`` rows and ``across`` columns."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One displayed picture of a video.
@@ -34,12 +62,17 @@ class Frame:
     Attributes:
         index: 0-based position among the frames that could be decoded.
         time: presentation timestamp, seconds.
-        image: (H, W, 3) uint8 RGB, upright.
+        pixels: (H, W, 3) uint8 RGB, upright; an array, or what makes one where it is looked at.
     """
 
     index: int
     time: Fraction
-    image: RGBImage
+    pixels: RGBImage | Pixels
+
+    @property
+    def image(self) -> RGBImage:
+        """The whole picture, (H, W, 3) uint8 RGB, upright."""
+        return np.asarray(self.pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +174,14 @@ class Face:
     box: Box
     landmarks: FloatArray | None
     confidence: float
+
+    def scaled(self, x: float, y: float) -> "Face":
+        """The same face in the picture stretched by two factors."""
+        box = Box(self.box.x1 * x, self.box.y1 * y, self.box.x2 * x, self.box.y2 * y)
+        landmarks = (
+            None if self.landmarks is None else self.landmarks * np.array([x, y], np.float32)
+        )
+        return Face(box, landmarks, self.confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +311,11 @@ class Evidence:
 
 
 class FaceDetector(Protocol):
-    """Finds faces."""
+    """Finds faces.
+
+    It may have a ``longest_side`` in pixels: pictures then come to it shrunk to that, which costs
+    less than to shrink them after they were made RGB.
+    """
 
     @property
     def name(self) -> str:

@@ -12,13 +12,13 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
-from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from fakelens.data import VideoInfo
 from fakelens.errors import OutputError
+from fakelens.pixels import planes as planes_of
 from fakelens.stages import Profile, ahead
 from fakelens.video import (
     Picture,
@@ -195,7 +195,7 @@ class _Writer:
     def prepare(self, picture: Picture, draw: Callable[[int, Planes], None]) -> av.VideoFrame:
         """The frame as it is to be encoded, drawn on."""
         frame = self._canvas(picture.frame)
-        y, u, v = _views(frame)
+        y, u, v = planes_of(frame)
         width = y.shape[1] // 2 if self._side_by_side else 0
         matrix = _MATRICES.get(int(frame.colorspace), "bt601")
         full_range = int(frame.color_range) == _FULL_RANGE
@@ -249,12 +249,12 @@ class _Writer:
         converted = frame
         if frame.format.name != name:
             converted = _convert(frame, name)
-        planes = [np.rot90(plane, self._info.rotation // 90) for plane in _views(converted)]
+        planes = [np.rot90(plane, self._info.rotation // 90) for plane in planes_of(converted)]
         height, width = (side + side % 2 for side in planes[0].shape)
         copies = 2 if self._side_by_side else 1
         canvas = av.VideoFrame(copies * width, height, name)
         canvas.color_range, canvas.colorspace = converted.color_range, converted.colorspace
-        for plane, target in zip(planes, _views(canvas), strict=True):
+        for plane, target in zip(planes, planes_of(canvas), strict=True):
             rows, columns = target.shape[0], target.shape[1] // copies
             padding = ((0, rows - plane.shape[0]), (0, columns - plane.shape[1]))
             target[:] = np.tile(np.pad(plane, padding, mode="edge"), (1, copies))
@@ -348,17 +348,6 @@ class _Sound:
     def _say(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
-
-
-def _views(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
-    """The three planes of an 8-bit planar YUV frame, without the padding at the ends of rows."""
-
-    def view(plane: VideoPlane) -> Plane:
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        return rows[: plane.height, : plane.width]
-
-    y, u, v = map(view, frame.planes)
-    return y, u, v
 
 
 def _convert(frame: av.VideoFrame, name: str) -> av.VideoFrame:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from .data import Box, Face, FaceDetector, RGBImage
 from .errors import FakelensError, MissingExtraError, NetworkError, UsageError
+from .pixels import shrunk
 
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _YUNET_FILE = "face_detection_yunet_2023mar.onnx"
@@ -65,7 +66,7 @@ class YuNet:
             raise UsageError(
                 f"the detector's confidence must lie between 0 and 1, not {min_confidence}"
             )
-        self._longest_side = longest_side
+        self.longest_side = longest_side
         self._min_confidence = min_confidence
         options = onnxruntime.SessionOptions()
         # Threads that spin while they wait cost twice the time when decoding or a network runs
@@ -80,15 +81,7 @@ class YuNet:
         return [self._detect(image) for image in images]
 
     def _detect(self, image: RGBImage) -> list[Face]:
-        height, width = image.shape[:2]
-        shrink = min(1.0, self._longest_side / max(height, width))
-        if shrink < 1:
-            size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(
-                np.uint8, copy=False
-            )
-        else:
-            small = image
+        small = shrunk(image, self.longest_side)
         boxes, points, confidence = self._search(small)
         kept = cv2.dnn.NMSBoxes(
             np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist(),
@@ -96,13 +89,9 @@ class YuNet:
             self._min_confidence,
             _YUNET_OVERLAP,
         )
-        scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
+        down, across = image.shape[0] / small.shape[0], image.shape[1] / small.shape[1]
         return [
-            Face(
-                Box(*(boxes[i].reshape(2, 2) * scale).ravel().tolist()),
-                points[i] * scale,
-                float(confidence[i]),
-            )
+            Face(Box(*boxes[i].tolist()), points[i], float(confidence[i])).scaled(across, down)
             for i in kept
         ]
 

@@ -160,7 +160,7 @@ def _glimpses(followed: Followed, card: NetworkCard, gates: Gates) -> list[Glimp
     glimpses = []
     for tracked in followed.faces:
         area = crop_area(tracked.face, card.crop)
-        crop = cut(followed.frame.image, area, card.input_size)
+        crop = cut(followed.frame.pixels, area, card.input_size)
         sharp = sharpness(crop)
         doubt = doubts(tracked.face, sharp, gates).value
         glimpses.append(Glimpse(index, time, tracked, area, crop, sharp, doubt))

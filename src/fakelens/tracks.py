@@ -8,10 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from .data import Box, Face, FaceDetector, FloatArray, Frame, RGBImage
+from .data import Box, Face, FaceDetector, FloatArray, Frame, Pixels, RGBImage
 from .errors import UsageError
+from .pixels import luma, shrunk
 
 # Seconds ahead for which a head's velocity is worth anything.
 _TRUSTED_AHEAD = 0.5
@@ -103,11 +103,11 @@ def _segment(
 ) -> Iterator[Followed]:
     """The frames after a key frame up to the next one, which is the last of them."""
     *between, last = waiting
-    (faces,) = detector.detect([last.image])
+    (faces,) = _searched([last], detector)
     if key and between:
         before = {tracked.track: tracked.face for tracked in key.faces}
         if set(tracker.match(faces, float(last.time))) != set(before):
-            searched = detector.detect([frame.image for frame in between])
+            searched = _searched(between, detector)
             for frame, found in zip(between, searched, strict=True):
                 yield _detected(frame, found, tracker)
         else:
@@ -128,6 +128,17 @@ def _segment(
             yield end
             return
     yield _detected(last, faces, tracker)
+
+
+def _searched(frames: Sequence[Frame], detector: FaceDetector) -> list[list[Face]]:
+    """The faces in each of some frames of one size, in pixels of the frame."""
+    side: int | None = getattr(detector, "longest_side", None)
+    pictures = [frame.image if side is None else shrunk(frame.pixels, side) for frame in frames]
+    found = []
+    for frame, picture, faces in zip(frames, pictures, detector.detect(pictures), strict=True):
+        (height, width), (rows, columns) = frame.pixels.shape[:2], picture.shape[:2]
+        found.append([face.scaled(width / columns, height / rows) for face in faces])
+    return found
 
 
 def _detected(frame: Frame, faces: Sequence[Face], tracker: "Tracker") -> Followed:
@@ -187,9 +198,7 @@ class Tracker:
         if not people or not faces:
             return numbers
         distance = _distances([person.at(time) for person in people], [_place(f) for f in faces])
-        # Clipped at the limit, an impossible match costs no more than none at all: otherwise the
-        # assignment would shift a good match to its neighbour to make one more poor one.
-        for row, column in zip(*linear_sum_assignment(np.minimum(distance, 1.0)), strict=True):
+        for row, column in _assignment(distance):
             if distance[row, column] < 1:
                 numbers[column] = people[row].number
         return numbers
@@ -241,6 +250,20 @@ def _distances(predicted: Sequence[_Place], found: Sequence[_Place]) -> NDArray[
     return distance
 
 
+def _assignment(distance: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """Pairs of a row and a column, each in one pair at most, with the least sum of distances."""
+    if 1 in distance.shape:
+        row, column = np.unravel_index(distance.argmin(), distance.shape)
+        yield int(row), int(column)
+        return
+    # Its import takes longer than all others together, and one face at a time needs no solver.
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to load
+
+    # Clipped at the limit, an impossible match costs no more than none at all: otherwise the
+    # assignment would shift a good match to its neighbour to make one more poor one.
+    yield from zip(*linear_sum_assignment(np.minimum(distance, 1.0)), strict=True)
+
+
 @dataclass(frozen=True, slots=True)
 class _Person:
     """Where a face was last seen and how fast it went, in pixels a second."""
@@ -280,7 +303,7 @@ def _with_cuts(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
     last: _Look | None = None
     suspect: tuple[Frame, _Look] | None = None
     for frame in frames:
-        look = _look(frame.image)
+        look = _look(frame.pixels)
         if suspect is not None and last is not None:
             lasts = look.shape != last.shape or _change(last, look) > _limit(recent)
             yield suspect[0], lasts
@@ -316,14 +339,13 @@ class _Look(NamedTuple):
     shape: tuple[int, ...]  # of the picture
 
 
-def _look(image: RGBImage) -> _Look:
+def _look(image: RGBImage | Pixels) -> _Look:
     height, width = image.shape[:2]
     down, across = max(1, height // 72), max(1, width // 128)
-    sample = np.ascontiguousarray(image[down // 2 :: down, across // 2 :: across])
-    luma = cv2.cvtColor(sample, cv2.COLOR_RGB2GRAY)
+    sample = luma(image, down, across)
     # A cell across the border of a letterbox bar would look alike in all pictures.
-    lit = _cells((luma > _BLACK).astype(np.float32)) > 0.9
-    return _Look(_cells(luma).astype(np.float32), lit, image.shape)
+    lit = _cells((sample > _BLACK).astype(np.float32)) > 0.9
+    return _Look(_cells(sample).astype(np.float32), lit, image.shape)
 
 
 def _cells(plane: cv2.typing.MatLike) -> cv2.typing.MatLike:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import av
-import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -18,6 +17,7 @@ from av.video.stream import VideoStream
 
 from fakelens.data import Damage, Frame, VideoInfo
 from fakelens.errors import MediaError
+from fakelens.pixels import DecodedPixels
 
 # Formats that make pictures of text, or that name other files and addresses to read.
 _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
@@ -136,7 +136,7 @@ class VideoReader:
         self._check_length()
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Every ``every``-th frame as an upright RGB picture."""
+        """Every ``every``-th frame, upright."""
         for picture in self.pictures():
             if picture.index % every == 0:
                 yield upright(picture, self.info)
@@ -227,10 +227,9 @@ class VideoReader:
 
 
 def upright(picture: Picture, video: VideoInfo) -> Frame:
-    """A picture of a video in RGB, as it is displayed."""
-    image = picture.frame.to_ndarray(format="rgb24", threads=1)
-    turned = np.rot90(image, video.rotation // 90)
-    return Frame(picture.index, picture.pts * video.time_base, np.ascontiguousarray(turned))
+    """A picture of a video as it is displayed; it must not be drawn on while that is in use."""
+    pixels = DecodedPixels(picture.frame, video.rotation)
+    return Frame(picture.index, picture.pts * video.time_base, pixels)
 
 
 def open_video(path: Path) -> VideoReader:

@@ -7,7 +7,6 @@ from importlib import resources
 from pathlib import Path
 
 import platformdirs
-import pooch
 
 from fakelens.errors import NetworkError, OutputError, UsageError, WeightsMissingError
 from fakelens.networks.known import Download, KnownNetwork
@@ -67,6 +66,8 @@ def fetch(network: KnownNetwork, source: Path | None = None) -> Path:
 
 
 def _download(name: str, download: Download) -> bytes:
+    import pooch  # noqa: PLC0415 - slow to load
+
     pooch.get_logger().setLevel("WARNING")
     try:
         with tempfile.TemporaryDirectory() as folder:
