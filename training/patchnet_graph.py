@@ -21,14 +21,16 @@ _OPSET = 17
 _IR_VERSION = 8  # the oldest that goes with the opset, so that older runtimes read the file
 
 
-def build_patchnet(model: PatchNet) -> onnx.ModelProto:
+def build_patchnet(model: PatchNet) -> tuple[onnx.ModelProto, frozenset[str]]:
     """Build the graph; inputs and outputs are those of an evidence network.
 
-    Batch normalisations are folded into the convolutions before them. Weights are stored in half
-    precision and computed with in single: the file is half as large.
+    Batch normalisations are folded into the convolutions before them.
 
     Args:
         model: in evaluation, as dropout and normalisation are meant to be then.
+
+    Returns:
+        The graph, and the names of the nodes of its head.
     """
     graph = _Graph()
     x = graph.add("Cast", "crops", to=TensorProto.FLOAT)
@@ -43,6 +45,7 @@ def build_patchnet(model: PatchNet) -> onnx.ModelProto:
         for layer in block.layers:
             y = _conv_norm(graph, layer, y)
         x = graph.add("Add", x, y) if block.residual else y
+    trunk = graph.nodes()
     away = graph.add("Sub", x, graph.add("GlobalAveragePool", x))
     contrast = _conv(graph, model.contrast, graph.add("Relu", _conv(graph, model.differing, away)))
     graph.name(graph.add("Add", _conv(graph, model.evidence, x), contrast), "activation")
@@ -52,7 +55,7 @@ def build_patchnet(model: PatchNet) -> onnx.ModelProto:
     cells = graph.add("ReduceProd", graph.add("Shape", "activation", start=2), keepdims=0)
     share = graph.add("Reciprocal", graph.add("Cast", cells, to=TensorProto.FLOAT))
     graph.name(graph.add("Expand", share, shape), "gradient")
-    return graph.finish(model.input_size)
+    return graph.finish(model.input_size), graph.nodes() - trunk
 
 
 def _conv(graph: "_Graph", conv: nn.Conv2d, x: str) -> str:
@@ -81,8 +84,12 @@ class _Graph:
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         output = f"{operator.lower()}{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        self._nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
+
+    def nodes(self) -> frozenset[str]:
+        """The names of all nodes so far."""
+        return frozenset(node.name for node in self._nodes)
 
     def constant(self, value: Any) -> str:
         name = f"constant{len(self._constants)}"
@@ -90,13 +97,10 @@ class _Graph:
         return name
 
     def conv(self, x: str, conv: nn.Conv2d, weight: FloatArray, bias: FloatArray) -> str:
-        # Most of the file: half precision, brought back when the session is made.
-        half = self.constant(weight.astype(np.float16))
-        kernel = self.add("Cast", half, to=TensorProto.FLOAT)
         return self.add(
             "Conv",
             x,
-            kernel,
+            self.constant(weight.astype(np.float32)),
             self.constant(bias.astype(np.float32)),
             kernel_shape=list(conv.kernel_size),
             strides=list(conv.stride),

@@ -96,7 +96,7 @@ class OnnxNetwork:
         layout: Layout = "plain",
         device: str = CPU,
     ) -> None:
-        self._session = _open(model, card.name, threads, layout, device)
+        self._session = _open(model, card.name, threads, _LEVELS[layout], device)
         self.device = device
         self.card = card
         self.sha256 = sha256
@@ -146,7 +146,8 @@ def load_evidence_network(
             version, or its self-test differs.
     """
     data = store.read(path)
-    session = _open(data, str(path), threads=1, layout="plain", device=CPU)
+    # Not to be run: only opened as it is, which takes no time.
+    session = _open(data, str(path), 1, ort.GraphOptimizationLevel.ORT_DISABLE_ALL, CPU)
     try:
         metadata = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
@@ -182,7 +183,12 @@ def load_evidence_network(
 
 
 def save_evidence_network(
-    model: "onnx.ModelProto", card: NetworkCard, path: Path, *, layout: Layout = "plain"
+    model: "onnx.ModelProto",
+    card: NetworkCard,
+    path: Path,
+    *,
+    layout: Layout = "plain",
+    tolerance: float = 1e-3,
 ) -> None:
     """Write a model as an evidence network; its answers now become its self-test.
 
@@ -191,6 +197,7 @@ def save_evidence_network(
         card: what the network says of itself.
         path: written completely or not at all, over an older file.
         layout: "blocked" if onnxruntime should arrange channels in blocks, see the module.
+        tolerance: of the self-test, as a part of its largest answer.
 
     Raises:
         NetworkError: the model has other inputs or outputs or does not run.
@@ -198,7 +205,7 @@ def save_evidence_network(
     """
     logit, contribution = _answers(OnnxNetwork(model.SerializeToString(), card, ""))
     largest = max(1.0, float(np.abs([logit, contribution]).max()))
-    self_test = SelfTest(tuple(logit), tuple(contribution), tolerance=1e-3 * largest)
+    self_test = SelfTest(tuple(logit), tuple(contribution), tolerance * largest)
     described = type(model)()
     described.CopyFrom(model)
     del described.metadata_props[:]
@@ -229,14 +236,18 @@ def _answers(network: OnnxNetwork) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def _open(
-    model: bytes, name: str, threads: int | None, layout: Layout, device: str
+    model: bytes,
+    name: str,
+    threads: int | None,
+    level: ort.GraphOptimizationLevel,
+    device: str,
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Threads that spin while they wait take the processor from the decoder beside them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # failures are raised; the log would say them twice
-    options.graph_optimization_level = _LEVELS[layout]
+    options.graph_optimization_level = level
     try:
         return ort.InferenceSession(
             model, options, providers=providers(device), enable_fallback=False
