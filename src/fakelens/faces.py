@@ -99,12 +99,13 @@ class YuNet:
         self, image: RGBImage
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Corners (K, 4), landmarks (K, 5, 2) and confidences (K,) before suppression."""
-        largest = _YUNET_STRIDES[-1]
-        padded = cv2.copyMakeBorder(
-            image, 0, -image.shape[0] % largest, 0, -image.shape[1] % largest, cv2.BORDER_CONSTANT
+        height, width = (
+            -(-side // _YUNET_STRIDES[-1]) * _YUNET_STRIDES[-1] for side in image.shape[:2]
         )
+        blob = np.zeros((1, 3, height, width), np.float32)
         # The network was trained on BGR with values 0..255.
-        blob = cv2.dnn.blobFromImage(padded, swapRB=True)
+        for plane, channel in zip(cv2.split(image), (2, 1, 0), strict=True):
+            blob[0, channel, : image.shape[0], : image.shape[1]] = plane
         names = [f"{kind}_{s}" for s in _YUNET_STRIDES for kind in ("cls", "obj", "bbox", "kps")]
         outputs = [out[0] for out in self._session.run(names, {"input": blob})]
         found = []
@@ -112,7 +113,7 @@ class YuNet:
             classes, objectness, offsets, points = outputs[4 * level : 4 * level + 4]
             confidence = np.sqrt(np.clip(classes, 0, 1) * np.clip(objectness, 0, 1))[:, 0]
             near = np.flatnonzero(confidence >= self._min_confidence)
-            row, column = np.divmod(near, padded.shape[1] // stride)
+            row, column = np.divmod(near, width // stride)
             anchor = np.stack([column, row], axis=1).astype(np.float32)
             center = (anchor + offsets[near, :2]) * stride
             half = np.exp(offsets[near, 2:]) * stride / 2
