@@ -22,6 +22,8 @@ LEVELS = (
     (
         "video",
         "faces",
+        "cuts",
+        "search",
         "crops",
         "explain",
         "networks.known",

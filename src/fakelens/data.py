@@ -46,7 +46,7 @@ class Pixels(Protocol):
         """Rows and columns, each from a begin to an end within the picture."""
         ...
 
-    def shrunk(self, size: tuple[int, int]) -> RGBImage:
+    def shrunk(self, size: tuple[int, int]) -> "Pixels":
         """The whole picture at a smaller width and height."""
         ...
 
@@ -174,6 +174,14 @@ class Face:
     box: Box
     landmarks: FloatArray | None
     confidence: float
+
+    def moved(self, x: float, y: float) -> "Face":
+        """The same face further to the right by ``x`` pixels and down by ``y``."""
+        box = Box(self.box.x1 + x, self.box.y1 + y, self.box.x2 + x, self.box.y2 + y)
+        landmarks = (
+            None if self.landmarks is None else self.landmarks + np.array([x, y], np.float32)
+        )
+        return Face(box, landmarks, self.confidence)
 
     def scaled(self, x: float, y: float) -> "Face":
         """The same face in the picture stretched by two factors."""
@@ -313,8 +321,9 @@ class Evidence:
 class FaceDetector(Protocol):
     """Finds faces.
 
-    It may have a ``longest_side`` in pixels: pictures then come to it shrunk to that, which costs
-    less than to shrink them after they were made RGB.
+    It may have two attributes more, both of which save time. With a ``longest_side`` in pixels
+    pictures come to it shrunk to that. With a ``grid`` in pixels of these pictures it may be
+    given parts, whose corners lie on the grid: it finds the same faces there as in the whole.
     """
 
     @property

@@ -53,6 +53,7 @@ class YuNet:
     """
 
     name = "yunet-2023mar"
+    grid = _YUNET_STRIDES[-1]
     # In 826 frames of 48 clips of one speaker every speaker was above it (at least 0.85), and
     # one further detection was.
     sure_confidence = 0.8
@@ -81,7 +82,7 @@ class YuNet:
         return [self._detect(image) for image in images]
 
     def _detect(self, image: RGBImage) -> list[Face]:
-        small = shrunk(image, self.longest_side)
+        small = np.asarray(shrunk(image, self.longest_side))
         boxes, points, confidence = self._search(small)
         kept = cv2.dnn.NMSBoxes(
             np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist(),

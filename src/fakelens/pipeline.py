@@ -30,6 +30,9 @@ Progress = Callable[[int, int | None], None]
 DETECT_EVERY = 3
 """Frames from one face detection to the next, when every frame is examined."""
 
+SEARCH_EVERY = 12
+"""Frames from one detection in the whole picture to the next, while there is somebody."""
+
 _FRAMES_AHEAD = 4
 _USUAL_RATE = 25  # frames a second, where the file does not tell
 _FRAMES_OF_CROPS_AHEAD = 8
@@ -133,10 +136,11 @@ def _overlapped(
 ) -> Iterator[Iterator["_Crowd"]]:
     """Decode in one thread, find, follow and cut out faces in another."""
     stride = max(1, DETECT_EVERY // settings.every)
+    whole = max(1, SEARCH_EVERY // (stride * settings.every))
     gates = Gates(min_confidence=faces.sure_confidence)
     decoding = profile.timed("decode", reader.frames(settings.every))
     with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
-        crowds = _crowds(follow(frames, faces, every=stride), card, gates)
+        crowds = _crowds(follow(frames, faces, every=stride, whole=whole), card, gates)
         following = profile.timed("find and follow faces", crowds)
         with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
             yield made

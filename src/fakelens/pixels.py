@@ -65,11 +65,12 @@ class DecodedPixels:
             target[:] = source[down : down + rows, across : across + columns]
         return self._turned(_to_rgb(part)[top - y1 : bottom - y1, left - x1 : right - x1])
 
-    def shrunk(self, size: tuple[int, int]) -> RGBImage:
+    def shrunk(self, size: tuple[int, int]) -> "DecodedPixels":
         """The whole picture at another width and height; each pixel the mean of what it covers."""
         width, height = size[::-1] if self._turns % 2 else size
         small = self._frame.reformat(width, height, interpolation=Interpolation.AREA, threads=1)
-        return self._turned(_to_rgb(small))
+        small.colorspace, small.color_range = self._frame.colorspace, self._frame.color_range
+        return DecodedPixels(small, 90 * self._turns)
 
     def luma(self, down: int, across: int) -> NDArray[np.uint8]:
         """One pixel of each cell of ``down`` rows and ``across`` columns, 0..255."""
@@ -106,13 +107,13 @@ def _widened(begin: int, end: int, length: int) -> tuple[int, int]:
 _FROM_LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
-def shrunk(image: RGBImage | Pixels, longest_side: int) -> RGBImage:
-    """The whole picture, its longest side at most ``longest_side`` pixels."""
+def shrunk(image: RGBImage | Pixels, longest_side: int) -> RGBImage | Pixels:
+    """The whole picture, its longest side at most ``longest_side`` pixels and even."""
     height, width = image.shape[:2]
-    factor = min(1.0, longest_side / max(height, width))
-    if factor == 1:
-        return np.asarray(image)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
+    factor = longest_side / max(height, width)
+    if factor >= 1:
+        return image
+    size = max(2, 2 * round(width * factor / 2)), max(2, 2 * round(height * factor / 2))
     if not isinstance(image, np.ndarray):
         return image.shrunk(size)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

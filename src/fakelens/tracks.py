@@ -1,30 +1,19 @@
-"""From faces in single pictures to people through time, and where the scene changes."""
+"""From faces in single pictures to people through time."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Box, Face, FaceDetector, FloatArray, Frame, Pixels, RGBImage
+from .cuts import with_cuts
+from .data import Box, Face, FaceDetector, FloatArray, Frame
 from .errors import UsageError
-from .pixels import luma, shrunk
+from .search import search, search_near
 
 # Seconds ahead for which a head's velocity is worth anything.
 _TRUSTED_AHEAD = 0.5
-
-# Scene cuts. On 16,300 frames of real clips with 7 cuts, in a film and a concert, the change was
-# 0.6 or more at each cut and 0.38 or less elsewhere; at the cuts it was at least 7 times the mean
-# of the ten changes before.
-_CUT = 0.48
-_CUT_RATIO = 3.0
-_NEIGHBOURS = 10
-_BLOCKS = 4
-_BLACK = 4  # luma up to which a cell may belong to the bars of a letterbox
-_FLAT = 4.0  # grey levels of deviation, below which a block has nothing to compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +40,7 @@ class Followed:
 
 
 def follow(
-    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3
+    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3, whole: int = 1
 ) -> Iterator[Followed]:
     """Follow every face through a video, detecting on every ``every``-th frame only.
 
@@ -60,85 +49,155 @@ def follow(
     begins and ends on the right frame. Either side of a scene cut is a key frame, and a cut (or
     a change of the frame size) ends all tracks.
 
+    Only every ``whole``-th key frame is searched as a whole, if there is somebody and the detector
+    can search a part; the others near the people known. Where somebody turns out to have come or
+    gone since the last whole search, everything since is searched as a whole after all.
+
     Args:
         frames: in order of presentation, times in seconds; times should increase.
         detector: finds the faces.
-        every: distance of the key frames, 1 or more. No more than this many frames are held (one
-            more while a suspected cut is being confirmed).
+        every: distance of the key frames, 1 or more.
+        whole: distance of those searched as a whole, in key frames, 1 or more. No more than
+            ``every * whole`` frames are held (one more while a suspected cut is being confirmed).
 
     Yields:
         Every frame, in order, exactly once.
 
     Raises:
-        UsageError: ``every`` is below 1.
+        UsageError: ``every`` or ``whole`` is below 1.
     """
     if every < 1:
         raise UsageError(f"faces must be detected on every 1st frame or rarer, not {every}")
-    return _follow(frames, detector, every, Tracker())
+    if whole < 1:
+        raise UsageError(f"every 1st key frame or fewer must be searched as a whole, not {whole}")
+    return _follow(frames, detector, every, whole)
 
 
 def _follow(
-    frames: Iterable[Frame], detector: FaceDetector, every: int, tracker: "Tracker"
+    frames: Iterable[Frame], detector: FaceDetector, every: int, whole: int
 ) -> Iterator[Followed]:
-    key: Followed | None = None  # the last key frame of this scene
-    waiting: list[Frame] = []  # since then
-    for frame, new_scene in _with_cuts(frames):
+    scene = _Scene(detector, every, whole, Tracker())
+    for frame, new_scene in with_cuts(frames):
         if new_scene:
-            if key and waiting:
-                yield from _segment(key, waiting, detector, tracker)
-            tracker.cut()
-            key, waiting = None, []
-        waiting.append(frame)
-        if key is None or len(waiting) == every:
-            for followed in _segment(key, waiting, detector, tracker):
-                key = followed
-                yield followed
-            waiting = []
-    if key and waiting:
-        yield from _segment(key, waiting, detector, tracker)
+            yield from scene.finish()
+            scene = scene.next()
+        yield from scene.add(frame)
+    yield from scene.finish()
 
 
-def _segment(
-    key: Followed | None, waiting: Sequence[Frame], detector: FaceDetector, tracker: "Tracker"
-) -> Iterator[Followed]:
-    """The frames after a key frame up to the next one, which is the last of them."""
-    *between, last = waiting
-    (faces,) = _searched([last], detector)
-    if key and between:
-        before = {tracked.track: tracked.face for tracked in key.faces}
-        if set(tracker.match(faces, float(last.time))) != set(before):
-            searched = _searched(between, detector)
-            for frame, found in zip(between, searched, strict=True):
-                yield _detected(frame, found, tracker)
+class _Scene:
+    """The frames from one cut to the next.
+
+    Args:
+        detector: finds the faces.
+        every: distance of the key frames.
+        whole: distance of those searched as a whole, in key frames.
+        tracker: knows the numbers given so far, and nobody.
+    """
+
+    def __init__(self, detector: FaceDetector, every: int, whole: int, tracker: "Tracker") -> None:
+        self._detector, self._every, self._whole = detector, every, whole
+        self._tracker = tracker
+        self._start: Followed | None = None  # the last frame searched as a whole
+        self._tracker_then = tracker
+        self._held: list[Followed] = []  # since then, right if nobody has come
+        self._waiting: list[Frame] = []  # since the last key frame
+
+    def next(self) -> "_Scene":
+        """The next scene, once this one is finished."""
+        self._tracker.cut()
+        return _Scene(self._detector, self._every, self._whole, self._tracker)
+
+    def add(self, frame: Frame) -> list[Followed]:
+        """One more frame; the frames that are done with it."""
+        self._waiting.append(frame)
+        if self._start is None:
+            return self._conclude(None)
+        if len(self._waiting) < self._every:
+            return []
+        key = self._held[-1] if self._held else self._start
+        due = len(self._held) + self._every >= self._every * self._whole
+        return [] if not due and self._hold(key) else self._conclude(key)
+
+    def finish(self) -> list[Followed]:
+        """No more frames; the rest of them."""
+        if not self._held and not self._waiting:
+            return []
+        return self._conclude(self._held[-1] if self._held else self._start)
+
+    def _hold(self, key: Followed) -> bool:
+        """Search near the people known, and hold the frames back if they are all still there."""
+        last = self._waiting[-1]
+        expected = [self._tracker.expect(one.track, float(last.time)) for one in key.faces]
+        faces = search_near(last, self._detector, expected) if expected else None
+        if faces is None or not _is_same_company(key, last, faces, self._tracker):
+            return False
+        self._held += _interpolated(key, self._waiting, faces, self._tracker)
+        self._waiting = []
+        return True
+
+    def _conclude(self, key: Followed | None) -> list[Followed]:
+        """Search the last frame as a whole; then all are done."""
+        frames = [*(followed.frame for followed in self._held), *self._waiting]
+        last = frames[-1]
+        (faces,) = search([last], self._detector)
+        if key is None or self._start is None:
+            done = [_detected(last, faces, self._tracker)]
+        elif _is_same_company(key, last, faces, self._tracker):
+            done = self._held
+            if self._waiting:
+                done += _interpolated(key, self._waiting, faces, self._tracker)
         else:
-            end = _detected(last, faces, tracker)
-            for frame in between:
-                weight = _progress(key.frame, frame, last)
-                yield Followed(
-                    frame,
-                    tuple(
-                        TrackedFace(
-                            tracked.track,
-                            _between(before[tracked.track], tracked.face, weight),
-                            detected=False,
-                        )
-                        for tracked in end.faces
-                    ),
-                )
-            yield end
-            return
-    yield _detected(last, faces, tracker)
+            self._tracker = self._tracker_then
+            done = self._search_again(self._start, frames, faces)
+        self._start, self._tracker_then = done[-1], self._tracker.copy()
+        self._held, self._waiting = [], []
+        return done
+
+    def _search_again(
+        self, key: Followed, frames: Sequence[Frame], of_last: Sequence[Face]
+    ) -> list[Followed]:
+        """Search key frames as a whole, and the frames before one where company has changed."""
+        done: list[Followed] = []
+        for begin in range(0, len(frames), self._every):
+            part = frames[begin : begin + self._every]
+            *between, last = part
+            faces = of_last if last is frames[-1] else search([last], self._detector)[0]
+            if _is_same_company(key, last, faces, self._tracker):
+                done += _interpolated(key, part, faces, self._tracker)
+            else:
+                searched = [*search(between, self._detector), faces]
+                done += [
+                    _detected(frame, found, self._tracker)
+                    for frame, found in zip(part, searched, strict=True)
+                ]
+            key = done[-1]
+        return done
 
 
-def _searched(frames: Sequence[Frame], detector: FaceDetector) -> list[list[Face]]:
-    """The faces in each of some frames of one size, in pixels of the frame."""
-    side: int | None = getattr(detector, "longest_side", None)
-    pictures = [frame.image if side is None else shrunk(frame.pixels, side) for frame in frames]
+def _is_same_company(
+    key: Followed, frame: Frame, faces: Sequence[Face], tracker: "Tracker"
+) -> bool:
+    """Whether the faces of a frame are those of the key frame before it."""
+    return set(tracker.match(faces, float(frame.time))) == {one.track for one in key.faces}
+
+
+def _interpolated(
+    key: Followed, frames: Sequence[Frame], faces: Sequence[Face], tracker: "Tracker"
+) -> list[Followed]:
+    """Frames after a key frame, up to the next one with its faces, the same people."""
+    *between, last = frames
+    before = {tracked.track: tracked.face for tracked in key.faces}
+    end = _detected(last, faces, tracker)
     found = []
-    for frame, picture, faces in zip(frames, pictures, detector.detect(pictures), strict=True):
-        (height, width), (rows, columns) = frame.pixels.shape[:2], picture.shape[:2]
-        found.append([face.scaled(width / columns, height / rows) for face in faces])
-    return found
+    for frame in between:
+        weight = _progress(key.frame, frame, last)
+        tracked = (
+            TrackedFace(one.track, _between(before[one.track], one.face, weight), detected=False)
+            for one in end.faces
+        )
+        found.append(Followed(frame, tuple(tracked)))
+    return [*found, end]
 
 
 def _detected(frame: Frame, faces: Sequence[Face], tracker: "Tracker") -> Followed:
@@ -227,6 +286,20 @@ class Tracker:
     def _is_alive(self, person: "_Person", time: float) -> bool:
         return person.time >= self._updated or time - person.time <= self._max_gap
 
+    def expect(self, number: int, time: float) -> Box:
+        """A square about where the face of a person known should be at a time in seconds."""
+        (person,) = (person for person in self._people if person.number == number)
+        place = person.at(time)
+        half = place.size / 2
+        return Box(place.x - half, place.y - half, place.x + half, place.y + half)
+
+    def copy(self) -> "Tracker":
+        """Another one that knows the same."""
+        other = Tracker(self._max_gap)
+        other._people = self._people.copy()
+        other._numbers, other._updated = self._numbers, self._updated
+        return other
+
     def cut(self) -> None:
         """A new scene begins: nobody keeps their number."""
         self._people = []
@@ -290,94 +363,3 @@ class _Person:
             # Halfway from the old velocity: boxes jitter by a pixel or two.
             vx, vy = (vx + self.velocity[0]) / 2, (vy + self.velocity[1]) / 2
         return _Person(self.number, place, (vx, vy), time)
-
-
-def _with_cuts(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
-    """Each frame, and whether a scene begins with it.
-
-    A cut is a change (see ``_change``) that is large, stands out from the changes just before it
-    (the idea of PySceneDetect's AdaptiveDetector) and lasts: a suspected frame is held until the
-    next one has shown that it was no flash. A new frame size is a cut, too.
-    """
-    recent: deque[float] = deque(maxlen=_NEIGHBOURS)
-    last: _Look | None = None
-    suspect: tuple[Frame, _Look] | None = None
-    for frame in frames:
-        look = _look(frame.pixels)
-        if suspect is not None and last is not None:
-            lasts = look.shape != last.shape or _change(last, look) > _limit(recent)
-            yield suspect[0], lasts
-            if lasts:
-                last = suspect[1]
-                recent.clear()
-            suspect = None
-        if last is None or look.shape != last.shape:
-            yield frame, True
-            recent.clear()
-        else:
-            change = _change(last, look)
-            if change > _limit(recent):
-                suspect = frame, look
-                continue
-            recent.append(change)
-            yield frame, False
-        last = look
-    if suspect is not None:
-        yield suspect[0], True
-
-
-def _limit(recent: Sequence[float] | deque[float]) -> float:
-    usual = sum(recent) / len(recent) if recent else 0.0
-    return max(_CUT, _CUT_RATIO * usual)
-
-
-class _Look(NamedTuple):
-    """What is kept of a picture to compare it with the next."""
-
-    blocks: NDArray[np.float32]  # (_BLOCKS ** 2, cells), mean luma of each cell, 0..255
-    lit: NDArray[np.bool_]  # (_BLOCKS ** 2, cells), no part of the cell is black
-    shape: tuple[int, ...]  # of the picture
-
-
-def _look(image: RGBImage | Pixels) -> _Look:
-    height, width = image.shape[:2]
-    down, across = max(1, height // 72), max(1, width // 128)
-    sample = luma(image, down, across)
-    # A cell across the border of a letterbox bar would look alike in all pictures.
-    lit = _cells((sample > _BLACK).astype(np.float32)) > 0.9
-    return _Look(_cells(sample).astype(np.float32), lit, image.shape)
-
-
-def _cells(plane: cv2.typing.MatLike) -> cv2.typing.MatLike:
-    """The means of 12 x 8 cells in each block, (_BLOCKS ** 2, 96)."""
-    cells = cv2.resize(plane, (_BLOCKS * 12, _BLOCKS * 8), interpolation=cv2.INTER_AREA)
-    return cells.reshape(_BLOCKS, 8, _BLOCKS, 12).swapaxes(1, 2).reshape(_BLOCKS**2, -1)
-
-
-def _change(before: _Look, after: _Look) -> float:
-    """How much two pictures differ: 0 alike, about 1 unrelated.
-
-    One minus the correlation of a block with the same block of the other picture; the median of
-    all blocks. Fades, flashes and changes of exposure leave the correlation as it is; an inset, a
-    hand or a passer-by changes fewer than half of the blocks. What is black in both (the bars of
-    a letterbox) and blocks that are flat in both do not count.
-    """
-    lit = before.lit | after.lit
-    count = np.maximum(lit.sum(axis=1), 1)
-    a, texture_a = _standardized(before.blocks, lit, count)
-    b, texture_b = _standardized(after.blocks, lit, count)
-    telling = (4 * count >= lit.shape[1]) & (np.maximum(texture_a, texture_b) >= _FLAT)
-    if not telling.any():
-        return 0.0
-    difference = ((a - b) ** 2).sum(axis=1) / count / 2
-    return float(np.median(difference[telling]))
-
-
-def _standardized(
-    blocks: NDArray[np.float32], lit: NDArray[np.bool_], count: NDArray[np.int_]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """The lit cells of each block with mean 0 and deviation 1 (less where flat); the deviation."""
-    mean = (blocks * lit).sum(axis=1) / count
-    centred = (blocks - mean[:, None]) * lit
-    deviation = np.sqrt((centred**2).sum(axis=1) / count)
-    return centred / np.maximum(deviation, _FLAT)[:, None], deviation
