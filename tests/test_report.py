@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -186,6 +187,30 @@ def test_the_file_is_what_the_schema_says(
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(content, schema, jsonschema.Draft202012Validator)
+
+
+def test_a_long_report_is_written_in_pieces(
+    lively: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole columns: 30 and 20 rows; pieces of 7."""
+    for name, piece in (("whole", 1000), ("pieces", 7)):
+        monkeypatch.setattr("fakelens.report.document._PIECE", piece)
+        (tmp_path / name).mkdir()
+        write_document(lively, tmp_path / name, tmp_path / name)
+    whole, pieces = ((tmp_path / name / "report.json").read_text() for name in ("whole", "pieces"))
+    assert pieces == whole
+
+
+def test_half_an_hour_of_faces_takes_no_more_memory_to_write_than_five_minutes(tmp_path: Path) -> None:
+    peaks = []
+    for minutes in (5, 30):
+        rows = minutes * 60 * 25
+        report = make_report(lively_track(1, range(rows)), maps=np.zeros((rows, 1, 1)))
+        tracemalloc.start()
+        write_document(report, tmp_path, tmp_path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_the_schema_refuses_what_is_not_a_report(lively: Report, tmp_path: Path) -> None:

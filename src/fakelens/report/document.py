@@ -4,14 +4,24 @@ The schema is published as ``docs/report.schema.json``; ``schema_version`` is ra
 changes its meaning or goes, not when one is added.
 """
 
+import json
 import os
+from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from fakelens.crops import Doubt
@@ -151,10 +161,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         network=report.network,
         settings=report.settings,
         thresholds=report.thresholds,
-        persons=[
-            Person(finding=finding, track=_columns(track))
-            for track, finding in zip(report.tracks, report.findings, strict=True)
-        ],
+        persons=[],
         heatmaps=HeatmapFile(
             file=HEATMAPS_NAME,
             rows=len(report.heatmaps),
@@ -167,7 +174,18 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         provenance=report.provenance,
     )
     report.heatmaps.save(folder / HEATMAPS_NAME)
-    (folder / FILE_NAME).write_text(document.model_dump_json(), encoding="utf-8")
+    # The persons of a long video are written piece by piece: as one text, they and it would take a
+    # hundred times the memory. In a string the quotation marks would be escaped.
+    before, after = document.model_dump_json().split('"persons":[]')
+    with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
+        file.write(f'{before}"persons":[')
+        for number, (track, finding) in enumerate(zip(report.tracks, report.findings, strict=True)):
+            file.write("," if number else "")
+            file.write(f'{{"finding":{_FINDING.dump_json(finding).decode()},"track":{{')
+            for text in _columns(track):
+                file.write(text)
+            file.write("}}")
+        file.write(f"]{after}")
 
 
 def read_report(path: Path | str, *, source: Path | None = None) -> Report:
@@ -223,28 +241,47 @@ def _relative(source: Path, folder: Path) -> str:
         return source.resolve().as_posix()
 
 
+def _columns(track: Track) -> Iterator[str]:
+    """``TrackColumns`` as JSON, in pieces, without the outer braces."""
+    for number, (name, values) in enumerate(_COLUMNS.items()):
+        yield f'{"," if number else ""}"{name}":['
+        for begin in range(0, len(track), _PIECE):
+            piece = json.dumps(
+                values(track, slice(begin, begin + _PIECE)), separators=(",", ":"), allow_nan=False
+            )
+            yield ("," if begin else "") + piece[1:-1]
+        yield "]"
+
+
 def _rounded(column: NDArray[Any], digits: int) -> list[Any]:
     rounded: list[Any] = np.round(column.astype(np.float64), digits).tolist()
     return rounded
 
 
-def _columns(track: Track) -> TrackColumns:
-    missing = [bool(np.isnan(points).any()) for points in track.landmarks]
-    points = _rounded(track.landmarks, 2)
-    return TrackColumns(
-        frames=track.frames.tolist(),
-        times=_rounded(track.times, 6),
-        boxes=_rounded(track.boxes, 2),
-        areas=_rounded(track.areas, 2),
-        landmarks=[None if gone else p for p, gone in zip(points, missing, strict=True)],
-        confidences=_rounded(track.confidences, 4),
-        detected=track.detected.tolist(),
-        sharpness=_rounded(track.sharpness, 3),
-        doubts=track.doubts.tolist(),
-        logits=_rounded(track.logits, 6),
-        heatmaps=track.heatmaps.tolist(),
-        peaks=track.peaks.astype(np.float64).tolist(),
-    )
+def _landmarks(landmarks: NDArray[np.float32]) -> list[Any]:
+    missing = np.flatnonzero(np.isnan(landmarks).any(axis=(1, 2)))
+    points = _rounded(landmarks, 2)
+    for row in missing:
+        points[row] = None
+    return points
+
+
+_PIECE = 4096  # rows
+_FINDING = TypeAdapter(Finding)
+_COLUMNS: dict[str, Callable[[Track, slice], list[Any]]] = {
+    "frames": lambda track, rows: track.frames[rows].tolist(),
+    "times": lambda track, rows: _rounded(track.times[rows], 6),
+    "boxes": lambda track, rows: _rounded(track.boxes[rows], 2),
+    "areas": lambda track, rows: _rounded(track.areas[rows], 2),
+    "landmarks": lambda track, rows: _landmarks(track.landmarks[rows]),
+    "confidences": lambda track, rows: _rounded(track.confidences[rows], 4),
+    "detected": lambda track, rows: track.detected[rows].tolist(),
+    "sharpness": lambda track, rows: _rounded(track.sharpness[rows], 3),
+    "doubts": lambda track, rows: track.doubts[rows].tolist(),
+    "logits": lambda track, rows: _rounded(track.logits[rows], 6),
+    "heatmaps": lambda track, rows: track.heatmaps[rows].tolist(),
+    "peaks": lambda track, rows: track.peaks[rows].astype(np.float64).tolist(),
+}
 
 
 def _track(person: Person) -> Track:
