@@ -1,9 +1,9 @@
 """What a heatmap costs over the score alone, and what it costs by other libraries.
 
 All run the default network's architecture with the same weights on one thread, in turn: fakelens'
-evidence network in onnxruntime, without and with its heatmap; the same network in torch, alone and
-with Grad-CAM by torchcam and, if it is installed, by pytorch-grad-cam (package grad-cam). Run it as
-``python -m benchmarks.heatmap``.
+evidence network in onnxruntime, without and with its heatmap, in floating point and in integers as
+it is bundled; the same network in torch, alone and with Grad-CAM by torchcam and, if it is
+installed, by pytorch-grad-cam (package grad-cam). Run it as ``python -m benchmarks.heatmap``.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +23,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
-from training.export import make_card
 from training.judgement import to_planes
 from training.patchnet import PatchNet, load_imagenet
 from training.patchnet_graph import build_patchnet
-from training.train import Recipe, Run
+from training.quantize import quantized
 
 from fakelens.data import Evidence
 from fakelens.explain import METHODS
-from fakelens.networks.onnx import save_evidence_network
 
 Task = Callable[[NDArray[np.uint8]], object]
 
 
-PLAIN, TORCH = "fakelens, score alone", "torch, score alone"
+_EVIDENCE = ["logit", "activation", "gradient"]
 
 
 class Logits(nn.Module):
@@ -51,30 +50,30 @@ class Logits(nn.Module):
         return logits[:, None]
 
 
-def by_fakelens(network: PatchNet) -> dict[str, Task]:
+def by_fakelens(graph: onnx.ModelProto, name: str) -> dict[str, Task]:
     """The score alone, and with its heatmap."""
-    card = make_card(1.0, Run(Recipe("patchnet", steps=1)))
+    return {
+        f"{name}, score alone": _part(graph, ["logit"]),
+        f"{name}, score and heatmap": _part(graph, _EVIDENCE),
+    }
+
+
+def _part(graph: onnx.ModelProto, outputs: list[str]) -> Task:
+    """Runs a graph for some of its outputs, and makes the heatmap if these allow."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
-        whole, cut = Path(folder) / "network.onnx", Path(folder) / "score.onnx"
-        save_evidence_network(build_patchnet(network), card, whole, layout="blocked")
+        whole, cut = Path(folder) / "whole.onnx", Path(folder) / "part.onnx"
+        onnx.save(graph, whole)
         # Asked for fewer outputs, onnxruntime still computes them all.
-        onnx.utils.extract_model(str(whole), str(cut), ["crops"], ["logit"])
-        session, scoring = (
-            ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-            for file in (whole, cut)
-        )
-    heatmaps = METHODS[card.cam].function
+        onnx.utils.extract_model(str(whole), str(cut), ["crops"], outputs)
+        session = ort.InferenceSession(str(cut), options, providers=["CPUExecutionProvider"])
 
-    def explain(crops: NDArray[np.uint8]) -> object:
-        answers = session.run(["logit", "activation", "gradient"], {"crops": crops})
-        return heatmaps(Evidence(*answers))
+    def run(crops: NDArray[np.uint8]) -> object:
+        answers = session.run(outputs, {"crops": crops})
+        return METHODS["hirescam"].function(Evidence(*answers)) if outputs == _EVIDENCE else answers
 
-    return {
-        PLAIN: lambda crops: scoring.run(["logit"], {"crops": crops}),
-        "fakelens, score and heatmap": explain,
-    }
+    return run
 
 
 def by_libraries(network: PatchNet) -> dict[str, Task]:
@@ -85,7 +84,7 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
     def score(crops: NDArray[np.uint8]) -> object:
         return plain(to_planes(torch.from_numpy(crops)))
 
-    tasks: dict[str, Task] = {TORCH: score}
+    tasks: dict[str, Task] = {"torch, score alone": score}
     model = Logits(deepcopy(network))  # the hooks of one library are no business of the other
     extractor = TorchCam(model, target_layer="network.blocks", input_shape=(3, 224, 224))
 
@@ -93,7 +92,7 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
         scores = model(to_planes(torch.from_numpy(crops)).requires_grad_())
         return extractor([0] * len(crops), scores)
 
-    tasks["torchcam"] = with_torchcam
+    tasks["torchcam, Grad-CAM"] = with_torchcam
     try:
         # Not among our dependencies, since it wants torchvision.
         cam = importlib.import_module("pytorch_grad_cam")
@@ -103,7 +102,7 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
         return tasks
     other = Logits(deepcopy(network))
     library = cam.GradCAM(other, [other.network.blocks])
-    tasks["grad-cam"] = lambda crops: library(
+    tasks["grad-cam, Grad-CAM"] = lambda crops: library(
         to_planes(torch.from_numpy(crops)), [targets.RawScoresOutputTarget()] * len(crops)
     )
     return tasks
@@ -118,22 +117,31 @@ def main() -> None:
     torch.set_num_threads(1)
     network = PatchNet().eval()
     load_imagenet(network)
-    tasks = by_fakelens(network) | by_libraries(network)
     crops = np.random.default_rng(0).integers(0, 256, (options.batch, 224, 224, 3), np.uint8)
-    times: dict[str, list[float]] = {name: [] for name in tasks}
+    graph, head = build_patchnet(network)
+    # The first of each is what the others are compared with.
+    groups = (
+        by_fakelens(graph, "fakelens"),
+        by_fakelens(quantized(graph, crops, head), "fakelens in integers"),
+        by_libraries(network),
+    )
+    times: dict[str, list[float]] = {name: [] for tasks in groups for name in tasks}
     for turn in range(options.repeat + 2):
-        for name, task in tasks.items():
+        for name, task in chain.from_iterable(tasks.items() for tasks in groups):
             began = time.perf_counter()
             task(crops)
             if turn >= 2:  # the first calls allocate
                 times[name].append(1000 * (time.perf_counter() - began) / options.batch)
     print("| | ms a face | over the score alone, same runtime (quartiles) |")
     print("|---|---|---|")
-    for name, own in times.items():
-        plain = times[PLAIN if name.startswith("fakelens") else TORCH]
-        ratios = [a / b for a, b in zip(own, plain, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        print(f"| {name} | {statistics.median(own):.1f} | {middle:.2f} ({low:.2f}-{high:.2f}) |")
+    for tasks in groups:
+        plain, *others = tasks
+        print(f"| {plain} | {statistics.median(times[plain]):.1f} | |")
+        for name in others:
+            ratios = [a / b for a, b in zip(times[name], times[plain], strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            own = statistics.median(times[name])
+            print(f"| {name} | {own:.1f} | {middle:.2f} ({low:.2f}-{high:.2f}) |")
 
 
 if __name__ == "__main__":
