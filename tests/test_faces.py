@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from fakelens.data import Box, FaceDetector, RGBImage
+from fakelens.data import Box, Face, FaceDetector, RGBImage
 from fakelens.errors import MissingExtraError, NetworkError, UsageError
 from fakelens.faces import DETECTORS, DlibHog, Haar, YuNet, load_detector
 
@@ -213,3 +213,11 @@ def test_the_only_speaker_is_found_and_nobody_else(
         images = [frame.to_ndarray(format="rgb24") for frame in sampled]
     counts = [sum(face.confidence >= 0.8 for face in faces) for faces in yunet.detect(images)]
     assert counts == [1] * len(images)
+
+
+@pytest.mark.parametrize("landmark", [np.nan, np.inf, 1.0])
+def test_a_face_of_no_number_is_refused_where_it_comes_from(landmark: float) -> None:
+    landmarks = np.full((5, 2), landmark, np.float32)
+    confidence = np.nan if landmark == 1 else 0.9
+    with pytest.raises(ValueError, match="finite"):
+        Face(Box(0, 0, 1, 1), landmarks, confidence)

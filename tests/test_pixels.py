@@ -1,6 +1,7 @@
 """Only what is looked at becomes RGB, and it is what the whole picture would have shown there."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -10,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakelens.data import Box, Face, Frame, RGBImage
-from fakelens.pixels import DecodedPixels, luma, planes, shrunk
+from fakelens.pixels import luma, planes, shrunk, upright
 from fakelens.tracks import follow
+from fakelens.video import open_video
 
 PLANAR = [
     *("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"),
     *("yuv420p10le", "yuv422p10le", "yuv444p10le"),
 ]
+OTHERS = ["bgra", "gbrp", "nv12", "gray", "pal8", "monob", "rgb8", "yuv411p", "yuva420p", "p010le"]
 ROTATIONS = (0, 90, 180, 270)
 
 
@@ -44,7 +47,7 @@ def picture(width: int, height: int) -> RGBImage:
 
 
 @given(
-    format_name=st.sampled_from([*PLANAR, "bgra", "gbrp", "nv12", "gray"]),
+    format_name=st.sampled_from([*PLANAR, *OTHERS]),
     rotation=st.sampled_from(ROTATIONS),
     size=st.tuples(st.integers(2, 400), st.integers(2, 300)),
     even=st.booleans(),
@@ -63,7 +66,7 @@ def test_a_part_is_that_part_of_the_whole(
     width, height = (2 * side for side in size) if even else size
     frame = noisy(format_name, width, height, seed)
     expected = whole(frame, rotation)
-    pixels = DecodedPixels(frame, rotation)
+    pixels = upright(frame, rotation)
     rows, columns = expected.shape[:2]
     top, left = int(share[0] * (rows - 1)), int(share[1] * (columns - 1))
     bottom = top + 1 + int(share[2] * (rows - top - 1))
@@ -78,7 +81,7 @@ def test_a_part_is_that_part_of_the_whole(
 def test_where_chroma_is_interpolated_it_is_from_beyond_the_part(format_name: str) -> None:
     frame = noisy(format_name, 320, 240, 2)
     # Nothing need be added to these corners but for what is interpolated.
-    part = DecodedPixels(frame, 0)[64:128, 96:160]
+    part = upright(frame, 0)[64:128, 96:160]
     np.testing.assert_array_equal(part, whole(frame, 0)[64:128, 96:160])
 
 
@@ -87,26 +90,57 @@ def test_where_chroma_is_interpolated_it_is_from_beyond_the_part(format_name: st
 def test_a_part_has_the_colours_that_the_frame_is_tagged_with(matrix: int, full_range: int) -> None:
     frame = noisy("yuv420p", 320, 240, 1)
     frame.colorspace, frame.color_range = matrix, full_range
-    part = DecodedPixels(frame, 0)[50:150, 70:201]
+    part = upright(frame, 0)[50:150, 70:201]
     np.testing.assert_array_equal(part, whole(frame, 0)[50:150, 70:201])
 
 
 @pytest.mark.parametrize("rotation", ROTATIONS)
-@pytest.mark.parametrize("format_name", ["yuv420p", "yuv444p", "yuv420p10le", "bgra"])
+@pytest.mark.parametrize("format_name", ["yuv420p", "yuv444p", "yuv420p10le", "bgra", "rgb48le"])
 def test_a_small_picture_is_the_mean_of_what_it_covers(format_name: str, rotation: int) -> None:
     frame = av.VideoFrame.from_ndarray(picture(960, 540), format="rgb24")
-    pixels = DecodedPixels(frame.reformat(format=format_name), rotation)
+    pixels = upright(frame.reformat(format=format_name), rotation)
     small = np.asarray(shrunk(pixels, 320))
-    upright = np.rot90(picture(960, 540), rotation // 90)
-    expected = cv2.resize(upright, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    turned = np.rot90(picture(960, 540), rotation // 90)
+    expected = cv2.resize(turned, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     assert max(small.shape) == 320
     assert np.abs(small.astype(int) - expected).mean() < 3
     assert np.ptp(expected.astype(int)) > 100
 
 
+@pytest.mark.parametrize("format_name", ["pal8", "monob", "rgb8"])
+def test_pictures_of_few_colours_are_not_shrunk_in_these(format_name: str) -> None:
+    frame = noisy(format_name, 960, 540, 4)
+    small = np.asarray(shrunk(upright(frame, 0), 320))
+    expected = cv2.resize(whole(frame, 0), (320, 180), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(small, expected, atol=1)
+
+
+def test_a_picture_stored_upside_down_is_read(tmp_path: Path) -> None:
+    """As FFmpeg's decoder of AMV returns it: each row comes before the one above it."""
+    path = tmp_path / "toy.nut"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("amv", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 800, 608, "yuvj420p"
+        stream.options = {"strict": "-1"}
+        frame = av.VideoFrame.from_ndarray(picture(800, 608), format="rgb24")
+        output.mux(stream.encode(frame.reformat(format="yuvj420p")))
+        output.mux(stream.encode(None))
+    with open_video(path) as reader:
+        assert reader.peek().planes[0].line_size < 0
+        (read,) = reader.frames()
+    assert np.abs(read.image.astype(int) - picture(800, 608)).mean() < 8
+    assert np.abs(read.pixels[8:40, 16:64].astype(int) - read.image[8:40, 16:64]).max() == 0
+    assert luma(read.pixels, 6, 10).shape == (101, 80)
+
+
+@pytest.mark.parametrize("longest_side", [33, 34, 199, 200])
+def test_no_side_is_longer_than_asked_for(longest_side: int) -> None:
+    assert max(shrunk(np.zeros((10, 1000, 3), np.uint8), longest_side).shape) <= longest_side
+
+
 def test_a_picture_that_is_small_enough_stays_as_it_is() -> None:
     frame = noisy("yuv420p", 200, 100, 5)
-    kept = np.asarray(shrunk(DecodedPixels(frame, 90), 200))
+    kept = np.asarray(shrunk(upright(frame, 90), 200))
     np.testing.assert_array_equal(kept, whole(frame, 90))
 
 
@@ -115,7 +149,7 @@ def test_a_picture_that_is_small_enough_stays_as_it_is() -> None:
 def test_luma_is_sampled_in_the_middle_of_its_cells(format_name: str, rotation: int) -> None:
     grey = np.repeat(picture(400, 300)[:, :, :1], 3, axis=2)
     frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=format_name)
-    sampled = luma(DecodedPixels(frame, rotation), 6, 10)
+    sampled = luma(upright(frame, rotation), 6, 10)
     expected = np.rot90(grey, rotation // 90)[3::6, 5::10, 0]
     assert sampled.shape == expected.shape
     assert np.abs(sampled.astype(int) - expected).max() <= 3
@@ -149,7 +183,7 @@ def test_a_detector_sees_pictures_as_large_as_it_wants(
     longest_side: int | None, seen: tuple[int, ...], landmark: float
 ) -> None:
     detector = _Corner(longest_side)
-    pixels = DecodedPixels(noisy("yuv420p", 400, 300, 0), 0)
+    pixels = upright(noisy("yuv420p", 400, 300, 0), 0)
     frames = [Frame(index, Fraction(index, 25), pixels) for index in range(2)]
     for followed in follow(frames, detector, every=1):
         (tracked,) = followed.faces

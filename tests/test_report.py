@@ -201,7 +201,9 @@ def test_a_long_report_is_written_in_pieces(
     assert pieces == whole
 
 
-def test_half_an_hour_of_faces_takes_no_more_memory_to_write_than_five_minutes(tmp_path: Path) -> None:
+def test_half_an_hour_of_faces_takes_no_more_memory_to_write_than_five_minutes(
+    tmp_path: Path,
+) -> None:
     peaks = []
     for minutes in (5, 30):
         rows = minutes * 60 * 25

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from skimage import data
 
 from fakelens.data import Box, Face, Frame, RGBImage
 from fakelens.faces import YuNet
+from fakelens.pipeline import analyze
 from fakelens.search import search, search_near
 from fakelens.tracks import Followed, follow
 from fakelens.video import open_video
+from toys import RedNetwork
 
 HEIGHT, WIDTH = 320, 960
 SIDE = 24
@@ -181,6 +184,21 @@ def test_areas_that_only_meet_when_others_are_joined_are_one() -> None:
 def test_where_parts_would_be_most_of_the_picture_they_are_not_worth_it() -> None:
     (one,) = frames([[(100, 60)]])
     assert search_near(one, Squares(), [Box(300, 20, 690, 320)]) is None
+
+
+@pytest.mark.parametrize("rate", [1, 5])
+def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> None:
+    """Ten frames are a long time there."""
+    path = tmp_path / "slow.mkv"
+    scene = [[(100, 60)] + ([(700, 150)] if 1 <= index <= 10 else []) for index in range(24)]
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr0"
+        for here in scene:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(here), format="rgb24")))
+        output.mux(stream.encode(None))
+    report = analyze(path, network=RedNetwork(), faces=Squares())
+    assert [len(track) for track in report.tracks] == [24, 10]
 
 
 @pytest.mark.parametrize("longest_side", [480, 640])

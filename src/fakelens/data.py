@@ -9,6 +9,7 @@ Conventions, valid everywhere inside the package:
 * times are presentation timestamps in seconds, rates are ``Fraction`` (frames per second).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -174,6 +175,11 @@ class Face:
     box: Box
     landmarks: FloatArray | None
     confidence: float
+
+    def __post_init__(self) -> None:
+        known = self.landmarks is None or np.isfinite(self.landmarks).all()
+        if not (known and math.isfinite(self.confidence)):
+            raise ValueError(f"a face needs finite landmarks and confidence, not {self}")
 
     def moved(self, x: float, y: float) -> "Face":
         """The same face further to the right by ``x`` pixels and down by ``y``."""

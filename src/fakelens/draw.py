@@ -173,8 +173,8 @@ class Painter:
     def _paint_box(self, canvas: Canvas, mark: Mark) -> None:
         x1, y1, x2, y2 = (round(v) for v in (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2))
         height, width = max(1, y2 - y1), max(1, x2 - x1)
-        # Two pixels at least: one alone may lie between two samples of chroma and be grey.
-        line = max(2, self._line)
+        # More than one pixel: that may lie between two samples of chroma and be grey.
+        line = 1 + max(2, self._line)
         across = np.full((min(line, height), width), 255, dtype=np.uint8)
         down = np.full((height, min(line, width)), 255, dtype=np.uint8)
         colour = VERDICT_COLOURS[mark.verdict]

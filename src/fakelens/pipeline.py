@@ -30,8 +30,10 @@ Progress = Callable[[int, int | None], None]
 DETECT_EVERY = 3
 """Frames from one face detection to the next, when every frame is examined."""
 
-SEARCH_EVERY = 12
-"""Frames from one detection in the whole picture to the next, while there is somebody."""
+SEARCH_SECONDS = 0.4
+"""From one detection in the whole picture to the next, while there is somebody; at most."""
+
+_MOST_HELD = 12  # frames that wait for the next detection in the whole picture
 
 _FRAMES_AHEAD = 4
 _USUAL_RATE = 25  # frames a second, where the file does not tell
@@ -136,7 +138,9 @@ def _overlapped(
 ) -> Iterator[Iterator["_Crowd"]]:
     """Decode in one thread, find, follow and cut out faces in another."""
     stride = max(1, DETECT_EVERY // settings.every)
-    whole = max(1, SEARCH_EVERY // (stride * settings.every))
+    rate = float(reader.info.rate or _USUAL_RATE)
+    within = min(_MOST_HELD * settings.every, int(SEARCH_SECONDS * rate))
+    whole = max(1, within // (stride * settings.every))
     gates = Gates(min_confidence=faces.sure_confidence)
     decoding = profile.timed("decode", reader.frames(settings.every))
     with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:

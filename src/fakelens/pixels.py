@@ -28,11 +28,29 @@ _REACH = 8  # pixels on which a pixel's colour may depend, where chroma is inter
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
-class DecodedPixels:
-    """A decoded frame as an upright RGB picture (H, W, 3) uint8; ``data.Pixels``.
+def upright(frame: av.VideoFrame, rotation: int) -> "RGBImage | DecodedPixels":
+    """A decoded frame as an upright RGB picture (H, W, 3) uint8, at once if it must be.
 
     Args:
-        frame: not to be changed afterwards.
+        frame: not to be changed while the result is in use.
+        rotation: degrees counter-clockwise that make it upright: 0, 90, 180 or 270.
+    """
+    # With an odd side the last chroma belongs to one pixel, and the converter takes other ways; a
+    # negative line size is that of a picture stored upside down.
+    if (
+        frame.format.name in _PLANAR
+        and not (frame.width % 2 or frame.height % 2)
+        and all(plane.line_size > 0 for plane in frame.planes)
+    ):
+        return DecodedPixels(frame, rotation)
+    return _upright(frame, rotation // 90)
+
+
+class DecodedPixels:
+    """A decoded frame as an upright RGB picture; ``data.Pixels``. Use :func:`upright`.
+
+    Args:
+        frame: of a format and size whose parts can be converted alone.
         rotation: degrees counter-clockwise that make it upright: 0, 90, 180 or 270.
     """
 
@@ -41,18 +59,12 @@ class DecodedPixels:
         self._turns = rotation // 90
         height, width = frame.height, frame.width
         self.shape: tuple[int, ...] = (width, height, 3) if self._turns % 2 else (height, width, 3)
-        # With an odd side the last chroma is shared otherwise, and the converter takes other ways.
-        self._divisible = (
-            frame.format.name in _PLANAR and frame.width % 2 == 0 and frame.height % 2 == 0
-        )
 
     def __array__(self, dtype: object = None, copy: object = None) -> RGBImage:
-        return self._turned(_to_rgb(self._frame))
+        return _upright(self._frame, self._turns)
 
     def __getitem__(self, area: tuple[slice, slice]) -> RGBImage:
         """Rows and columns, both with a begin and an end within the picture."""
-        if not self._divisible:
-            return np.asarray(self)[area]
         (top, bottom), (left, right) = self._stored(*area)
         x1, x2 = _widened(left, right, self._frame.width)
         y1, y2 = _widened(top, bottom, self._frame.height)
@@ -63,7 +75,9 @@ class DecodedPixels:
             across = x1 * source.shape[1] // self._frame.width
             rows, columns = target.shape
             target[:] = source[down : down + rows, across : across + columns]
-        return self._turned(_to_rgb(part)[top - y1 : bottom - y1, left - x1 : right - x1])
+        image = part.to_ndarray(format="rgb24", threads=1)
+        inside = image[top - y1 : bottom - y1, left - x1 : right - x1]
+        return np.ascontiguousarray(np.rot90(inside, self._turns), np.uint8)
 
     def shrunk(self, size: tuple[int, int]) -> "DecodedPixels":
         """The whole picture at another width and height; each pixel the mean of what it covers."""
@@ -74,8 +88,6 @@ class DecodedPixels:
 
     def luma(self, down: int, across: int) -> NDArray[np.uint8]:
         """One pixel of each cell of ``down`` rows and ``across`` columns, 0..255."""
-        if not self._divisible:
-            return luma(np.asarray(self), down, across)
         plane = np.rot90(planes(self._frame)[0], self._turns)
         sample = plane[down // 2 :: down, across // 2 :: across]
         if sample.dtype == np.uint16:
@@ -95,8 +107,10 @@ class DecodedPixels:
         )
         return ((y, x), (x, down), (down, across), (across, y))[self._turns]
 
-    def _turned(self, image: RGBImage) -> RGBImage:
-        return np.ascontiguousarray(np.rot90(image, self._turns))
+
+def _upright(frame: av.VideoFrame, turns: int) -> RGBImage:
+    image = frame.to_ndarray(format="rgb24", threads=1)
+    return np.ascontiguousarray(np.rot90(image, turns), np.uint8)
 
 
 def _widened(begin: int, end: int, length: int) -> tuple[int, int]:
@@ -108,12 +122,15 @@ _FROM_LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).ast
 
 
 def shrunk(image: RGBImage | Pixels, longest_side: int) -> RGBImage | Pixels:
-    """The whole picture, its longest side at most ``longest_side`` pixels and even."""
+    """The whole picture, its longest side at most ``longest_side`` pixels.
+
+    A picture that has to be made smaller gets even sides.
+    """
     height, width = image.shape[:2]
-    factor = longest_side / max(height, width)
-    if factor >= 1:
+    if max(height, width) <= longest_side:
         return image
-    size = max(2, 2 * round(width * factor / 2)), max(2, 2 * round(height * factor / 2))
+    half = longest_side // 2 / max(height, width)
+    size = 2 * max(1, round(width * half)), 2 * max(1, round(height * half))
     if not isinstance(image, np.ndarray):
         return image.shrunk(size)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
@@ -139,7 +156,3 @@ def planes(frame: av.VideoFrame) -> list[NDArray[Any]]:
         rows = rows.reshape(-1, plane.line_size // kind.itemsize)
         views.append(rows[: plane.height, : plane.width])
     return views
-
-
-def _to_rgb(frame: av.VideoFrame) -> RGBImage:
-    return np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8)

@@ -17,7 +17,7 @@ _WORTHWHILE = 0.7  # of the picture; areas that are larger together save little
 
 def search(frames: Sequence[Frame], detector: FaceDetector) -> list[list[Face]]:
     """The faces in each of some frames of one size, in pixels of the frame."""
-    pictures = [np.asarray(_seen(frame, detector)) for frame in frames]
+    pictures = [np.asarray(_as_wanted(frame, detector)) for frame in frames]
     return [
         [_back(face, picture, frame) for face in faces]
         for frame, picture, faces in zip(frames, pictures, detector.detect(pictures), strict=True)
@@ -33,13 +33,13 @@ def search_near(frame: Frame, detector: FaceDetector, expected: Sequence[Box]) -
         expected: where, in pixels of the frame.
 
     Returns:
-        Faces that lie in these areas as a whole, in pixels of the frame; ``None`` if the detector
-        has no grid or the areas take so much of the picture that nothing would be saved.
+        Faces that lie in these areas as a whole, area by area, in pixels of the frame; ``None`` if
+        the detector has no grid or the areas take so much of the picture that little is saved.
     """
     grid: int | None = getattr(detector, "grid", None)
     if grid is None:
         return None
-    picture = _seen(frame, detector)
+    picture = _as_wanted(frame, detector)
     height, width = picture.shape[:2]
     factor = width / frame.pixels.shape[1]
     areas = _disjoint([_area(box, factor, grid, width, height) for box in expected])
@@ -115,7 +115,8 @@ def _disjoint(areas: Sequence[_Area]) -> list[_Area]:
     return found
 
 
-def _seen(frame: Frame, detector: FaceDetector) -> RGBImage | Pixels:
+def _as_wanted(frame: Frame, detector: FaceDetector) -> RGBImage | Pixels:
+    """The frame's picture in the size that the detector wants."""
     side: int | None = getattr(detector, "longest_side", None)
     return frame.pixels if side is None else shrunk(frame.pixels, side)
 

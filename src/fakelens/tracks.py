@@ -51,7 +51,8 @@ def follow(
 
     Only every ``whole``-th key frame is searched as a whole, if there is somebody and the detector
     can search a part; the others near the people known. Where somebody turns out to have come or
-    gone since the last whole search, everything since is searched as a whole after all.
+    gone since the last whole search, all key frames since are searched as a whole after all. Who
+    joins others and leaves again between two whole searches is missed.
 
     Args:
         frames: in order of presentation, times in seconds; times should increase.
@@ -137,7 +138,11 @@ class _Scene:
         return True
 
     def _conclude(self, key: Followed | None) -> list[Followed]:
-        """Search the last frame as a whole; then all are done."""
+        """Search the last frame as a whole; then all are done.
+
+        Args:
+            key: the key frame before those waiting; at the end it may be the last frame itself.
+        """
         frames = [*(followed.frame for followed in self._held), *self._waiting]
         last = frames[-1]
         (faces,) = search([last], self._detector)

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from fakelens.data import Damage, Frame, VideoInfo
 from fakelens.errors import MediaError
-from fakelens.pixels import DecodedPixels
+from fakelens.pixels import upright as pixels_of
 
 # Formats that make pictures of text, or that name other files and addresses to read.
 _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
@@ -228,7 +228,7 @@ class VideoReader:
 
 def upright(picture: Picture, video: VideoInfo) -> Frame:
     """A picture of a video as it is displayed; it must not be drawn on while that is in use."""
-    pixels = DecodedPixels(picture.frame, video.rotation)
+    pixels = pixels_of(picture.frame, video.rotation)
     return Frame(picture.index, picture.pts * video.time_base, pixels)
 
 

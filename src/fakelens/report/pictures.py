@@ -78,7 +78,7 @@ def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:
     image = frame.image.copy()
     canvas = Canvas.of_rgb(image)
     Painter(style, canvas.encode, image.shape[0]).paint_heatmaps(canvas, [mark])
-    return np.hstack([cut(frame.image, area, _SIDE), cut(image, area, _SIDE)])
+    return np.hstack([cut(frame.pixels, area, _SIDE), cut(image, area, _SIDE)])
 
 
 def _write(path: Path, image: RGBImage) -> None:
