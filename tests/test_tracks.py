@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 from skimage import data
 
 from fakelens.data import Box, Face, Frame, RGBImage
@@ -262,6 +263,28 @@ def test_one_poor_match_more_does_not_shift_a_good_one() -> None:
     tracker.update([face_at(20), face_at(34)], 0.0)
     # Left -> middle and middle -> right would both be possible.
     assert tracker.update([face_at(35), face_at(53)], 0.1) == [2, 3]
+
+
+@given(
+    before=st.lists(st.integers(0, 30), min_size=1, max_size=7),
+    after=st.lists(st.integers(0, 30), min_size=1, max_size=7),
+)
+@settings(deadline=None)
+def test_the_sum_of_distances_is_least(before: list[int], after: list[int]) -> None:
+    """By scipy's solver, on faces in a row that are 20 pixels wide and 4 apart at least."""
+    tracker = Tracker()
+    tracker.update([face_at(4 * x) for x in before], 0)
+    places = [face_at(4 * x) for x in after]
+    known = [face_at(4 * x) for x in before]
+    distance = np.array(
+        [[np.hypot(*np.subtract(a.box.center, b.box.center)) / 20 for b in places] for a in known]
+    ).clip(0, 1)
+    least = distance[linear_sum_assignment(distance)].sum()
+    order = np.argsort([face.box.x1 for face in known], kind="stable")
+    person = {number: order[number - 1] for number in range(1, len(known) + 1)}
+    matches = [(person[n], i) for i, n in enumerate(tracker.match(places, 0.1)) if n is not None]
+    unmatched = min(len(known), len(places)) - len(matches)
+    assert sum(distance[pair] for pair in matches) + unmatched == pytest.approx(least)
 
 
 def test_a_face_far_off_or_of_another_size_is_someone_else() -> None:

@@ -121,16 +121,23 @@ def _widened(begin: int, end: int, length: int) -> tuple[int, int]:
 _FROM_LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
-def shrunk(image: RGBImage | Pixels, longest_side: int) -> RGBImage | Pixels:
-    """The whole picture, its longest side at most ``longest_side`` pixels.
+def shrunk_size(image: RGBImage | Pixels, longest_side: int) -> tuple[int, int]:
+    """Width and height of the picture once its longest side is at most ``longest_side`` pixels.
 
     A picture that has to be made smaller gets even sides.
     """
     height, width = image.shape[:2]
     if max(height, width) <= longest_side:
-        return image
+        return width, height
     half = longest_side // 2 / max(height, width)
-    size = 2 * max(1, round(width * half)), 2 * max(1, round(height * half))
+    return 2 * max(1, round(width * half)), 2 * max(1, round(height * half))
+
+
+def shrunk(image: RGBImage | Pixels, longest_side: int) -> RGBImage | Pixels:
+    """The whole picture in its :func:`shrunk_size`."""
+    size = shrunk_size(image, longest_side)
+    if size == (image.shape[1], image.shape[0]):
+        return image
     if not isinstance(image, np.ndarray):
         return image.shrunk(size)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .data import Box, Face, FaceDetector, Frame, Pixels, RGBImage
-from .pixels import shrunk
+from .pixels import shrunk, shrunk_size
 
 # An area's side over the face's, and at least. YuNet's boxes in such areas overlap those in the
 # whole picture by .98 or more (median of each of six clips), in a third of the time.
@@ -17,7 +17,9 @@ _WORTHWHILE = 0.7  # of the picture; areas that are larger together save little
 
 def search(frames: Sequence[Frame], detector: FaceDetector) -> list[list[Face]]:
     """The faces in each of some frames of one size, in pixels of the frame."""
-    pictures = [np.asarray(_as_wanted(frame, detector)) for frame in frames]
+    pictures = [
+        np.asarray(shrunk(frame.pixels, _longest_side(detector, frame))) for frame in frames
+    ]
     return [
         [_back(face, picture, frame) for face in faces]
         for frame, picture, faces in zip(frames, pictures, detector.detect(pictures), strict=True)
@@ -39,12 +41,12 @@ def search_near(frame: Frame, detector: FaceDetector, expected: Sequence[Box]) -
     grid: int | None = getattr(detector, "grid", None)
     if grid is None:
         return None
-    picture = _as_wanted(frame, detector)
-    height, width = picture.shape[:2]
+    width, height = shrunk_size(frame.pixels, _longest_side(detector, frame))
     factor = width / frame.pixels.shape[1]
     areas = _disjoint([_area(box, factor, grid, width, height) for box in expected])
     if sum(area.pixels for area in areas) > _WORTHWHILE * width * height:
         return None
+    picture = shrunk(frame.pixels, _longest_side(detector, frame))
     found = []
     for area in areas:
         (faces,) = detector.detect([picture[area.top : area.bottom, area.left : area.right]])
@@ -115,10 +117,10 @@ def _disjoint(areas: Sequence[_Area]) -> list[_Area]:
     return found
 
 
-def _as_wanted(frame: Frame, detector: FaceDetector) -> RGBImage | Pixels:
-    """The frame's picture in the size that the detector wants."""
+def _longest_side(detector: FaceDetector, frame: Frame) -> int:
+    """Of the picture that the detector wants."""
     side: int | None = getattr(detector, "longest_side", None)
-    return frame.pixels if side is None else shrunk(frame.pixels, side)
+    return side or max(frame.pixels.shape)
 
 
 def _back(face: Face, picture: RGBImage | Pixels, frame: Frame) -> Face:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from .search import search, search_near
 
 # Seconds ahead for which a head's velocity is worth anything.
 _TRUSTED_AHEAD = 0.5
+_FEW = 4  # faces, whose assignments are all tried: 24 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,18 +330,22 @@ def _distances(predicted: Sequence[_Place], found: Sequence[_Place]) -> NDArray[
     return distance
 
 
-def _assignment(distance: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+def _assignment(distance: NDArray[np.float64]) -> Iterable[tuple[int, int]]:
     """Pairs of a row and a column, each in one pair at most, with the least sum of distances."""
-    if 1 in distance.shape:
-        row, column = np.unravel_index(distance.argmin(), distance.shape)
-        yield int(row), int(column)
-        return
-    # Its import takes longer than all others together, and one face at a time needs no solver.
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to load
-
+    if distance.shape[0] > distance.shape[1]:
+        return [(row, column) for column, row in _assignment(distance.T)]
     # Clipped at the limit, an impossible match costs no more than none at all: otherwise the
     # assignment would shift a good match to its neighbour to make one more poor one.
-    yield from zip(*linear_sum_assignment(np.minimum(distance, 1.0)), strict=True)
+    costs = np.minimum(distance, 1.0)
+    if distance.shape[1] > _FEW:
+        # Its import takes longer than all others together.
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to load
+
+        return list(zip(*linear_sum_assignment(costs), strict=True))
+    rows = costs.tolist()
+    choices = permutations(range(distance.shape[1]), len(rows))
+    best = min(choices, key=lambda one: sum(row[i] for row, i in zip(rows, one, strict=True)))
+    return enumerate(best)
 
 
 @dataclass(frozen=True, slots=True)
