@@ -98,12 +98,13 @@ def test_a_part_has_the_colours_that_the_frame_is_tagged_with(matrix: int, full_
 @pytest.mark.parametrize("format_name", ["yuv420p", "yuv444p", "yuv420p10le", "bgra", "rgb48le"])
 def test_a_small_picture_is_the_mean_of_what_it_covers(format_name: str, rotation: int) -> None:
     frame = av.VideoFrame.from_ndarray(picture(960, 540), format="rgb24")
-    pixels = upright(frame.reformat(format=format_name), rotation)
-    small = np.asarray(shrunk(pixels, 320))
-    turned = np.rot90(picture(960, 540), rotation // 90)
-    expected = cv2.resize(turned, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    frame = frame.reformat(format=format_name)
+    small = np.asarray(shrunk(upright(frame, rotation), 320))
+    expected = cv2.resize(whole(frame, rotation), small.shape[1::-1], interpolation=cv2.INTER_AREA)
     assert max(small.shape) == 320
-    assert np.abs(small.astype(int) - expected).mean() < 3
+    # At a third of the size chroma at half of that is coarse; these colours are strong.
+    limit = 2 if "420" in format_name else 0.7
+    assert np.abs(small.astype(int) - expected).mean() < limit
     assert np.ptp(expected.astype(int)) > 100
 
 

@@ -23,6 +23,7 @@ from toys import RedNetwork
 
 HEIGHT, WIDTH = 320, 960
 SIDE = 24
+NARROW = Fraction(12, 30)  # seconds, twelve frames
 
 
 class Squares:
@@ -91,15 +92,15 @@ def scenes(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
 def test_who_is_followed_does_not_depend_on_how_they_are_searched(
     scene: list[list[tuple[int, int]]], every: int, whole: int
 ) -> None:
-    whole = min(whole, 12 // every)  # nobody stays for less
-    expected = result(follow(frames(scene), Squares(), every=every, whole=1))
-    assert result(follow(frames(scene), Squares(), every=every, whole=whole)) == expected
+    narrow = Fraction(min(every * whole, 12), 30)  # nobody stays for less
+    expected = result(follow(frames(scene), Squares(), every=every))
+    assert result(follow(frames(scene), Squares(), every=every, narrow=narrow)) == expected
 
 
 def test_people_known_are_searched_in_parts() -> None:
     detector = Squares()
     scene = [[(100 + index, 60), (700, 150)] for index in range(36)]
-    assert all(len(found) == 2 for found in result(follow(frames(scene), detector, whole=4)))
+    assert all(len(found) == 2 for found in result(follow(frames(scene), detector, narrow=NARROW)))
     whole = detector.seen.count((HEIGHT, WIDTH, 3))
     assert whole == 4  # the first, after every 12th, and the last
     parts = sum(height * width for height, width, _ in detector.seen) - whole * HEIGHT * WIDTH
@@ -108,21 +109,21 @@ def test_people_known_are_searched_in_parts() -> None:
 
 def test_a_newcomer_begins_on_the_right_frame() -> None:
     scene = [[(100, 60)] + ([(700, 150)] if index >= 14 else []) for index in range(36)]
-    found = result(follow(frames(scene), Squares(), every=3, whole=4))
+    found = result(follow(frames(scene), Squares(), every=3, narrow=NARROW))
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
 def test_with_nobody_there_everything_is_searched() -> None:
     detector = Squares()
     scene: list[list[tuple[int, int]]] = [[(100, 60)] if 4 <= i < 8 else [] for i in range(13)]
-    found = result(follow(frames(scene), detector, every=3, whole=4))
+    found = result(follow(frames(scene), detector, every=3, narrow=NARROW))
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
 def test_a_detector_that_does_not_say_it_can_is_given_no_parts() -> None:
     detector = WholeSquares()
     scene = [[(100 + index, 60)] for index in range(24)]
-    assert all(len(found) == 1 for found in result(follow(frames(scene), detector, whole=4)))
+    assert all(len(found) == 1 for found in result(follow(frames(scene), detector, narrow=NARROW)))
     assert set(detector.seen) == {(HEIGHT, WIDTH, 3)}
 
 
@@ -135,8 +136,8 @@ def test_no_more_frames_are_held_than_said() -> None:
             pulled += 1
             yield one
 
-    for given_out, _ in enumerate(follow(counted(), Squares(), every=3, whole=4)):
-        assert pulled - given_out <= 3 * 4 + 1
+    for given_out, _ in enumerate(follow(counted(), Squares(), every=3, narrow=60)):
+        assert pulled - given_out <= 12 + 1
 
 
 @pytest.mark.parametrize("x", [0, 3, 430, WIDTH - SIDE - 3, WIDTH - SIDE])
@@ -201,6 +202,18 @@ def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> Non
     assert [len(track) for track in report.tracks] == [24, 10]
 
 
+def test_where_a_video_becomes_slow_nobody_is_passed_over() -> None:
+    """Thirty frames a second, then one: the times count, not the frames."""
+    scene = [[(100, 60)] + ([(700, 150)] if 26 <= index <= 30 else []) for index in range(40)]
+    times = [Fraction(index, 30) if index < 20 else Fraction(index - 19) for index in range(40)]
+    slowing = [
+        Frame(i, time, picture(here))
+        for i, (time, here) in enumerate(zip(times, scene, strict=True))
+    ]
+    found = result(follow(slowing, Squares(), every=3, narrow=NARROW))
+    assert [len(people) for people in found] == [len(people) for people in scene]
+
+
 @pytest.mark.parametrize("longest_side", [480, 640])
 def test_yunet_sees_the_same_in_a_part(longest_side: int) -> None:
     image = np.full((720, 1280, 3), 90, np.uint8)
@@ -223,13 +236,13 @@ def test_yunet_sees_the_same_in_a_part(longest_side: int) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("clip", ["ghost_2person_real_0034", "dfdc_ybqmttnept_fake_0014"])
 def test_real_people_are_followed_alike(clip: str, shared_data: Path) -> None:
-    def followed(whole: int) -> list[Followed]:
+    def followed(narrow: Fraction) -> list[Followed]:
         with open_video(shared_data / "videos" / f"{clip}.mp4") as reader:
             some = (frame for _, frame in zip(range(120), reader.frames(), strict=False))
-            return list(follow(some, YuNet(), every=3, whole=whole))
+            return list(follow(some, YuNet(), every=3, narrow=narrow))
 
     overlaps = []
-    near, everywhere = followed(4), followed(1)
+    near, everywhere = followed(NARROW), followed(Fraction(0))
     seen = Counter(one.track for item in everywhere for one in item.faces)
     staying = {track for track, count in seen.items() if count == 120}
     assert staying

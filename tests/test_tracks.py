@@ -193,7 +193,7 @@ def test_closing_early_closes_the_source() -> None:
     assert closed
 
 
-@pytest.mark.parametrize("arguments", [{"every": 0}, {"every": -3}])
+@pytest.mark.parametrize("arguments", [{"every": 0}, {"every": -3}, {"narrow": -0.1}])
 def test_impossible_settings_are_refused_at_once(arguments: dict) -> None:
     with pytest.raises(UsageError):
         follow([], Script(lambda i: []), **arguments)

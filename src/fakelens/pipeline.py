@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 
@@ -30,10 +31,8 @@ Progress = Callable[[int, int | None], None]
 DETECT_EVERY = 3
 """Frames from one face detection to the next, when every frame is examined."""
 
-SEARCH_SECONDS = 0.4
+SEARCH_SECONDS = Fraction(2, 5)
 """From one detection in the whole picture to the next, while there is somebody; at most."""
-
-_MOST_HELD = 12  # frames that wait for the next detection in the whole picture
 
 _FRAMES_AHEAD = 4
 _USUAL_RATE = 25  # frames a second, where the file does not tell
@@ -138,13 +137,11 @@ def _overlapped(
 ) -> Iterator[Iterator["_Crowd"]]:
     """Decode in one thread, find, follow and cut out faces in another."""
     stride = max(1, DETECT_EVERY // settings.every)
-    rate = float(reader.info.rate or _USUAL_RATE)
-    within = min(_MOST_HELD * settings.every, int(SEARCH_SECONDS * rate))
-    whole = max(1, within // (stride * settings.every))
     gates = Gates(min_confidence=faces.sure_confidence)
     decoding = profile.timed("decode", reader.frames(settings.every))
     with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
-        crowds = _crowds(follow(frames, faces, every=stride, whole=whole), card, gates)
+        followed = follow(frames, faces, every=stride, narrow=SEARCH_SECONDS)
+        crowds = _crowds(followed, card, gates)
         following = profile.timed("find and follow faces", crowds)
         with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
             yield made

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import permutations
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from .search import search, search_near
 
 # Seconds ahead for which a head's velocity is worth anything.
 _TRUSTED_AHEAD = 0.5
+_MOST_HELD = 12  # frames that wait for the next search of a whole frame
 _FEW = 4  # faces, whose assignments are all tried: 24 at most
 
 
@@ -42,7 +44,7 @@ class Followed:
 
 
 def follow(
-    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3, whole: int = 1
+    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3, narrow: float | Fraction = 0
 ) -> Iterator[Followed]:
     """Follow every face through a video, detecting on every ``every``-th frame only.
 
@@ -51,35 +53,36 @@ def follow(
     begins and ends on the right frame. Either side of a scene cut is a key frame, and a cut (or
     a change of the frame size) ends all tracks.
 
-    Only every ``whole``-th key frame is searched as a whole, if there is somebody and the detector
-    can search a part; the others near the people known. Where somebody turns out to have come or
-    gone since the last whole search, all key frames since are searched as a whole after all. Who
-    joins others and leaves again between two whole searches is missed.
+    Key frames within ``narrow`` seconds of one searched as a whole are searched near the people
+    known only, if there is somebody and the detector can search a part. Where somebody turns out to
+    have come or gone since the last whole search, all key frames since are searched as a whole
+    after all. Who joins others and leaves again between two whole searches is missed.
 
     Args:
         frames: in order of presentation, times in seconds; times should increase.
         detector: finds the faces.
         every: distance of the key frames, 1 or more.
-        whole: distance of those searched as a whole, in key frames, 1 or more. No more than
-            ``every * whole`` frames are held (one more while a suspected cut is being confirmed).
+        narrow: longest time from one whole search to the next, seconds; 0 searches all key frames
+            as a whole. Up to 12 frames are held, or ``every`` if that is more (one more while a
+            suspected cut is being confirmed).
 
     Yields:
         Every frame, in order, exactly once.
 
     Raises:
-        UsageError: ``every`` or ``whole`` is below 1.
+        UsageError: ``every`` is below 1, or ``narrow`` is negative.
     """
     if every < 1:
         raise UsageError(f"faces must be detected on every 1st frame or rarer, not {every}")
-    if whole < 1:
-        raise UsageError(f"every 1st key frame or fewer must be searched as a whole, not {whole}")
-    return _follow(frames, detector, every, whole)
+    if narrow < 0:
+        raise UsageError(f"the time between two whole searches must be 0 or more, not {narrow}")
+    return _follow(frames, detector, every, narrow)
 
 
 def _follow(
-    frames: Iterable[Frame], detector: FaceDetector, every: int, whole: int
+    frames: Iterable[Frame], detector: FaceDetector, every: int, narrow: float | Fraction
 ) -> Iterator[Followed]:
-    scene = _Scene(detector, every, whole, Tracker())
+    scene = _Scene(detector, every, narrow, Tracker())
     for frame, new_scene in with_cuts(frames):
         if new_scene:
             yield from scene.finish()
@@ -94,12 +97,14 @@ class _Scene:
     Args:
         detector: finds the faces.
         every: distance of the key frames.
-        whole: distance of those searched as a whole, in key frames.
+        narrow: seconds from one searched as a whole to the next.
         tracker: knows the numbers given so far, and nobody.
     """
 
-    def __init__(self, detector: FaceDetector, every: int, whole: int, tracker: "Tracker") -> None:
-        self._detector, self._every, self._whole = detector, every, whole
+    def __init__(
+        self, detector: FaceDetector, every: int, narrow: float | Fraction, tracker: "Tracker"
+    ) -> None:
+        self._detector, self._every, self._narrow = detector, every, narrow
         self._tracker = tracker
         self._start: Followed | None = None  # the last frame searched as a whole
         self._tracker_then = tracker
@@ -109,7 +114,7 @@ class _Scene:
     def next(self) -> "_Scene":
         """The next scene, once this one is finished."""
         self._tracker.cut()
-        return _Scene(self._detector, self._every, self._whole, self._tracker)
+        return _Scene(self._detector, self._every, self._narrow, self._tracker)
 
     def add(self, frame: Frame) -> list[Followed]:
         """One more frame; the frames that are done with it."""
@@ -119,7 +124,12 @@ class _Scene:
         if len(self._waiting) < self._every:
             return []
         key = self._held[-1] if self._held else self._start
-        due = len(self._held) + self._every >= self._every * self._whole
+        # The next key frame is expected as long after this one as this one after the last.
+        next_time = frame.time + (frame.time - key.frame.time)
+        due = (
+            next_time - self._start.frame.time > self._narrow
+            or len(self._held) + 2 * self._every > _MOST_HELD
+        )
         return [] if not due and self._hold(key) else self._conclude(key)
 
     def finish(self) -> list[Followed]:
