@@ -170,6 +170,9 @@ class Face:
             corner, the mouth corner - in each pair the one on the picture's left first when the
             person is upright and faces the camera. ``None`` from detectors that give none.
         confidence: of the detector, on its own scale; comparable only within one detector.
+
+    Raises:
+        ValueError: a landmark or the confidence is not a finite number.
     """
 
     box: Box

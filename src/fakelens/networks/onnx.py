@@ -10,7 +10,8 @@ the logit with respect to the activation, and three metadata entries:
 
 A fourth, ``fakelens.layout`` = ``"blocked"``, says that its convolutions are wide enough for
 onnxruntime's layout in blocks of 8 or 16 channels. A trunk of 16 to 672 channels then takes less
-than half the time; MesoNet's layers of 1 to 16 channels would take twice.
+than half the time (in integers, which it arranges by pixels instead, three quarters); MesoNet's
+layers of 1 to 16 channels would take twice.
 """
 
 import hashlib

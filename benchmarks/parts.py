@@ -1,0 +1,90 @@
+"""Where the processor time goes: the parts of the work on a video, one after the other."""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import av
+import numpy as np
+
+from fakelens.crops import crop_area, cut, sharpness
+from fakelens.cuts import with_cuts
+from fakelens.draw import Canvas, Painter, Style
+from fakelens.encode import Planes
+from fakelens.faces import YuNet
+from fakelens.networks import DEFAULT, load_network
+from fakelens.overlay import Overlay
+from fakelens.pipeline import DETECT_EVERY, SEARCH_SECONDS, analyze
+from fakelens.pixels import planes
+from fakelens.tracks import follow
+from fakelens.video import open_video
+
+_BATCH = 8
+
+T = TypeVar("T")
+
+
+def timed(name: str, frames: int, work: Callable[[], T]) -> T:
+    """Do it and print the milliseconds of all processors together, a frame."""
+    began = time.process_time()
+    result = work()
+    print(f"| {name} | {1000 * (time.process_time() - began) / frames:.1f} |", flush=True)
+    return result
+
+
+def paint(frames: Sequence[av.VideoFrame], overlay: Overlay) -> None:
+    """Draw on frames of the usual format as the annotated video is drawn."""
+    painter: Painter | None = None
+    for index, frame in enumerate(frames):
+        y, u, v = planes(frame)
+        encode = Planes(y, u, v, "bt709", full_range=False).encode
+        painter = painter or Painter(Style(), encode, y.shape[0])
+        painter.paint(Canvas((y, u, v), encode), overlay.marks(index))
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path, help="a face on every frame, 8 bits")
+    parser.add_argument("--frames", type=int, default=150)
+    options = parser.parse_args()
+    network, detector = load_network(DEFAULT), YuNet()
+    network.examine(np.zeros((_BATCH, *[network.card.input_size] * 2, 3), np.uint8))
+    print("| part | ms a frame |")
+    print("|---|---|")
+    with open_video(options.clip) as reader:
+        frames = list(islice(reader.frames(), options.frames))
+    count = len(frames)
+    with open_video(options.clip) as reader:
+        # As in the pipeline a frame is let go before long, so that its memory is used again.
+        timed("decode", count, lambda: sum(1 for _ in islice(reader.frames(), count)))
+    timed("scene cuts", count, lambda: list(with_cuts(frames)))
+    followed = timed(
+        "scene cuts, detection, following",
+        count,
+        lambda: list(follow(frames, detector, every=DETECT_EVERY, narrow=SEARCH_SECONDS)),
+    )
+    card = network.card
+    faces = [(item.frame, one.face) for item in followed for one in item.faces]
+    crops = timed(
+        "crops",
+        count,
+        lambda: [cut(f.pixels, crop_area(face, card.crop), card.input_size) for f, face in faces],
+    )
+    timed("sharpness", count, lambda: [sharpness(crop) for crop in crops])
+    batches = [np.stack(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
+    timed("network", count, lambda: [network.examine(batch) for batch in batches])
+    overlay = Overlay(analyze(options.clip, network=network, faces=detector))
+    with av.open(str(options.clip)) as container:
+        drawn = [
+            frame.reformat(format="yuv420p")
+            for frame in islice(container.decode(container.streams.video[0]), count)
+        ]
+    timed("drawing", count, lambda: paint(drawn, overlay))
+
+
+if __name__ == "__main__":
+    main()
