@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fakelens.assessments import TrustMark
 from fakelens.data import Box
 from fakelens.draw import COLORMAPS, VERDICT_COLOURS, Canvas, Painter, Style
 from fakelens.encode import Planes
@@ -426,3 +427,47 @@ def test_heat_lies_alike_on_all_planes(half: tuple[int, int], area: Box, strengt
 def test_a_style_out_of_range_is_a_usage_error(values: dict, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         Style(**values)
+
+
+def test_a_map_that_is_not_better_than_chance_is_hatched_in_grey() -> None:
+    image = np.full((240, 320, 3), 60, np.uint8)
+    mark = make_mark(Box(100, 60, 220, 180), trust=TrustMark.CHANCE)
+    drawn = heated(image, mark)
+    different = changed(image, drawn)
+    inner = np.s_[70:170, 110:210]
+    assert 0.3 < different[inner].mean() < 0.7, "stripes"
+    hues = np.ptp(drawn[different].astype(int), axis=1)
+    assert hues.max() <= 1, "grey"
+    # Diagonal: what lies on one is all of one kind.
+    stripes = different[inner]
+    flipped = stripes[:, ::-1]
+    kinds = [np.ptp(np.diagonal(flipped, offset).astype(int)) for offset in range(-60, 60)]
+    assert max(kinds) == 0
+    coloured = heated(image, make_mark(Box(100, 60, 220, 180), trust=TrustMark.WEAK))
+    assert np.ptp(coloured[120, 160].astype(int)) > 30
+    assert changed(image, coloured)[inner].all()
+
+
+def test_hatching_is_drawn_in_a_video_frame_too_and_instead_of_contours() -> None:
+    image = grey()
+    mark = make_mark(Box(100, 60, 220, 180), trust=TrustMark.CHANCE)
+    np.testing.assert_array_equal(heated(image, mark, contour=True), heated(image, mark))
+    planes = yuv(image)
+    before = copies(planes)
+    paint_planes(planes, mark, heat_only=True)
+    assert 0.3 < (planes.y != before[0])[70:170, 110:210].mean() < 0.7
+    assert np.abs(planes.u.astype(int) - 128).max() <= 1
+
+
+@pytest.mark.parametrize("trust", [None, *TrustMark])
+def test_the_caption_says_how_far_the_heatmap_can_be_trusted(trust: TrustMark | None) -> None:
+    """A second line of its own, in the room above the box."""
+    image = grey()
+    box = Box(100, 120, 220, 230)
+    without = changed(image, painted(image, make_mark(box, 0)))
+    drawn = changed(image, painted(image, make_mark(box, 0, trust=trust)))
+    height = [int(np.flatnonzero(each[:, 101:].any(axis=1))[0]) for each in (without, drawn)]
+    if trust is None:
+        assert height[0] == height[1]
+    else:
+        assert height[1] < height[0] - 8

@@ -1,5 +1,7 @@
 """What is shown on a frame: who, where, how strongly, on one scale for the whole video."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from builders import make_report, make_track
+from fakelens.assessments import Assessment, Faithfulness, Steadiness, TrustMark
 from fakelens.data import Box
 from fakelens.overlay import Mark, Overlay, heatmap_scale
 from fakelens.results import Report
@@ -220,3 +223,12 @@ def test_a_mark_carries_the_verdict_on_the_whole_and_the_boxes() -> None:
     mark = only(Overlay(report).marks(7))
     assert mark.verdict == report.findings[0].verdict == "likely fake"
     assert (mark.box, mark.area) == (Box(40, 20, 80, 70), Box(30, 10, 90, 70))
+
+
+def test_a_mark_carries_the_trust_in_the_persons_heatmaps() -> None:
+    report = one_person([1, 1, 1])
+    assert only(Overlay(report).marks(1)).trust is None
+    faithful = Faithfulness(TrustMark.CHANCE, "features", 0, 0, 0.5, 0, None, 3, None)
+    measured = Assessment(faithful, Steadiness((0, 1), {}, 3), None, None, None, (), ())
+    findings = tuple(replace(finding, assessment=measured) for finding in report.findings)
+    assert only(Overlay(replace(report, findings=findings)).marks(1)).trust is TrustMark.CHANCE

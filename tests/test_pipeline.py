@@ -178,14 +178,56 @@ def test_a_picture_has_a_verdict_from_its_one_frame(tmp_path: Path) -> None:
 def test_what_the_batches_are_changes_nothing(clip: Path, report: Report) -> None:
     for size in (1, 3, 80, 1000):
         network = RedNetwork()
-        found = examine(clip, FAKE, REAL, network=network, batch=size)
+        found = examine(clip, FAKE, REAL, network=network, batch=size, trust=False)
         full, rest = divmod(2 * FRAMES, size)
         assert network.calls == [size] * full + [rest] * bool(rest)
         for track, wanted in zip(found.tracks, report.tracks, strict=True):
             assert_same(track, wanted)
         for row in range(2 * FRAMES):
             np.testing.assert_allclose(found.heatmaps[row], report.heatmaps[row], rtol=1e-3)
-        assert found.findings == report.findings
+        assert found.findings == tuple(
+            dataclasses.replace(finding, assessment=None) for finding in report.findings
+        )
+
+
+def test_every_person_who_is_judged_is_assessed_unless_told_not_to(
+    clip: Path, report: Report
+) -> None:
+    for finding in report.findings:
+        assert finding.assessment is not None
+        assert finding.assessment.faithfulness is not None
+        assert finding.assessment.faithfulness.completeness == pytest.approx(1, abs=1e-4)
+        low, high = finding.assessment.steadiness.band
+        assert finding.score is not None
+        assert low <= finding.score <= high
+    assert all(not f.assessment for f in examine(clip, FAKE, REAL, trust=False).findings)
+
+
+def test_who_has_gone_is_assessed_on_the_way(tmp_path: Path) -> None:
+    """The network is asked about them before it has seen the rest of the video."""
+    brief = dataclasses.replace(FAKE, x=5, side=50, last=30)
+    lasting = dataclasses.replace(REAL, x=60, side=50)
+    seen: list[int] = []
+
+    class Counting(RedNetwork):
+        def head(self, activation):
+            seen.append(sum(self.calls))
+            return super().head(activation)
+
+    path = film(tmp_path / "brief.mp4", brief, lasting, frames=130)
+    network = Counting()
+    found = examine(path, brief, lasting, network=network)
+    assert [finding.assessment is not None for finding in found.findings] == [True, True]
+    # The first is gone after 31 frames; 2 seconds later that is sure, and 49 are still to come.
+    assert seen[0] <= 31 + 83 + 40
+    assert sum(network.calls) >= 31 + 130 + 2 * 20
+
+
+def test_another_ablation_can_be_chosen(clip: Path) -> None:
+    found = examine(clip, FAKE, ablation="deletion").findings[0].assessment
+    assert found is not None
+    assert found.faithfulness is not None
+    assert found.faithfulness.ablation == "deletion"
 
 
 @pytest.mark.parametrize("every", [2, 3, 7, 100])

@@ -56,6 +56,20 @@ def test_it_equals_the_graph_of_the_same_network() -> None:
         np.testing.assert_allclose(array, getattr(expected, field.name), rtol=1e-4, atol=1e-4)
 
 
+def test_the_head_gives_the_logit_of_its_layer_however_many_are_asked() -> None:
+    module = Tiny(2)
+    network = adapt(module, "fake", "real", layer="relu")
+    evidence = network.examine(random_crops(3, SIDE))
+    np.testing.assert_allclose(network.head(evidence.activation), evidence.logit, atol=1e-5)
+    many = np.repeat(evidence.activation, 15, axis=0)
+    np.testing.assert_allclose(network.head(many), np.repeat(evidence.logit, 15), atol=1e-5)
+    changed = evidence.activation.copy()
+    changed[:, :, :4] = 0
+    slope = (evidence.gradient * (evidence.activation - changed)).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(network.head(changed), evidence.logit - slope, atol=1e-4)
+    assert not module.relu._forward_hooks
+
+
 def test_polarity_is_a_field() -> None:
     crops = random_crops(2, SIDE)
     one, two = Tiny(1).eval(), Tiny(2).eval()

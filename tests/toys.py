@@ -81,6 +81,10 @@ class RedNetwork:
             gradient=np.full_like(cells, 1 / 64),
         )
 
+    def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = activation.mean(axis=(1, 2, 3))
+        return logits
+
 
 def boxes_on(number: int, actors: Sequence[Actor]) -> list[Box]:
     return [box for actor in actors if (box := actor.box(number))]

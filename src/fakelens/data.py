@@ -28,6 +28,12 @@ def sigmoid(logit: NDArray[np.floating] | np.floating | float) -> FloatArray:
     return (0.5 + 0.5 * np.tanh(half)).astype(np.float32)
 
 
+def log_odds(score: float) -> float:
+    """Logit of a score, held within 1e-6 of 0 and 1."""
+    held = min(max(score, 1e-6), 1 - 1e-6)
+    return math.log(held / (1 - held))
+
+
 class Pixels(Protocol):
     """An upright RGB picture that is not converted before its pixels are asked for.
 
@@ -351,7 +357,12 @@ class FaceDetector(Protocol):
 
 
 class Network(Protocol):
-    """Scores face crops and says where the score came from."""
+    """Scores face crops and says where the score came from.
+
+    It may have one method more, ``head(activation) -> logit``: the logits (N,) that follow from
+    an explained layer (N, C, h, w) that was changed. With it is measured whether heatmaps are
+    true to the network.
+    """
 
     @property
     def card(self) -> NetworkCard:

@@ -19,6 +19,7 @@ import numpy as np
 
 from fakelens.data import FloatArray, RGBImage
 from fakelens.errors import MissingExtraError, OutputError
+from fakelens.planting import RECIPES, blend, changed_copy, soften
 from fakelens.results import Report, Track
 from fakelens.video import open_video
 
@@ -174,17 +175,10 @@ def _tamper(
     portrait: RGBImage, center: tuple[int, int], radii: tuple[int, int]
 ) -> tuple[RGBImage, FloatArray]:
     """Replace an ellipse by a softer, shifted, differently coloured copy of what is there."""
-    height, width = portrait.shape[:2]
-    shift = np.array([[1.02, 0, 2 - 0.02 * center[0]], [0, 1.02, 2 - 0.02 * center[1]]])
-    copy = cv2.warpAffine(portrait, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    small = cv2.resize(copy, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
-    soft = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    coloured = 1.08 * (soft - 128) + 128 + np.array([9.0, 1.0, -7.0])
-    mask = np.zeros((height, width), dtype=np.float32)
+    mask = np.zeros(portrait.shape[:2], dtype=np.float32)
     cv2.ellipse(mask, center, radii, 0, 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), 2).astype(np.float32, copy=False)
-    blend = mask[..., None] * coloured + (1 - mask[..., None]) * portrait
-    return np.clip(np.round(blend), 0, 255).astype(np.uint8), mask
+    mask = soften(mask, 2)
+    return blend(portrait, changed_copy(portrait, RECIPES[0], center, 2), mask), mask
 
 
 def _picture(actors: tuple[_Actor, _Actor], time: float, noise: FloatArray) -> RGBImage:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.assessments import TrustMark
 from fakelens.data import FloatArray
 from fakelens.errors import UsageError
 from fakelens.overlay import Mark
@@ -42,6 +43,8 @@ _CODES = 256  # a strength of -1..1 is drawn from a table of this many entries
 _FAINT = 0.06  # strengths under it are not drawn at all: a veil over every face says nothing
 _GAMMA = 0.5  # lets middling evidence be seen while weak evidence stays faint
 _CONTOUR_AT = 1 / 3  # of full strength
+_GREY = 190  # of the hatching over heatmaps that are not better than chance
+_HATCH = 4  # lines' widths from one stripe to the next
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -120,9 +123,13 @@ class Painter:
         inked = encode(np.array(inks, dtype=np.uint8)).tolist()
         self._inks = dict(zip(inks, inked, strict=True))
         colours, alpha = _tables(style)
-        values = encode(colours).astype(np.uint16)
         self._keep = (255 - alpha).astype(np.uint16)
-        self._add = np.ascontiguousarray((values * alpha[:, None].astype(np.uint16)).T)
+        self._add, self._grey = (
+            np.ascontiguousarray(
+                (encode(ink).astype(np.uint16) * alpha[:, None].astype(np.uint16)).T
+            )
+            for ink in (colours, np.full_like(colours, _GREY))
+        )
 
     def paint(self, canvas: Canvas, marks: Sequence[Mark]) -> None:
         """Draw all marks: heatmaps first, so that no label is under a neighbour's heatmap."""
@@ -147,7 +154,12 @@ class Painter:
         strength = cv2.resize(mark.strength, (side, side), interpolation=cv2.INTER_LINEAR)
         visible = strength[y1 - top : y2 - top, x1 - left : x2 - left]
         codes = np.round((visible + 1) * ((_CODES - 1) / 2)).astype(np.uint8)
-        if self._style.contour:
+        inks = self._add
+        if mark.trust is TrustMark.CHANCE:
+            rows, columns = np.ogrid[y1:y2, x1:x2]
+            gap = (rows + columns) // (2 * self._line) % _HATCH >= _HATCH // 2
+            codes[gap], inks = _CODES // 2, self._grey
+        elif self._style.contour:
             self._paint_contour(canvas, codes, x1, y1)
             return
         for channel, plane in enumerate(canvas.planes):
@@ -156,7 +168,7 @@ class Painter:
             code = codes[::step, ::step]
             kept, added = (
                 cv2.LUT(code, table).astype(np.uint16, copy=False)
-                for table in (self._keep, self._add[channel])
+                for table in (self._keep, inks[channel])
             )
             region[:] = _in_255ths(region * kept + added)
 
@@ -182,21 +194,27 @@ class Painter:
             self._stamp(canvas, x1, y, across, colour)
         for x in (x1, x1 + width - down.shape[1]):
             self._stamp(canvas, x, y1, down, colour)
-        self._paint_label(canvas, f"#{mark.person} {mark.score:.2f} {mark.verdict}", x1, y1, colour)
+        lines = [f"#{mark.person} {mark.score:.2f} {mark.verdict}"]
+        if mark.trust:
+            lines.append(f"heatmap: {mark.trust}")
+        self._paint_label(canvas, lines, x1, y1, colour)
 
     def _paint_label(
-        self, canvas: Canvas, text: str, x: int, y: int, colour: tuple[int, int, int]
+        self, canvas: Canvas, lines: Sequence[str], x: int, y: int, colour: tuple[int, int, int]
     ) -> None:
-        (width, height), below = cv2.getTextSize(text, _FONT, self._letter, self._pen)
+        sizes = [cv2.getTextSize(text, _FONT, self._letter, self._pen) for text in lines]
         pad = 3 * self._line
-        width, height = width + 2 * pad, height + below + 2 * pad
+        row = max(tall + below for (_, tall), below in sizes) + pad
+        width = max(wide for (wide, _), _ in sizes) + 2 * pad
+        height = row * len(lines) + pad
         rows, columns = canvas.planes[0].shape
         x = max(0, min(x, columns - width))
         y = max(0, min(y - height, rows - height))
         ground = np.full((height, width), 200, dtype=np.uint8)
         letters = np.zeros_like(ground)
-        origin = (pad, height - below - pad // 2)
-        cv2.putText(letters, text, origin, _FONT, self._letter, 255, self._pen, cv2.LINE_AA)
+        for number, (text, (_, below)) in enumerate(zip(lines, sizes, strict=True), 1):
+            origin = (pad, row * number - below + pad // 2)
+            cv2.putText(letters, text, origin, _FONT, self._letter, 255, self._pen, cv2.LINE_AA)
         self._stamp(canvas, x, y, ground, _BLACK)
         bar = np.full((height, 2 * self._line), 255, dtype=np.uint8)
         self._stamp(canvas, x, y, bar, colour)

@@ -6,11 +6,12 @@ frames (single bad frames do not count), a person's logit the 10 % trimmed mean 
 its 95 % interval the percentile bootstrap over blocks (Kuensch 1989 for the idea of blocks).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.assessments import Sight
 from fakelens.crops import Doubt
 from fakelens.data import Calibration, Thresholds, sigmoid
 from fakelens.results import Finding, Span, Track, Verdict
@@ -176,3 +177,40 @@ def find(
         key_frame=_key_frame(track, score),
         log10_likelihood_ratio=ratio,
     )
+
+
+def temper(finding: Finding, thresholds: Thresholds) -> Finding:
+    """Take a verdict back that its assessment does not bear out.
+
+    Args:
+        finding: with its assessment.
+        thresholds: where a score becomes a verdict.
+    """
+    assessment = finding.assessment
+    if assessment is None or finding.verdict is Verdict.INCONCLUSIVE:
+        return finding
+    steady = assessment.steadiness
+    low, high = steady.band
+    limit, beyond = (
+        (thresholds.fake, low < thresholds.fake)
+        if finding.verdict is Verdict.FAKE
+        else (thresholds.real, high > thresholds.real)
+    )
+    objections = []
+    if beyond:
+        pick = min if finding.verdict is Verdict.FAKE else max
+        way = pick(steady.scores, key=lambda name: steady.scores[name])
+        objections.append(
+            f"the score {finding.score:.2f} hangs on how the picture is prepared: "
+            f"{low:.2f}-{high:.2f} crosses {limit:.2f} ({way}: {steady.scores[way]:.2f})"
+        )
+    controls = assessment.controls
+    if finding.verdict is Verdict.REAL and controls and controls.sight is Sight.BLIND:
+        objections.append(
+            "blind here: a forgery planted into this person's own frames leaves the score at "
+            f"{controls.planted:.2f}"
+        )
+    if not objections:
+        return finding
+    reasons = (*objections, *finding.reasons[1:])
+    return replace(finding, verdict=Verdict.INCONCLUSIVE, reasons=reasons)

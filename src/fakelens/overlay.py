@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.assessments import TrustMark
 from fakelens.data import Box, FloatArray, sigmoid
 from fakelens.explain import METHODS
 from fakelens.heatmaps import spread
@@ -30,6 +31,7 @@ class Mark:
         box: around the face.
         area: the square that the heatmap covers.
         strength: (h, w) float32, -1..1 on the video's one scale, positive = evidence of fake.
+        trust: of the person's heatmaps; ``None`` where that was not measured.
     """
 
     person: int
@@ -38,6 +40,7 @@ class Mark:
     box: Box
     area: Box
     strength: FloatArray
+    trust: TrustMark | None = None
 
 
 def heatmap_scale(report: Report) -> float:
@@ -102,6 +105,7 @@ class Overlay:
                     box=Box(*_between(track.boxes, place)),
                     area=Box(*_between(track.areas, place)),
                     strength=np.clip(values / self._scale, -1, 1).astype(np.float32),
+                    trust=finding.trust_mark,
                 )
             )
         return found

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
-from fakelens.data import FaceDetector, Network, NetworkCard, Thresholds, VideoInfo
+from fakelens.data import FaceDetector, Network, NetworkCard, RGBImage, Thresholds, VideoInfo
 from fakelens.explain import Method, find_method
 from fakelens.faces import load_detector
 from fakelens.findings import find
@@ -20,9 +20,12 @@ from fakelens.heatmaps import HeatmapStore
 from fakelens.networks import DEFAULT, load_network
 from fakelens.networks.contract import check_evidence
 from fakelens.recorder import Glimpse, Recorder
-from fakelens.results import Provenance, Report, Settings
+from fakelens.regions import mean_face
+from fakelens.results import Finding, Provenance, Report, Settings
+from fakelens.specimens import Keeper, Specimen
 from fakelens.stages import Profile, ahead
 from fakelens.tracks import Followed, follow
+from fakelens.trust import Examiner
 from fakelens.video import VideoReader, file_sha256, open_video
 
 Progress = Callable[[int, int | None], None]
@@ -39,6 +42,7 @@ _USUAL_RATE = 25  # frames a second, where the file does not tell
 _FRAMES_OF_CROPS_AHEAD = 8
 
 _NETWORK = "network and heatmaps"
+_TRUST = "verdicts and how far to trust them"
 
 _VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av", "scipy")
 
@@ -81,19 +85,34 @@ def analyze(
     with open_video(path) as reader:
         settings = _resolved(settings, reader.info)
         heatmaps, recorder = HeatmapStore(), Recorder()
+        findings: dict[int, Finding] = {}
+        mean_faces: dict[int, RGBImage] = {}
+        examiner = Examiner(network, method, thresholds, settings.ablation)
+
+        def conclude(person: int, specimens: list[Specimen]) -> None:
+            track = recorder.track(person)
+            found = find(track, thresholds, network.card.calibration, still=reader.info.is_picture)
+            findings[person] = examiner.assess(found, track, heatmaps, specimens)
+            if found.interval or reader.info.is_picture:
+                pictures = [(kept.image, kept.face.landmarks) for kept in specimens]
+                known = [(image, points) for image, points in pictures if points is not None]
+                if known:
+                    mean_faces[person] = mean_face(known)
+
         waiting: list[Glimpse] = []
         with _overlapped(reader, faces, network.card, settings, profile) as crowds:
             for crowd in crowds:
                 waiting += crowd.glimpses
-                while len(waiting) >= settings.batch:
+                # Whoever has gone must have been examined to the last face.
+                while len(waiting) >= settings.batch or (waiting and crowd.gone):
                     batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
                     with profile.spend(_NETWORK):
                         _examine(batch, network, method, heatmaps, recorder)
-                if progress:
+                for person, specimens in crowd.gone:
+                    with profile.spend(_TRUST):
+                        conclude(person, specimens)
+                if progress and crowd.frame is not None:
                     progress(crowd.frame + 1, reader.info.frame_estimate)
-        if waiting:
-            with profile.spend(_NETWORK):
-                _examine(waiting, network, method, heatmaps, recorder)
         tracks = recorder.tracks()
         return Report(
             source=path,
@@ -105,12 +124,10 @@ def analyze(
             cam=method.name,
             thresholds=thresholds,
             tracks=tracks,
-            findings=tuple(
-                find(t, thresholds, network.card.calibration, still=reader.info.is_picture)
-                for t in tracks
-            ),
+            findings=tuple(findings[track.person] for track in tracks),
             heatmaps=heatmaps,
             provenance=_provenance(path, network, faces),
+            mean_faces=mean_faces,
         )
 
 
@@ -141,7 +158,7 @@ def _overlapped(
     decoding = profile.timed("decode", reader.frames(settings.every))
     with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
         followed = follow(frames, faces, every=stride, narrow=SEARCH_SECONDS)
-        crowds = _crowds(followed, card, gates)
+        crowds = _crowds(followed, card, gates, trust=settings.trust)
         following = profile.timed("find and follow faces", crowds)
         with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
             yield made
@@ -149,15 +166,32 @@ def _overlapped(
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """The faces of one frame, without the frame."""
+    """The faces of one frame, without the frame; ``frame`` is ``None`` after the last one.
 
-    frame: int
+    ``gone`` are persons who will not be seen again, with what was kept of them.
+    """
+
+    frame: int | None
     glimpses: list[Glimpse]
+    gone: list[tuple[int, list[Specimen]]]
 
 
-def _crowds(stream: Iterable[Followed], card: NetworkCard, gates: Gates) -> Generator[_Crowd]:
+def _crowds(
+    stream: Iterable[Followed], card: NetworkCard, gates: Gates, *, trust: bool
+) -> Generator[_Crowd]:
+    keeper = Keeper(card)
     for followed in stream:
-        yield _Crowd(followed.frame.index, _glimpses(followed, card, gates))
+        glimpses = _glimpses(followed, card, gates)
+        for glimpse in glimpses:
+            keeper.see(
+                glimpse.tracked.track,
+                glimpse.time,
+                followed.frame.pixels,
+                glimpse.tracked.face,
+                usable=trust and not glimpse.doubts,
+            )
+        yield _Crowd(followed.frame.index, glimpses, keeper.gone(float(followed.frame.time)))
+    yield _Crowd(None, [], keeper.everybody())
 
 
 def _glimpses(followed: Followed, card: NetworkCard, gates: Gates) -> list[Glimpse]:

@@ -92,4 +92,8 @@ class Recorder:
 
     def tracks(self) -> tuple[Track, ...]:
         """One track per person seen so far, by number."""
-        return tuple(self._people[person].track(person) for person in sorted(self._people))
+        return tuple(self.track(person) for person in sorted(self._people))
+
+    def track(self, person: int) -> Track:
+        """What was seen of one person so far."""
+        return self._people[person].track(person)

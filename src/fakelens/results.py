@@ -2,14 +2,25 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.data import Box, Damage, FloatArray, NetworkCard, Thresholds, VideoInfo, sigmoid
+from fakelens.assessments import Ablation, Assessment, TrustMark
+from fakelens.data import (
+    Box,
+    Damage,
+    FloatArray,
+    NetworkCard,
+    RGBImage,
+    Thresholds,
+    VideoInfo,
+    sigmoid,
+)
 from fakelens.errors import UsageError
 from fakelens.heatmaps import HeatmapStore
 
@@ -148,6 +159,8 @@ class Finding:
         examined: number of faces examined.
         usable: number of those that pass the quality gates.
         key_frame: frame index with the strongest usable evidence for the score's side.
+        assessment: how far the score and the heatmaps can be trusted; ``None`` if that was not
+            measured.
     """
 
     person: int
@@ -162,6 +175,13 @@ class Finding:
     usable: int
     key_frame: int
     log10_likelihood_ratio: float | None = None
+    assessment: Assessment | None = None
+
+    @property
+    def trust_mark(self) -> TrustMark | None:
+        """Of the person's heatmaps; ``None`` where it was not measured."""
+        measured = self.assessment and self.assessment.faithfulness
+        return measured.mark if measured else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +194,8 @@ class Settings:
         cam: heatmap method; ``None`` takes the one that suits the network.
         threshold: score from which a person is *likely fake*; ``None`` takes the network's.
         batch: crops in one call of the network.
+        trust: measure how far scores and heatmaps can be trusted.
+        ablation: how it is measured whether heatmaps are true to the network, see ``ablation``.
 
     Raises:
         UsageError: a value is out of range.
@@ -184,6 +206,8 @@ class Settings:
     threshold: float | None = None
     batch: int = 8
     per_second: float | None = None
+    trust: bool = True
+    ablation: Ablation = "features"
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -194,6 +218,9 @@ class Settings:
             raise UsageError(f"a batch holds 1 crop or more, not {self.batch}")
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise UsageError(f"the threshold is a score between 0 and 1, not {self.threshold:g}")
+        if self.ablation not in get_args(Ablation):
+            known = ", ".join(get_args(Ablation))
+            raise UsageError(f"there is no ablation {self.ablation!r}: choose one of {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +267,8 @@ class Report:
         findings: one per track, in the same order.
         heatmaps: rows that ``Track.heatmaps`` points to.
         provenance: how to repeat it.
+        mean_faces: by person, the mean of some faces brought into one frame, (S, S, 3) uint8 RGB,
+            see ``regions.mean_face``; not part of ``report.json``.
     """
 
     source: Path
@@ -254,3 +283,4 @@ class Report:
     findings: tuple[Finding, ...]
     heatmaps: HeatmapStore
     provenance: Provenance
+    mean_faces: Mapping[int, RGBImage] = field(default_factory=dict)

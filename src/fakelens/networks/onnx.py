@@ -16,6 +16,7 @@ layers of 1 to 16 channels would take twice.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic import TypeAdapter, ValidationError
 
-from fakelens.data import Evidence, NetworkCard
+from fakelens.data import Evidence, FloatArray, NetworkCard
 from fakelens.errors import NetworkError
 from fakelens.networks import store
 from fakelens.networks.contract import check_crops, check_evidence
@@ -98,6 +99,7 @@ class OnnxNetwork:
         device: str = CPU,
     ) -> None:
         self._session = _open(model, card.name, threads, _LEVELS[layout], device)
+        self._model, self._layout = model, layout
         self.device = device
         self.card = card
         self.sha256 = sha256
@@ -130,6 +132,32 @@ class OnnxNetwork:
         evidence = Evidence(logit, activation, gradient)
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
+
+    def head(self, activation: FloatArray) -> FloatArray:
+        """The logits (N,) that follow from an explained layer (N, C, h, w), changed or not.
+
+        Raises:
+            NetworkError: the logit depends on something besides the explained layer.
+        """
+        try:
+            (logit,) = self._head.run(["logit"], {"activation": activation})
+        except _ORT_ERRORS as error:
+            raise NetworkError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
+        return np.asarray(logit, np.float32)
+
+    @cached_property
+    def _head(self) -> ort.InferenceSession:
+        from fakelens.networks.surgery import extract_head  # noqa: PLC0415 - slow to load
+
+        head = extract_head(self._model, self.card.name)
+        return _open(head, self.card.name, 1, _LEVELS["plain"], CPU)
+
+    def randomised(self, seed: int) -> "OnnxNetwork":
+        """The same network with its weights in a random order; see ``surgery.randomise``."""
+        from fakelens.networks.surgery import randomise  # noqa: PLC0415 - slow to load
+
+        model = randomise(self._model, seed)
+        return OnnxNetwork(model, self.card, "", layout=self._layout, device=self.device)
 
 
 def load_evidence_network(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.data import Evidence, NetworkCard
+from fakelens.data import Evidence, FloatArray, NetworkCard
 from fakelens.errors import MissingExtraError, NetworkError, UsageError
 from fakelens.networks.contract import check_crops, check_evidence
 
@@ -14,6 +14,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("a torch network", "torch") from error
 
+_HEADS = 16  # answered at a time
 _SIGNS = {"fake": 1.0, "real": -1.0}
 
 
@@ -105,6 +106,28 @@ class TorchNetwork:
         evidence = Evidence(*arrays)
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
+
+    def head(self, activation: FloatArray) -> FloatArray:
+        """The logits (N,) that follow from an explained layer (N, C, h, w), changed or not.
+
+        The module runs on black pictures with the layer's output replaced, so the answer is right
+        where nothing leads past the layer.
+        """
+        # In parts: each takes a run of the whole module.
+        parts = (activation[at : at + _HEADS] for at in range(0, len(activation), _HEADS))
+        return np.concatenate([self._answer(part) for part in parts])
+
+    def _answer(self, activation: FloatArray) -> FloatArray:
+        given = torch.from_numpy(activation).to(self._device)
+        side = self.card.input_size
+        planes = torch.zeros(len(given), 3, side, side, device=self._device)
+        hook = self._layer.register_forward_hook(lambda *_: given.clone())
+        try:
+            with torch.inference_mode():
+                logit = self._fake_logit(self._module(planes), len(given))
+        finally:
+            hook.remove()
+        return np.asarray(logit.float().cpu().numpy(), np.float32)
 
     def _fake_logit(self, output: torch.Tensor, count: int) -> torch.Tensor:
         logits = output.reshape(count, -1)

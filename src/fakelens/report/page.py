@@ -1,18 +1,22 @@
 """``report.html``: one page to read in a browser, from disk, without a network."""
 
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from fakelens.data import Calibration, sigmoid
+from fakelens.assessments import Assessment, Regions
+from fakelens.data import sigmoid
 from fakelens.draw import Style
 from fakelens.explain import METHODS, Method
-from fakelens.report import pictures, table, video
+from fakelens.report import pictures, table, video, words
 from fakelens.results import Report, Track, Verdict
 
 FILE_NAME = "report.html"
 _POINTS = 400  # of a curve: more than a screen shows
+# One for each of ``regions.NAMES``, after Okabe and Ito.
+_PART_COLOURS = ("#0072b2", "#f0e442", "#d55e00", "#56b4e9", "#cc79a7", "#009e73", "#999999")
 _COLOURS = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
 
 
@@ -46,12 +50,25 @@ def write_page(report: Report, folder: Path, style: Style, notes: tuple[str, ...
         persons=[
             {
                 "finding": finding,
-                "worth": _worth(finding.log10_likelihood_ratio, report.network.calibration),
+                "worth": words.worth(finding.log10_likelihood_ratio, report.network.calibration),
                 "class": _COLOURS[finding.verdict],
-                "picture": f"{pictures.FACES_FOLDER}/{pictures.face_name(finding.person)}",
+                "picture": f"{pictures.FACES_FOLDER}/{picture}",
                 "curve": _curve(track, start, max(duration, 1e-3)),
+                "trust": words.trust(finding.assessment),
+                "mean": _present(folder, f"{pictures.MEANS_FOLDER}/{picture}"),
+                "layers": _layers(
+                    finding.assessment.regions if finding.assessment else None,
+                    start,
+                    max(duration, 1e-3),
+                ),
+                "strongest": _strongest(track, finding.assessment, start),
             }
-            for track, finding in zip(report.tracks, report.findings, strict=True)
+            for track, finding, picture in zip(
+                report.tracks,
+                report.findings,
+                (pictures.face_name(finding.person) for finding in report.findings),
+                strict=True,
+            )
         ],
         unjudged=[finding for finding in report.findings if finding.score is None],
         video=_present(folder, video.FILE_NAME),
@@ -75,18 +92,32 @@ def _shown(method: Method, style: Style) -> str:
     return {"fake": "real", "real": "fake"}[method.positive]
 
 
-def _worth(ratio: float | None, calibration: Calibration | None) -> str | None:
-    """What a base-10 logarithm of the likelihood ratio, fake over real, means, in words."""
-    if ratio is None or calibration is None:
-        return None
-    times = 10 ** abs(ratio)
-    more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
-    if times < 1.5:
-        return "such a face is about as frequent among the fake as among the real ones"
-    number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
-    words = f"such a face is {number} times as frequent among the {more} as among the {less} ones"
-    # Larger ones are held there; see ``Calibration.limit``.
-    return f"{words}, the most that these bear out" if abs(ratio) >= calibration.limit else words
+def _layers(regions: Regions | None, start: float, duration: float) -> list[tuple[str, str, str]]:
+    """Name, colour and SVG polygon of each part: shares of the evidence of fake over time, stacked.
+
+    Time lies on 0..1000, shares on 100..0; where nobody was seen, there is a gap down to 100.
+    """
+    if regions is None:
+        return []
+    course = np.maximum(np.array([part.course for part in regions.parts]), 0)
+    edges = np.arange(course.shape[1] + 1) * regions.step + regions.start - start
+    across = np.repeat(1000 * np.clip(edges / duration, 0, 1), 2)[1:-1]
+    tops = 100 - 100 * np.repeat(np.cumsum(course, axis=0), 2, axis=1)
+    bottoms = np.vstack([np.full_like(tops[:1], 100), tops[:-1]])
+    layers = []
+    for part, colour, top, bottom in zip(regions.parts, cycle(_PART_COLOURS), tops, bottoms):
+        x, y = np.concatenate([across, across[::-1]]), np.concatenate([top, bottom[::-1]])
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        layers.append((part.name, colour, points))
+    return layers
+
+
+def _strongest(track: Track, assessment: Assessment | None, start: float) -> list[float]:
+    """Seconds into the video of the frames with the most evidence, in order."""
+    frames = np.array(assessment.strongest if assessment else (), np.int64)
+    rows = np.searchsorted(track.frames, np.sort(frames))
+    times: list[float] = (track.times[rows] - start).tolist()
+    return times
 
 
 def _curve(track: Track, start: float, duration: float) -> str:

@@ -10,11 +10,13 @@ from fakelens.crops import cut
 from fakelens.data import Box, Frame, RGBImage
 from fakelens.draw import Canvas, Painter, Style
 from fakelens.errors import OutputError
-from fakelens.overlay import Mark, Overlay
+from fakelens.overlay import Mark, Overlay, heatmap_scale
+from fakelens.regions import mean_evidence
 from fakelens.results import Report
 from fakelens.video import Picture, open_video, upright
 
 FACES_FOLDER = "faces"
+MEANS_FOLDER = "mean_faces"
 STILL_NAME = "annotated.png"
 _SIDE = 320  # of a face's picture, pixels
 _SURROUNDINGS = 1.25  # side of the picture over that of the area the network saw
@@ -57,6 +59,36 @@ class Portraits:
                 self.see(picture)
                 if not self._wanted:
                     break
+
+
+def write_means(report: Report, folder: Path, style: Style) -> None:
+    """Write a picture of each person's mean face: untouched, and with the mean heatmap over it.
+
+    On the scale of the video, as everything that is drawn.
+    """
+    if not report.mean_faces:
+        return
+    folder.mkdir()
+    scale = heatmap_scale(report)
+    for track, finding in zip(report.tracks, report.findings, strict=True):
+        face = report.mean_faces.get(track.person)
+        mean = mean_evidence(track, report.heatmaps)
+        if face is None or mean is None:
+            continue
+        plain = cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+        drawn = plain.astype(np.uint8)
+        canvas = Canvas.of_rgb(drawn)
+        mark = Mark(
+            person=track.person,
+            verdict=finding.verdict,
+            score=finding.score or 0.0,
+            box=Box(0, 0, _SIDE, _SIDE),
+            area=Box(0, 0, _SIDE, _SIDE),
+            strength=np.clip(mean.values / scale, -1, 1).astype(np.float32),
+            trust=finding.trust_mark,
+        )
+        Painter(style, canvas.encode, _SIDE).paint_heatmaps(canvas, [mark])
+        _write(folder / face_name(track.person), np.hstack([plain, drawn]))
 
 
 def write_still(report: Report, folder: Path, style: Style) -> None:

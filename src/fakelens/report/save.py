@@ -13,7 +13,14 @@ from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, write_document
 from fakelens.report.page import FILE_NAME as PAGE_NAME
 from fakelens.report.page import write_page
-from fakelens.report.pictures import FACES_FOLDER, STILL_NAME, Portraits, write_still
+from fakelens.report.pictures import (
+    FACES_FOLDER,
+    MEANS_FOLDER,
+    STILL_NAME,
+    Portraits,
+    write_means,
+    write_still,
+)
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
 from fakelens.report.video import FILE_NAME as VIDEO_NAME
@@ -23,7 +30,7 @@ from fakelens.stages import Profile
 from fakelens.video import file_sha256
 
 _DRAWINGS = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
-_OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, *_DRAWINGS)
+_OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, *_DRAWINGS, MEANS_FOLDER)
 _FACES = "person-*.png"
 
 
@@ -64,6 +71,8 @@ def save_report(
             write_table(report, staging)
         style = style or Style()
         notes = _draw(report, staging, style, profile, video=video, progress=progress)
+        with profile.spend("pictures of the persons"):
+            write_means(report, staging / MEANS_FOLDER, style)
         with profile.spend("write the page"):
             write_page(report, staging, style, notes)
         return _move(staging, folder, _OURS)
@@ -106,7 +115,7 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
         taken = [name for name in _OURS if (folder / name).exists()]
         if taken and not force:
             raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
-        places = [*(folder / name for name in _OURS), *(folder / FACES_FOLDER).glob(_FACES)]
+        places = [path for name in _OURS for path in _ours(folder / name)]
         if source.exists() and any(place.exists() and place.samefile(source) for place in places):
             raise OutputError(f"{source}: is the input and would be overwritten; name another")
         with tempfile.TemporaryFile(dir=_existing(folder)):
@@ -166,10 +175,14 @@ def _move(staging: Path, folder: Path, names: Sequence[str]) -> list[Path]:
         target.parent.mkdir(exist_ok=True)
         source.replace(target)
         written.append(target)
-    faces = folder / FACES_FOLDER
-    for stale in {*(folder / name for name in names), *faces.glob(_FACES)} - set(written):
-        if stale.is_file():
-            stale.unlink()
-    if faces.is_dir() and not any(faces.iterdir()):
-        faces.rmdir()
+    for place in (folder / name for name in names):
+        for stale in set(_ours(place)) - set(written):
+            stale.unlink(missing_ok=True)
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
     return written
+
+
+def _ours(place: Path) -> list[Path]:
+    """The file itself, or those of a folder that a report puts there."""
+    return list(place.glob(_FACES)) if place.is_dir() else [place]

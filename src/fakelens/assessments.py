@@ -1,0 +1,164 @@
+"""What was measured of an explanation and a verdict: records, part of a ``results.Finding``."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Ablation = Literal["features", "deletion", "insertion", "road"]
+"""How the marked fifth is taken away; see ``ablation``."""
+
+
+class TrustMark(StrEnum):
+    """How far a heatmap shows what the network's answer rests on."""
+
+    SUPPORTED = "supported"
+    WEAK = "weak"
+    CHANCE = "not better than chance"
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """What becomes of the logit when the strongest fifth of the heatmap is taken away.
+
+    Attributes:
+        mark: in words.
+        ablation: how it was taken away.
+        drop: mean fall of the logit; for ``"insertion"`` when all but that fifth is taken away.
+        random_drop: the same for random fifths whose heatmaps are as smooth as this one.
+        p: share of the random ones, and this one, that do as well: 0..1.
+        effect: ``drop`` less ``random_drop`` (for ``"insertion"`` the contrary) over the distance
+            of the network's two thresholds in logits: 1 takes a person from one to the other.
+        share: that difference over the one of the best of the reference heatmaps, at most 1;
+            ``None`` where these do nothing either.
+        faces: number of faces it was measured on.
+        completeness: sum of the heatmaps over the sum of the logits; 1 where the cells add up to
+            the answer. ``None`` for methods that do not promise it or where the logits are
+            close to 0.
+    """
+
+    mark: TrustMark
+    ablation: Ablation
+    drop: float
+    random_drop: float
+    p: float
+    effect: float
+    share: float | None
+    faces: int
+    completeness: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """What becomes of the score when the picture is prepared a little otherwise.
+
+    Attributes:
+        band: lowest and highest score, 0..1, of all ways.
+        scores: 0..1, by the name of the way; see ``steadiness.WAYS``.
+        faces: number of faces it was measured on.
+    """
+
+    band: tuple[float, float]
+    scores: dict[str, float]
+    faces: int
+
+
+class Sight(StrEnum):
+    """What the detector makes of a forgery planted into this footage."""
+
+    SEES = "sees a planted forgery"
+    RISES = "rises at a planted forgery, but not to a fake"
+    BLIND = "blind here"
+    UNKNOWN = "already fake, so a planted forgery tells nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The detector tried on a person's own frames.
+
+    Attributes:
+        sight: what it makes of planted forgeries.
+        planted: score with a forgery planted, 0..1.
+        inside: share of the rise in the heatmap that lies in the planted area, 0..1; ``None``
+            where nothing rises.
+        area: share of the heatmap that the planted area takes: what a map that points nowhere
+            would get.
+        recompressed: score of the untouched face compressed anew, 0..1.
+        trigger_happy: that makes a person look fake who did not.
+        faces: number of faces it was measured on.
+    """
+
+    sight: Sight
+    planted: float
+    inside: float | None
+    area: float
+    recompressed: float
+    trigger_happy: bool
+    faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the face and the evidence in it.
+
+    Attributes:
+        name: see ``regions.NAMES``.
+        area: share of the heatmap that it takes, 0..1.
+        fake: share of the positive evidence in it, 0..1.
+        contribution: mean sum of its cells, signed, in the heatmap's unit.
+        course: ``fake`` in each stretch of time, see ``Regions``; -1 where nothing was seen.
+        contributions: ``contribution`` in each stretch of time; 0 where nothing was seen.
+        hidden: score when its cells of the explained layer are set to zero, 0..1.
+        elsewhere: score when as many cells elsewhere are.
+    """
+
+    name: str
+    area: float
+    fake: float
+    contribution: float
+    course: tuple[float, ...]
+    contributions: tuple[float, ...]
+    hidden: float | None
+    elsewhere: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Where on the face the evidence lies, of somebody who looks fake.
+
+    Attributes:
+        parts: in the order of ``regions.NAMES``.
+        start: seconds, of the first stretch of time.
+        step: seconds, length of each stretch.
+        score: 0..1 of the faces that parts were hidden of, as they are.
+        sentences: what hiding the parts that matter does.
+    """
+
+    parts: tuple[Region, ...]
+    start: float
+    step: float
+    score: float | None
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """How far a finding and its heatmaps can be trusted.
+
+    Attributes:
+        faithfulness: of the heatmaps; ``None`` where the network cannot be asked.
+        steadiness: of the score.
+        controls: of the detector on this footage; ``None`` without landmarks.
+        regions: of the face; only of somebody who is likely fake.
+        agreement: mean correlation of each heatmap, aligned by the face, with the mean of all;
+            ``None`` with fewer than three, or without landmarks.
+        strongest: frame indices of the most evidence of fake, the strongest first.
+        notes: what could not be measured and why; sentences.
+    """
+
+    faithfulness: Faithfulness | None
+    steadiness: Steadiness
+    controls: Controls | None
+    regions: Regions | None
+    agreement: float | None
+    strongest: tuple[int, ...]
+    notes: tuple[str, ...]

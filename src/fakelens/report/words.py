@@ -1,0 +1,81 @@
+"""What figures mean, in sentences for people who do not compute."""
+
+from fakelens.assessments import Assessment, Controls, Faithfulness, Sight, Steadiness, TrustMark
+from fakelens.data import Calibration
+
+_MARKS = {
+    TrustMark.SUPPORTED: "the heatmap is supported: it shows what the answer rests on",
+    TrustMark.WEAK: "the heatmap is weak: what it marks counts, but little of the answer",
+    TrustMark.CHANCE: "the heatmap is not better than chance: do not read places from it",
+}
+_TAKEN_AWAY = {
+    "features": "set to zero in the explained layer",
+    "deletion": "blurred in the picture",
+    "insertion": "left alone in a blurred picture",
+    "road": "made up from its surroundings in the picture",
+}
+
+
+def worth(ratio: float | None, calibration: Calibration | None) -> str | None:
+    """What a base-10 logarithm of the likelihood ratio, fake over real, means."""
+    if ratio is None or calibration is None:
+        return None
+    times = 10 ** abs(ratio)
+    more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
+    if times < 1.5:
+        return "such a face is about as frequent among the fake as among the real ones"
+    number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
+    words = f"such a face is {number} times as frequent among the {more} as among the {less} ones"
+    # Larger ones are held there; see ``Calibration.limit``.
+    return f"{words}, the most that these bear out" if abs(ratio) >= calibration.limit else words
+
+
+def trust(assessment: Assessment | None) -> list[str]:
+    """How far a score and its heatmap can be trusted."""
+    if assessment is None:
+        return ["how far the score and the heatmap can be trusted was not measured"]
+    told = [_faithful(assessment.faithfulness)] if assessment.faithfulness else []
+    told.append(_steady(assessment.steadiness))
+    if assessment.controls:
+        told += _tried(assessment.controls)
+    return [*told, *assessment.notes]
+
+
+def _faithful(found: Faithfulness) -> str:
+    faces = "one face" if found.faces == 1 else f"{found.faces} faces"
+    said = (
+        f"{_MARKS[found.mark]} (its strongest fifth {_TAKEN_AWAY[found.ablation]} lowers the logit "
+        f"by {found.drop:.1f}, random fifths by {found.random_drop:.1f}; p = {found.p:.2f}, {faces}"
+    )
+    if found.completeness is not None:
+        said += f"; its cells add up to {found.completeness:.0%} of the answer"
+    return f"{said})"
+
+
+def _steady(found: Steadiness) -> str:
+    low, high = found.band
+    lowest = min(found.scores, key=lambda way: found.scores[way])
+    highest = max(found.scores, key=lambda way: found.scores[way])
+    return (
+        f"prepared otherwise the score stays between {low:.2f} and {high:.2f} "
+        f"({lowest}: {found.scores[lowest]:.2f}; {highest}: {found.scores[highest]:.2f})"
+    )
+
+
+def _tried(found: Controls) -> list[str]:
+    told = []
+    if found.sight is Sight.UNKNOWN:
+        told.append(f"{found.sight.value} (it would be {found.planted:.2f})")
+    else:
+        planted = f"a forgery planted into this person's own frames gets {found.planted:.2f}"
+        told.append(f"{found.sight.value}: {planted}")
+        if found.sight is not Sight.BLIND and found.inside is not None:
+            told[-1] += (
+                f", and {found.inside:.0%} of what the heatmap gains lies in it "
+                f"(it takes {found.area:.0%})"
+            )
+    if found.trigger_happy:
+        told.append(
+            f"trigger-happy here: the untouched frames compressed anew get {found.recompressed:.2f}"
+        )
+    return told

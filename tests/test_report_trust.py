@@ -1,0 +1,153 @@
+"""What was measured of a verdict is in every file of a report, in words that can be acted on."""
+
+import dataclasses
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from fakelens.assessments import (
+    Assessment,
+    Controls,
+    Faithfulness,
+    Region,
+    Regions,
+    Sight,
+    Steadiness,
+    TrustMark,
+)
+from fakelens.draw import Style
+from fakelens.pipeline import analyze
+from fakelens.report.document import json_schema, read_report, write_document
+from fakelens.report.save import save_drawings, save_report
+from fakelens.results import Report
+from toys import FAKE, REAL, RedNetwork, ScriptedDetector, film
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    clip = film(tmp_path_factory.mktemp("clip") / "two.mp4", FAKE, REAL, frames=FRAMES)
+    return analyze(clip, network=RedNetwork(), faces=ScriptedDetector(FAKE, REAL))
+
+
+class Page(HTMLParser):
+    """The text and the pictures of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.pictures: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.pictures += [value or "" for name, value in attrs if name == "src"]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
+    """As full as can be."""
+    part = Region("mouth", 0.1, 0.6, 1.5, (0.5, -1.0, 0.7), (1.0, 0.0, 2.0), 0.41, 0.93)
+    rest = Region("surroundings", 0.9, 0.4, -0.5, (0.5, -1.0, 0.3), (0.0, 0.0, 0.1), None, None)
+    said = (
+        "hiding the mouth moves the score from 0.97 to 0.41 (hiding an equal area elsewhere: 0.93)"
+    )
+    return Assessment(
+        faithfulness=Faithfulness(mark, "features", 2.2, 0.1, 0.01, 0.8, 1.0, 6, 1.0),
+        steadiness=Steadiness((0.7, 0.97), {"mirrored": 0.7, "recompressed": 0.97}, 3),
+        controls=Controls(Sight.SEES, 0.91, 0.6, 0.2, 0.97, trigger_happy=True, faces=3),
+        regions=Regions((part, rest), 0.0, 0.5, 0.97, (said,)),
+        agreement=0.9,
+        strongest=(30, 5),
+        notes=("something was left out",),
+    )
+
+
+def with_assessment(report: Report, assessment: Assessment) -> Report:
+    first, *others = report.findings
+    findings = (dataclasses.replace(first, assessment=assessment), *others)
+    faces = {1: np.full((32, 32, 3), 150, np.uint8)}
+    track, *rest = report.tracks
+    landmarks = np.tile(
+        np.float32([(15, 20), (45, 20), (30, 35), (20, 48), (40, 48)]), (FRAMES, 1, 1)
+    )
+    first_track = dataclasses.replace(track, landmarks=landmarks + track.boxes[:, None, :2])
+    tracks = (first_track, *rest)
+    return dataclasses.replace(report, findings=findings, mean_faces=faces, tracks=tracks)
+
+
+def test_an_assessment_comes_back_as_it_was(report: Report, tmp_path: Path) -> None:
+    write_document(with_assessment(report, assessed()), tmp_path, tmp_path)
+    path = tmp_path / "report.json"
+    assert read_report(path).findings[0].assessment == assessed()
+    jsonschema.validate(json.loads(path.read_text()), json_schema())
+
+
+def test_the_page_says_how_far_it_can_be_trusted(report: Report, tmp_path: Path) -> None:
+    save_report(with_assessment(report, assessed()), tmp_path / "out", video=False)
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    for words in (
+        "band 0.70 to 0.97",
+        "the heatmap is supported",
+        "lowers the logit by 2.2, random fifths by 0.1; p = 0.01, 6 faces",
+        "add up to 100% of the answer",
+        "stays between 0.70 and 0.97",
+        "sees a planted forgery",
+        "60% of what the heatmap gains lies in it (it takes 20%)",
+        "trigger-happy here",
+        "something was left out",
+        "hiding the mouth moves the score from 0.97 to 0.41",
+        "Most evidence at 0.2 s, 1.2 s",
+        "agree with the mean of the others by 0.90",
+    ):
+        assert words in page.words, words
+    assert "mean_faces/person-1.png" in page.pictures
+    assert "mean_faces/person-2.png" not in page.pictures
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [(TrustMark.WEAK, "heatmap is weak"), (TrustMark.CHANCE, "not better than chance")],
+)
+def test_the_page_says_when_a_heatmap_is_not_to_be_trusted(
+    report: Report, tmp_path: Path, mark: TrustMark, words: str
+) -> None:
+    save_report(with_assessment(report, assessed(mark)), tmp_path / "out", video=False)
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert words in page.words
+    assert "heatmap is supported" not in page.words.partition("Person 2")[0]
+
+
+def test_the_mean_face_is_shown_untouched_and_with_the_mean_heatmap(
+    report: Report, tmp_path: Path
+) -> None:
+    save_report(with_assessment(report, assessed()), tmp_path / "out", video=False)
+    both = cv2.imread(str(tmp_path / "out" / "mean_faces" / "person-1.png"))
+    untouched, heated = np.split(both.astype(int), 2, axis=1)
+    assert np.abs(untouched - 150).max() <= 1
+    # The actor's face is red all over, so there is evidence of fake in the middle.
+    middle = heated[140:180, 140:180].reshape(-1, 3).mean(axis=0)
+    assert middle[2] > middle[0] + 30
+
+
+def test_drawing_again_into_the_reports_folder_keeps_the_mean_faces(
+    report: Report, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    save_report(with_assessment(report, assessed()), folder, video=False)
+    kept = (folder / "mean_faces" / "person-1.png").read_bytes()
+    save_drawings(read_report(folder / "report.json"), folder, style=Style(), force=True)
+    assert (folder / "mean_faces" / "person-1.png").read_bytes() == kept
+    save_report(report, folder, video=False, force=True)
+    assert not (folder / "mean_faces").exists()

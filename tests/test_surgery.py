@@ -1,0 +1,95 @@
+"""Heads and randomised copies of evidence networks."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from builders import CARD
+from fakelens.errors import NetworkError
+from fakelens.networks import load_network
+from fakelens.networks.onnx import OnnxNetwork
+from fakelens.networks.surgery import extract_head, randomise
+
+BUNDLED = ("fakelens-patch", "fakelens-meso")
+
+
+def crops(network: OnnxNetwork, count: int = 3) -> np.ndarray:
+    side = network.card.input_size
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, side // 16, side // 16, 3), np.uint8)
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_head_gives_the_logit_of_its_layer(name: str) -> None:
+    network = load_network(name)
+    assert isinstance(network, OnnxNetwork)
+    evidence = network.examine(crops(network))
+    np.testing.assert_allclose(network.head(evidence.activation), evidence.logit, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_head_changes_with_its_layer_as_the_gradient_says(name: str) -> None:
+    network = load_network(name)
+    assert isinstance(network, OnnxNetwork)
+    evidence = network.examine(crops(network, 1))
+    step = 1e-3 * np.abs(evidence.activation).max()
+    flat = np.argsort(-np.abs(evidence.gradient.ravel()))[:5]
+    for place in flat:
+        moved = evidence.activation.copy()
+        moved.ravel()[place] += step
+        slope = (network.head(moved) - network.head(evidence.activation)) / step
+        assert slope == pytest.approx(evidence.gradient.ravel()[place], rel=0.1, abs=1e-3)
+
+
+def skipping() -> bytes:
+    """A graph whose logit looks at the crops once more, past the activation."""
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["activation"], perm=[0, 3, 1, 2]),
+        helper.make_node("ReduceMean", ["activation"], ["one"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("ReduceMax", ["pixels"], ["other"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Add", ["one", "other"], ["logit"]),
+        helper.make_node("Mul", ["activation", "zero"], ["gradient"]),
+    ]
+    maps = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3, 32, 32])
+        for name in ("activation", "gradient")
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "skipping",
+        [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["N", 32, 32, 3])],
+        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"]), *maps],
+        [numpy_helper.from_array(np.float32(0), "zero")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def test_a_logit_that_looks_past_the_layer_has_no_head() -> None:
+    with pytest.raises(NetworkError, match="does not follow from the explained layer alone"):
+        extract_head(skipping(), "skipping")
+    network = OnnxNetwork(skipping(), CARD, "")
+    with pytest.raises(NetworkError, match="toy"):
+        network.head(np.zeros((1, 3, 32, 32), np.float32))
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_randomised_copy_has_the_same_weights_in_another_order(name: str) -> None:
+    network = load_network(name)
+    assert isinstance(network, OnnxNetwork)
+    before = onnx.load_from_string(network._model)
+    after = onnx.load_from_string(randomise(network._model, 1))
+    changed = 0
+    for one, other in zip(before.graph.initializer, after.graph.initializer, strict=True):
+        old, new = numpy_helper.to_array(one), numpy_helper.to_array(other)
+        assert (one.name, old.shape, old.dtype) == (other.name, new.shape, new.dtype)
+        np.testing.assert_array_equal(np.sort(old, axis=None), np.sort(new, axis=None))
+        changed += not np.array_equal(old, new)
+    assert changed >= 8
+    answers = [network.randomised(seed).examine(crops(network)).logit for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert np.abs(answers[0] - answers[2]).max() > 0.01
+    assert network.randomised(1).sha256 == ""

@@ -1,0 +1,276 @@
+"""What is measured of a verdict: its steadiness, forgeries planted into the footage, parts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from builders import CARD, THRESHOLDS, make_track
+from fakelens.assessments import Assessment, Controls, Sight, Steadiness, TrustMark
+from fakelens.data import Box, Evidence, Face, Thresholds, sigmoid
+from fakelens.explain import METHODS
+from fakelens.findings import find, temper
+from fakelens.heatmaps import HeatmapStore
+from fakelens.regions import NAMES, cells_of
+from fakelens.results import Finding, Verdict
+from fakelens.specimens import Specimen
+from fakelens.steadiness import RECOMPRESSED, WAYS, steadiness, variants
+from fakelens.trust import FORGERIES, Examiner
+from toys import RedNetwork
+
+FACE = np.array([(52, 50), (88, 50), (70, 72), (56, 90), (84, 90)], np.float32)
+BOX = Box(30, 20, 110, 110)
+
+
+def specimen(
+    red: float = 0,
+    seed: int = 0,
+    landmarks: NDArray[np.float32] | None = FACE,
+    noise: float = 3,
+) -> Specimen:
+    """A noisy grey picture with a face's landmarks, redder by so many levels."""
+    rng = np.random.default_rng(seed)
+    image = np.full((140, 140, 3), 120.0) + rng.normal(0, noise, (140, 140, 3))
+    image[..., 0] += red / 2
+    image[..., 2] -= red / 2
+    return Specimen(np.clip(image, 0, 255).astype(np.uint8), Face(BOX, landmarks, 1.0))
+
+
+def assessed(
+    network: RedNetwork, *specimens: Specimen, logit: float, thresholds: Thresholds = THRESHOLDS
+) -> Finding:
+    """A person of a steady logit, with specimens; the track's maps are those of the first."""
+    maps = METHODS["hirescam"].function(network.examine(specimens[0].crop(CARD)[None]))
+    track = make_track(np.full(100, logit), heatmaps=np.zeros(100))
+    track.landmarks[:], track.areas[:] = FACE, (22, 17, 118, 113)
+    store = HeatmapStore()
+    store.append(maps)
+    finding = find(track, thresholds, still=False)
+    examiner = Examiner(network, METHODS["hirescam"], thresholds)
+    return examiner.assess(finding, track, store, specimens)
+
+
+def logit_of(network: RedNetwork, one: Specimen) -> float:
+    return float(network.examine(one.crop(CARD)[None]).logit[0])
+
+
+class Sharp(RedNetwork):
+    """Fake is what has detail: the logit is a share of the horizontal differences, less 2."""
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        detail = np.abs(np.diff(crops.astype(np.float32), axis=2)).mean(axis=3)
+        cells = detail[:, :, :-1] if detail.shape[2] % 8 else detail
+        cells = np.pad(detail, ((0, 0), (0, 0), (0, 1)), mode="edge")
+        side = crops.shape[1] // 8
+        cells = cells.reshape(-1, 8, side, 8, side).mean(axis=(2, 4))[:, None] - 2
+        return Evidence(cells.mean(axis=(1, 2, 3)), cells, np.full_like(cells, 1 / 64))
+
+
+def test_a_network_that_looks_at_colour_alone_is_steady_under_every_way() -> None:
+    network, one = RedNetwork(), specimen(red=60)
+    finding = assessed(network, one, logit=logit_of(network, one))
+    assert finding.assessment is not None
+    low, high = finding.assessment.steadiness.band
+    assert high - low < 0.03
+    assert finding.verdict is Verdict.FAKE
+    assert set(finding.assessment.steadiness.scores) == set(WAYS)
+
+
+def test_a_network_that_looks_at_detail_is_not() -> None:
+    network, one = Sharp(), specimen(noise=15)
+    logit = logit_of(network, one)
+    finding = assessed(network, one, logit=logit)
+    assert finding.assessment is not None
+    steady = finding.assessment.steadiness
+    assert steady.scores["half the resolution"] < sigmoid(logit) - 0.05
+    assert steady.band[0] == min(steady.scores.values())
+
+
+def test_the_band_is_made_of_the_mean_moves_from_the_persons_score() -> None:
+    logits = np.array([1.0, 3.0], np.float32)
+    moved = np.tile(logits, (len(WAYS), 1))
+    moved[2] += (0.5, 1.5)
+    moved[4] -= 2
+    found = steadiness(0.0, logits, moved.ravel())
+    assert found.band == pytest.approx((float(sigmoid(-2)), float(sigmoid(1))))
+    assert found.scores[list(WAYS)[2]] == pytest.approx(float(sigmoid(1)))
+    assert found.faces == 2
+
+
+def test_every_way_shows_the_same_face_otherwise() -> None:
+    rng = np.random.default_rng(1)
+    rough = Specimen(rng.integers(0, 256, (140, 140, 3), np.uint8), Face(BOX, FACE, 1.0))
+    own = rough.crop(CARD)
+    made = dict(zip(WAYS, variants([rough], CARD), strict=True))
+    assert all(crop.shape == own.shape and (crop != own).any() for crop in made.values())
+    np.testing.assert_array_equal(made["mirrored"][:, ::-1], own)
+    # More margin shows what the crop's edge cuts off, so its middle is the crop, smaller.
+    spot = Specimen(np.zeros((140, 140, 3), np.uint8), Face(BOX, FACE, 1.0))
+    spot.image[62:69, 67:74] = 255  # in the middle of the box
+    sizes = {
+        way: float(crop.mean()) for way, crop in zip(WAYS, variants([spot], CARD), strict=True)
+    }
+    assert sizes["a tenth more margin"] < sizes["mirrored"] < sizes["a tenth less margin"]
+
+
+def test_a_forgery_that_the_network_sees_is_told_with_its_place() -> None:
+    """Planted faces are softer, so a network that takes softness for fake sees them."""
+
+    class Soft(Sharp):
+        def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+            found = super().examine(crops)
+            return Evidence(-4 * found.logit, -4 * found.activation, found.gradient)
+
+        def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
+            return activation.mean(axis=(1, 2, 3))
+
+    network = Soft()
+    finding = assessed(network, *(specimen(seed=seed, noise=15) for seed in range(3)), logit=-2)
+    assert finding.assessment is not None
+    controls = finding.assessment.controls
+    assert controls is not None
+    assert controls.sight in (Sight.SEES, Sight.RISES)
+    assert controls.planted > sigmoid(-2)
+    assert controls.inside is not None
+    assert controls.inside > 2 * controls.area
+    assert controls.faces == 3
+
+
+def test_a_network_that_sees_no_forgery_is_blind_here_and_its_real_is_worth_nothing() -> None:
+    class Careless(RedNetwork):
+        def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+            found = super().examine(crops)
+            return Evidence(0 * found.logit - 2, 0 * found.activation - 2, found.gradient)
+
+    finding = assessed(Careless(), specimen(), specimen(seed=1), logit=-2)
+    assert finding.assessment is not None
+    assert finding.assessment.controls is not None
+    assert finding.assessment.controls.sight is Sight.BLIND
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "blind here" in finding.reasons[0]
+    assert finding.trust_mark is not TrustMark.SUPPORTED
+
+
+def test_who_is_fake_already_says_nothing_about_planted_forgeries() -> None:
+    network, one = RedNetwork(), specimen(red=60)
+    finding = assessed(network, one, logit=logit_of(network, one))
+    assert finding.assessment is not None
+    assert finding.assessment.controls is not None
+    assert finding.assessment.controls.sight is Sight.UNKNOWN
+
+
+def test_parts_are_named_on_faces_that_look_fake_and_on_no_others() -> None:
+    network = RedNetwork()
+    one = specimen(red=40)
+    area = Box(22, 17, 118, 113)
+    mouth = cells_of(FACE, Box(0, 0, 140, 140), 140) == NAMES.index("mouth")
+    one.image[mouth] = (255, 60, 0)
+    logit = logit_of(network, one)
+    finding = assessed(network, one, logit=logit)
+    assert finding.verdict is Verdict.FAKE
+    assert finding.assessment is not None
+    regions = finding.assessment.regions
+    assert regions is not None
+    parts = {part.name: part for part in regions.parts}
+    assert max(parts, key=lambda name: parts[name].fake / parts[name].area) == "mouth"
+    assert "hiding the mouth moves the score" in regions.sentences[0]
+    # The toy's logit is a mean of cells: what hiding leaves can be computed.
+    cells = network.examine(one.crop(CARD)[None]).activation[0, 0]
+    labels = cells_of(FACE, area, 8)
+    left = float(np.where(labels == NAMES.index("mouth"), 0, cells).mean())
+    assert parts["mouth"].hidden == pytest.approx(float(sigmoid(left)), abs=0.01)
+    elsewhere = parts["mouth"].elsewhere
+    assert elsewhere is not None
+    assert elsewhere > float(sigmoid(left)) + 0.02
+
+    honest = assessed(network, replace(one), logit=0.0)
+    assert honest.verdict is Verdict.INCONCLUSIVE
+    assert honest.assessment is not None
+    assert honest.assessment.regions is None
+
+
+def test_without_landmarks_what_needs_them_is_left_out_and_said() -> None:
+    network = RedNetwork()
+    finding = assessed(network, specimen(red=60, landmarks=None), logit=1.8)
+    assert finding.assessment is not None
+    assert finding.assessment.controls is None
+    assert finding.assessment.regions is None
+    assert finding.assessment.faithfulness is not None
+    assert any("no landmarks" in note for note in finding.assessment.notes)
+
+
+def test_without_a_head_faithfulness_is_left_out_and_said() -> None:
+    network = RedNetwork()
+    network.head = None  # type: ignore[method-assign,assignment]
+    finding = assessed(network, specimen(red=60), logit=1.8)
+    assert finding.assessment is not None
+    assert finding.assessment.faithfulness is None
+    assert finding.trust_mark is None
+    assert any("explained layer" in note for note in finding.assessment.notes)
+    assert finding.assessment.regions is not None
+    assert finding.assessment.regions.sentences == ()
+
+
+def test_without_specimens_nothing_is_claimed() -> None:
+    track = make_track(np.full(100, 2.0))
+    finding = find(track, THRESHOLDS, still=False)
+    examiner = Examiner(RedNetwork(), METHODS["hirescam"], THRESHOLDS)
+    assert examiner.assess(finding, track, HeatmapStore(), []) is finding
+
+
+def assessment(band: tuple[float, float], sight: Sight = Sight.SEES) -> Assessment:
+    scores = dict.fromkeys(WAYS, band[0]) | {RECOMPRESSED: band[1]}
+    controls = Controls(sight, 0.3, 0.5, 0.2, band[1], trigger_happy=False, faces=2)
+    return Assessment(None, Steadiness(band, scores, 2), controls, None, None, (), ())
+
+
+@pytest.mark.parametrize(
+    ("logit", "band", "sight", "verdict"),
+    [
+        (2.0, (0.7, 0.9), Sight.UNKNOWN, Verdict.FAKE),
+        (2.0, (0.55, 0.9), Sight.UNKNOWN, Verdict.INCONCLUSIVE),
+        (-2.0, (0.1, 0.3), Sight.SEES, Verdict.REAL),
+        (-2.0, (0.1, 0.3), Sight.RISES, Verdict.REAL),
+        (-2.0, (0.1, 0.3), Sight.BLIND, Verdict.INCONCLUSIVE),
+        (-2.0, (0.1, 0.45), Sight.SEES, Verdict.INCONCLUSIVE),
+        (0.0, (0.0, 1.0), Sight.BLIND, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_verdict_stands_if_its_band_and_its_controls_bear_it_out(
+    logit: float, band: tuple[float, float], sight: Sight, verdict: Verdict
+) -> None:
+    finding = find(make_track(np.full(100, logit)), THRESHOLDS, still=False)
+    tempered = temper(replace(finding, assessment=assessment(band, sight)), THRESHOLDS)
+    assert tempered.verdict is verdict
+    if verdict is Verdict.INCONCLUSIVE and logit:
+        assert tempered.reasons != finding.reasons
+        limit = "0.60" if logit > 0 else "0.40"
+        assert limit in tempered.reasons[0] or "blind" in tempered.reasons[0]
+    else:
+        assert tempered.reasons == finding.reasons
+
+
+def test_the_strongest_frames_are_apart_and_usable() -> None:
+    logits = np.zeros(100)
+    logits[[10, 11, 50, 90]] = (5, 6, 4, 9)
+    doubts = np.zeros(100, np.uint8)
+    doubts[90] = 1
+    track = make_track(logits, doubts=doubts, heatmaps=np.zeros(100))
+    store = HeatmapStore()
+    store.append(np.ones((1, 8, 8), np.float32))
+    finding = find(track, THRESHOLDS, still=False)
+    examiner = Examiner(RedNetwork(), METHODS["hirescam"], THRESHOLDS)
+    found = examiner.assess(finding, track, store, [specimen(landmarks=None)])
+    assert found.assessment is not None
+    assert found.assessment.strongest[:2] == (11, 50)
+    assert 90 not in found.assessment.strongest
+    assert len(found.assessment.strongest) == 5
+    assert min(np.diff(sorted(found.assessment.strongest))) >= 0.5 * 25 - 1
+
+
+def test_as_many_crops_as_promised_are_run() -> None:
+    network = RedNetwork()
+    assessed(network, *(specimen(seed=seed) for seed in range(5)), logit=0.1)
+    # Beyond the one of the test itself: each face, three in every way, and their forgeries.
+    assert sum(network.calls) - 1 == 5 + 3 * (len(WAYS) + FORGERIES)
