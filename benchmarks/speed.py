@@ -59,13 +59,28 @@ def triage(clip: Path, _folder: Path, network: str, _every: int) -> None:
     fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
 
 
+def analyze_only(clip: Path, _folder: Path, network: str, every: int) -> None:
+    """The analysis without measuring how far to trust it."""
+    settings = fakelens.Settings(every=every, trust=False)
+    fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
+
+
+def triage_only(clip: Path, _folder: Path, network: str, _every: int) -> None:
+    """The triage without measuring how far to trust it."""
+    settings = fakelens.Settings(per_second=5, trust=False)
+    fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
+
+
 BARE = "bare transcode"
 TASKS: dict[str, Callable[[Path, Path, str, int], None]] = {
     BARE: transcode,
     "annotated video": annotate,
     "analysis only": analyze,
     "triage": triage,
+    "analysis, no trust": analyze_only,
+    "triage, no trust": triage_only,
 }
+USUAL = list(TASKS)[:4]
 
 
 def _run(task: str, clip: Path, network: str, every: int) -> tuple[float, float]:
@@ -140,7 +155,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--loop", type=float, help="make each clip this many seconds long")
     parser.add_argument(
-        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help=f"besides {BARE}"
+        "--tasks", nargs="+", choices=list(TASKS), default=USUAL, help=f"besides {BARE}"
     )
     parser.add_argument("--json", type=Path, help="also write the figures")
     parser.add_argument("--plot", type=Path, help="also draw them")

@@ -67,7 +67,7 @@ def analyzed(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_analyze_writes_everything_it_promises(clip: Path, analyzed: Path) -> None:
-    assert {path.name for path in analyzed.iterdir()} == FILES
+    assert {path.name for path in analyzed.iterdir()} == FILES | {"mean_faces"}
     assert {path.name for path in (analyzed / "faces").iterdir()} == {
         "person-1.png",
         "person-2.png",
@@ -299,7 +299,7 @@ def test_a_face_at_the_edge_is_examined(side: str, tmp_path: Path) -> None:
     result = run("analyze", tmp_path / "edge.png", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == FILES - {"annotated.mp4"} | {"annotated.png"}
+    assert names == FILES - {"annotated.mp4"} | {"annotated.png", "mean_faces"}
 
 
 def test_render_draws_again_without_the_network(analyzed: Path, clip: Path) -> None:
@@ -393,7 +393,7 @@ def test_the_demo_says_whether_the_heatmap_points_at_the_planted_area(
     demonstrated: tuple[Path, str],
 ) -> None:
     folder, said = demonstrated
-    assert {path.name for path in folder.iterdir()} == FILES | {"demo.mp4"}
+    assert {path.name for path in folder.iterdir()} == FILES | {"demo.mp4", "mean_faces"}
     assert str(folder) in said
     assert "tampered" in said
     assert "planted area" in said

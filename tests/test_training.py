@@ -22,7 +22,7 @@ from training import train  # noqa: E402
 from training.average import average  # noqa: E402
 from training.batches import Samples, batches  # noqa: E402
 from training.data import Pair  # noqa: E402
-from training.evaluate import auc, bootstrap_auc  # noqa: E402
+from training.evaluate import bootstrap_auc  # noqa: E402
 from training.export import (  # noqa: E402
     calibrate,
     choose_thresholds,
@@ -36,6 +36,7 @@ from training.patchnet import PatchNet, load_imagenet  # noqa: E402
 from training.videos import likelihood_ratio_cost  # noqa: E402
 
 from drawn_faces import draw_face, make_pair  # noqa: E402
+from fakelens.benchmark.localisation import auc  # noqa: E402
 from fakelens.networks.graph import MesoWeights, build_graph  # noqa: E402
 from fakelens.networks.onnx import load_evidence_network, save_evidence_network  # noqa: E402
 

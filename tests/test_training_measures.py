@@ -13,17 +13,16 @@ pytest.importorskip("tqdm", reason="training needs the extra [train]")
 
 from training import localise, sensitivity
 from training.evaluate import bootstrap_auc
-from training.localise import Forgery, bootstrap_mean, compare
 from training.sensitivity import COLUMNS, Effect
 from training.videos import Clip, read_manifest
 
 from builders import CARD
 from drawn_faces import LANDMARKS, make_pair
+from fakelens.benchmark.forgeries import Cut, Forgery
 from fakelens.crops import cut
 from fakelens.data import Box, CropGeometry, Evidence, Face, NetworkCard, RGBImage
 from fakelens.errors import UsageError
 from fakelens.explain import METHODS
-from toys import BLUE, RED, Actor, ScriptedDetector, film
 
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
 
@@ -46,68 +45,12 @@ class BrightNetwork:
         return Evidence(cells.mean((1, 2, 3)), cells, np.full_like(cells, 1 / cells[0].size))
 
 
-def patch(side: int, rows: slice, columns: slice) -> NDArray[np.bool_]:
-    truth = np.zeros((side, side), bool)
-    truth[rows, columns] = True
-    return truth
-
-
 # Localisation
-
-
-def test_the_share_inside_is_that_of_the_interpolated_evidence() -> None:
-    cells = np.full((8, 8), -5, np.float32)
-    cells[3, 4] = 2
-    truth = patch(32, slice(12, 16), slice(16, 20))  # that cell's 4 x 4 pixels
-    (found,) = compare([cells], [truth], ["a"])
-    # Along one axis the cell's pixels weigh 5/8, 7/8, 7/8, 5/8, and 3/8 and 1/8 on either side
-    # belong to the neighbours: 3/4 is inside.
-    assert found.share == pytest.approx((3 / 4) ** 2)
-    assert found.area == 16 / 32**2
-    assert found.hit == 1
-    assert np.isnan(found.other)
-    assert found.auc > 0.99
-
-
-@pytest.mark.parametrize("truth", [patch(56, slice(20, 31), slice(9, 40)), patch(56, 3, 50)])
-def test_a_uniform_map_gets_the_area(truth: NDArray[np.bool_]) -> None:
-    (found,) = compare([np.full((14, 14), 0.3, np.float32)], [truth], ["a"])
-    assert found.share == pytest.approx(found.area) == pytest.approx(truth.sum() / 56**2)
-    # 15 of 224 pixels are 3.75 of 56.
-    pixels = np.argwhere(np.ones((56, 56)))
-    away = np.hypot(*(pixels[:, None] - np.argwhere(truth)).transpose(2, 0, 1)).min(1)
-    assert found.chance == (away <= 3.75).mean()
-
-
-@pytest.mark.parametrize(("first", "hit"), [(0, 1), (8, 1), (23, 1), (24, 0), (100, 0)])
-def test_a_hit_is_within_fifteen_pixels(first: int, hit: int) -> None:
-    cells = np.full((14, 14), 0.5, np.float32)
-    cells[5, 0] = 1  # its middle is column 8
-    truth = patch(224, slice(80, 96), slice(first, 224))
-    across, down = compare([cells, cells.T], [truth, truth.T], ["a", "a"])
-    assert (across.hit, down.hit) == (hit, hit)
-
-
-def test_faces_without_evidence_are_told_apart_and_others_are_compared() -> None:
-    left, right = np.zeros((2, 4, 4), np.float32)
-    left[:, 0], right[:, 3] = 1, 1
-    # Columns 0 to 7 of 16: everything that the left column of cells reaches.
-    truth = patch(16, slice(0, 16), slice(0, 8))
-    maps = [left, -left, left, right, np.zeros((4, 4), np.float32)]
-    found = compare(maps, [truth] * 5, ["a", "b", "a", "c", "d"])
-    assert [pointing is None for pointing in found] == [False, True, False, False, True]
-    shown = [pointing for pointing in found if pointing is not None]
-    assert [pointing.share for pointing in shown] == pytest.approx([1, 1, 0])
-    assert [pointing.hit for pointing in shown] == [1, 1, 0]
-    # The left column reaches six of the eight forged columns, and none of the others.
-    assert [pointing.auc for pointing in shown] == pytest.approx([0.875, 0.875, 0.125])
-    # Of both "a" the next of another group is "c", and of "c" it is the first "a".
-    assert [pointing.other for pointing in shown] == pytest.approx([0, 0, 1])
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("cutter", [localise.cut_mirrored, cut])
-def test_the_mask_is_cut_like_the_picture(geometry: CropGeometry, cutter: localise.Cut) -> None:
+def test_the_mask_is_cut_like_the_picture(geometry: CropGeometry, cutter: Cut) -> None:
     mask = np.zeros((224, 224), np.uint8)
     mask[90:160, 70:130] = 200
     image = np.where(mask[..., None] > 0, 255, 0).astype(np.uint8).repeat(3, axis=2)
@@ -145,34 +88,6 @@ def test_self_blends_are_forged_where_their_mask_says_and_hang_on_the_seed(
         assert (first.mask != different.mask).any()
 
 
-def test_forged_frames_are_measured_against_the_real_clip(tmp_path: Path) -> None:
-    actor = Actor(BLUE, 30)
-    real = film(tmp_path / "real.mp4", actor)
-    fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED))
-    forgeries = localise.forged_frames(real, fake, ScriptedDetector(actor))
-    assert len(forgeries) == 20
-    for number, forgery in zip(range(0, 40, 2), forgeries, strict=True):
-        box = actor.box(number)
-        assert forgery.face.box == box
-        face = patch(240, slice(60, 120), slice(int(box.x1), int(box.x2)))[: forgery.mask.shape[0]]
-        measured = forgery.mask > 127
-        assert (measured & face).sum() / (measured | face).sum() > 0.85
-        assert abs(int(forgery.image[90, int(box.x1) + 30, 0]) - RED[0]) < 45
-
-
-def test_frames_without_a_measurable_forgery_are_left_out(tmp_path: Path) -> None:
-    actor = Actor(BLUE, 30, y=40, side=90)
-    real = film(tmp_path / "real.mp4", actor, frames=4)
-    assert localise.forged_frames(real, real, ScriptedDetector(actor)) == []
-    nobody = ScriptedDetector()
-    fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED), frames=4)
-    assert localise.forged_frames(real, fake, nobody) == []
-    # Where everything around the face differs as well, the two do not show the same place.
-    moved = film(tmp_path / "moved.mp4", replace(actor, colour=RED, x=27, y=37), frames=4)
-    inner = ScriptedDetector(Actor(BLUE, 50, y=60, side=50))
-    assert localise.forged_frames(real, moved, inner) == []
-
-
 def test_pairs_of_clips_are_found_by_their_group() -> None:
     def clip(dataset: str, group: str, fake: bool) -> Clip:
         return Clip(Path(f"{group}_{fake}.mp4"), fake, dataset, group)
@@ -181,21 +96,6 @@ def test_pairs_of_clips_are_found_by_their_group() -> None:
     alone = clip("FF++ c23 original", "a", False)
     others = clip("Celeb-DF-v2", "c", True), clip("Celeb-DF-v2", "c", False)
     assert localise.aligned_pairs([*swapped, alone, *others]) == [(swapped[1], swapped[0])]
-
-
-def test_the_interval_of_a_mean() -> None:
-    values = np.random.default_rng(3).normal(5, 2, 400)
-    names = [str(i) for i in range(400)]
-    low, high = bootstrap_mean(values, names)
-    assert low < values.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * 2 / np.sqrt(400), rel=0.15)
-    # Copies tell nothing new.
-    again = bootstrap_mean(np.tile(values, 3), names * 3)
-    assert again == pytest.approx((low, high), abs=0.1)
-    assert bootstrap_mean(values, names) == (low, high)
-    # Twenty values in each of few groups are worth no more than the groups.
-    few = bootstrap_mean(np.repeat(values[:20], 20), np.repeat(names[:20], 20).tolist())
-    assert few[1] - few[0] == pytest.approx(2 * 1.96 * values[:20].std() / np.sqrt(20), rel=0.15)
 
 
 def test_an_unknown_method_is_told_before_any_work() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from fakelens.benchmark.differences import EVERYWHERE, changed_mask
 from fakelens.crops import cut as cut_at_run_time
 from fakelens.data import Box
 
@@ -26,7 +27,7 @@ from training.blends import (  # noqa: E402
     swap_blend,
 )
 from training.data import Pair, load_pairs  # noqa: E402
-from training.masks import EVERYWHERE, blend_mask, changed_mask, smooth_field, warp  # noqa: E402
+from training.masks import blend_mask, smooth_field, warp  # noqa: E402
 
 from drawn_faces import FORGED, LANDMARKS, draw_face, encode, forge, make_pair  # noqa: E402
 

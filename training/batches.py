@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from fakelens.benchmark.differences import EVERYWHERE, changed_mask
 from fakelens.data import FloatArray, RGBImage
 from training.augment import Square, augment, cut, jitter
 from training.blends import part_blend, perturb, self_blend, set_apart, swap_blend
 from training.data import Pair
-from training.masks import EVERYWHERE, blend_mask, changed_mask
+from training.masks import blend_mask
 
 KINDS = ("real", "blend", "DFDC fake", "real again")
 

@@ -1,20 +1,16 @@
-"""Which pixels of a face are forged: drawn at random for a blend, measured for a pair."""
+"""Which pixels of a face are forged: drawn at random for a blend.
+
+For a pair of pictures it is measured, see ``fakelens.benchmark.differences``.
+"""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.data import FloatArray, RGBImage
+from fakelens.data import FloatArray
 
 # Share of blends that replace the whole face, the mouth, the eyes, the nose.
 _REGIONS = {"face": 0.6, "mouth": 0.18, "eyes": 0.14, "nose": 0.08}
-# A pair whose strongest smoothed difference is below this (grey levels) shows no forgery: only the
-# voice was swapped, or another person of the clip. Compression alone makes 1 to 3.
-_VISIBLE = 7.0
-EVERYWHERE = 0.8
-"""A difference over more than this share of the picture is no local forgery."""
-# Gaps in a measured mask are closed at this resolution, which is quicker.
-_CLOSING_SIDE = 56
 
 
 def blend_mask(
@@ -55,36 +51,6 @@ def blend_mask(
     mask = cv2.GaussianBlur(mask, (0, 0), max(sigma, 0.8))
     # A blurred mask has faint, endless tails: cut them so that "outside" means outside.
     return np.clip((mask - 0.02) / 0.96, 0, 1).astype(np.float32)
-
-
-def changed_mask(real: RGBImage, fake: RGBImage) -> FloatArray | None:
-    """Where a fake differs from the real frame it was made from.
-
-    Args:
-        real: (H, W, 3) uint8 RGB.
-        fake: the same place of the same frame, forged.
-
-    Returns:
-        (H, W) float32 in 0..1, 1 where the smoothed difference is clear; ``None`` where there is
-        none to see, so that the label "fake" is not to be believed. A mean above ``EVERYWHERE``
-        says that the two do not show the same place.
-    """
-    difference = cv2.absdiff(real, fake).mean(axis=2).astype(np.float32)
-    difference = cv2.GaussianBlur(difference, (0, 0), real.shape[0] / 50)
-    strongest = float(np.percentile(difference, 99))
-    if strongest < _VISIBLE:
-        return None
-    noise = float(np.percentile(difference, 10))
-    low = noise + 0.12 * (strongest - noise)
-    high = noise + 0.3 * (strongest - noise) + 1e-3
-    mask = np.clip((difference - low) / (high - low), 0, 1).astype(np.float32)
-    # A forged cheek looks much like the real one between forged eyes and mouth: close such gaps.
-    radius = real.shape[0] // 6 * _CLOSING_SIDE // (2 * real.shape[1])
-    small = cv2.resize(mask, (_CLOSING_SIDE,) * 2, interpolation=cv2.INTER_AREA)
-    # Of odd size, or the closing would move the mask.
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + 2 * radius,) * 2)
-    small = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel)
-    return cv2.resize(small, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def smooth_field(shape: tuple[int, int], amplitude: float, rng: np.random.Generator) -> FloatArray:

@@ -18,11 +18,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fakelens.benchmark.localisation import auc
 from fakelens.crops import crop_area, cut
 from fakelens.data import Box, CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
 from fakelens.networks import load_network
 from training.augment import as_video
-from training.evaluate import auc, bootstrap_auc
+from training.evaluate import bootstrap_auc
 from training.videos import largest_faces, read_manifest
 
 _FRAMES = 8

@@ -12,10 +12,11 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fakelens.benchmark.localisation import auc
 from fakelens.networks.mesonet import read_mesonet_h5
 from training.batches import KINDS, Samples, batches
 from training.data import load_pairs
-from training.evaluate import auc, crop_logits
+from training.evaluate import crop_logits
 from training.judgement import Judgement, judge, to_planes
 from training.mesoinception import MesoInception4, load_tensors
 from training.patchnet import PatchNet, load_imagenet

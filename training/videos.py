@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from tqdm import tqdm
 
+from fakelens.benchmark.localisation import auc
 from fakelens.crops import crop_area, cut
 from fakelens.data import CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
 from fakelens.faces import YuNet
 from fakelens.findings import trimmed_mean
 from fakelens.networks import load_network
 from fakelens.video import open_video
-from training.evaluate import auc, bootstrap_auc
+from training.evaluate import bootstrap_auc
 
 _FRAMES = 15
 """Looked at per video, spread evenly."""

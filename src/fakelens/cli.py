@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 import typer
 
 from fakelens import __version__, demo
-from fakelens.console import model_table, print_table, profile_table, progress_bar, summary
+from fakelens.console import (
+    figures,
+    model_table,
+    print_table,
+    profile_table,
+    progress_bar,
+    summary,
+)
+from fakelens.data import Network
 from fakelens.draw import COLORMAPS, Style
 from fakelens.errors import FakelensError, UsageError
 from fakelens.explain import METHODS, find_method
@@ -35,6 +43,8 @@ app = typer.Typer(
 )
 models = typer.Typer()
 app.add_typer(models, name="models")
+benchmark = typer.Typer(no_args_is_help=True, help="Measure what fakelens says and how well.")
+app.add_typer(benchmark, name="benchmark")
 
 Folder = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
@@ -89,6 +99,14 @@ def analyze_command(
         str,
         typer.Option(metavar="N|auto", help="Examine every n-th frame; auto: about 5 a second."),
     ] = "1",
+    no_trust: Annotated[
+        bool,
+        typer.Option("--no-trust", help="Do not measure how far scores and heatmaps hold."),
+    ] = False,
+    ablation: Annotated[
+        Literal["features", "deletion", "insertion", "road"],
+        typer.Option(help="How it is measured whether heatmaps are true to the network."),
+    ] = "features",
     no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
     no_smooth: NoSmooth = False,
     device: Annotated[
@@ -109,6 +127,8 @@ def analyze_command(
             per_second=_AUTO_PER_SECOND if every == "auto" else None,
             cam=cam,
             threshold=threshold,
+            trust=not no_trust,
+            ablation=ablation,
         )
         if cam is not None:
             find_method(cam)
@@ -235,6 +255,91 @@ def pull_model(
     """Fetch published weights, verified by their SHA-256, and keep them for later."""
     with _one_sentence():
         typer.echo(pull(name, source=source))
+
+
+@benchmark.command("explain")
+def benchmark_explain(
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PICTURE|FOLDER", help="Real faces, to plant forgeries in."),
+    ] = None,
+    real: Annotated[
+        list[Path] | None, typer.Option(metavar="VIDEO", help="The original of a --fake.")
+    ] = None,
+    fake: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="VIDEO", help="The same frames as --real, forged; both repeatable."),
+    ] = None,
+    labelled: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Table of fakes: image,mask[,group].")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|PATH", help=f"Repeatable. Default: {DEFAULT}."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Repeatable: a heatmap of 'analyze --cam', or scorecam, rise, occlusion, "
+            "kernelshap. Default: all that do not explain real.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Faces of each kind of material.")] = 100,
+    few: Annotated[
+        int, typer.Option(help="Of these, how many for what takes longest; 0 leaves it out.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="Of all that hangs on chance.")] = 0,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
+    ] = Path("fakelens-benchmark"),
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure heatmaps on faces whose forged area is known; write tables and plots.
+
+    Forgeries are planted in your pictures of real faces, measured between a real and a fake video
+    of the same frames, or labelled with masks.
+    """
+    from fakelens.benchmark import save  # noqa: PLC0415 - slow to load
+    from fakelens.benchmark.materials import gather  # noqa: PLC0415 - slow to load
+    from fakelens.benchmark.measure import Settings as HowToMeasure  # noqa: PLC0415 - slow to load
+    from fakelens.benchmark.measure import left_out, measure  # noqa: PLC0415 - slow to load
+    from fakelens.benchmark.methods import choose_methods  # noqa: PLC0415 - slow to load
+    from fakelens.benchmark.tables import LEGEND, tables  # noqa: PLC0415 - slow to load
+
+    with _one_sentence():
+        if len(real or ()) != len(fake or ()):
+            raise UsageError("--real and --fake belong together: give as many of each, in order")
+        save.check_free(output, force=force)
+        settings = HowToMeasure(few=few, seed=seed)
+        methods, notes = choose_methods(method or [])
+        networks = _load_networks(network or [DEFAULT])
+        pairs = list(zip(real or (), fake or (), strict=True))
+        detector = load_detector("yunet")
+        materials, empty = gather(pictures or [], pairs, labelled, detector, limit=limit, seed=seed)
+        notes += left_out() + empty
+        if not quiet:
+            typer.echo("".join(f"fakelens: {note}\n" for note in notes), err=True, nl=False)
+        if not materials:
+            typer.echo("fakelens: no face with a known forgery, nothing to measure", err=True)
+            raise typer.Exit(NO_FACE)
+        with progress_bar("measuring faces", quiet=quiet) as progress:
+            outcomes = measure(networks, materials, methods, settings, progress)
+        description = save.describe(networks, materials, methods, settings, notes)
+        files = save.save(outcomes, description, output, force=force)
+    if not quiet:
+        for table in tables(outcomes):
+            print_table(figures(*table))
+        typer.echo("\n".join([LEGEND, *map(str, files)]))
+
+
+def _load_networks(names: Sequence[str]) -> dict[str, Network]:
+    """By what they are called in tables: a name, or a file without its suffix."""
+    networks = {Path(name).stem: load_network(name) for name in names}
+    if len(networks) < len(names):
+        raise UsageError("two networks have one name: give each once, or rename a file")
+    return networks
 
 
 @contextmanager

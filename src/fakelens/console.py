@@ -1,6 +1,6 @@
 """What the command line shows while it works and when it is done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -58,7 +58,16 @@ def summary(report: Report) -> Table:
     """The closing table: one row per person, but for those who cannot be judged at all."""
     unjudged = sum(finding.score is None for finding in report.findings)
     table = Table(title=escape(report.provenance.input_name), title_justify="left")
-    for heading in ("person", "verdict", "score", "95 % interval", "seen", "high"):
+    for heading in (
+        "person",
+        "verdict",
+        "score",
+        "95 % interval",
+        "band",
+        "heatmap",
+        "seen",
+        "high",
+    ):
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
     for finding in report.findings:
@@ -69,6 +78,8 @@ def summary(report: Report) -> Table:
             Text(finding.verdict, style=_COLOURS[finding.verdict]),
             f"{finding.score:.2f}",
             "-" if finding.interval is None else "{:.2f} - {:.2f}".format(*finding.interval),
+            _band(finding),
+            finding.trust_mark or "-",
             f"{finding.first:.1f} - {finding.last:.1f} s",
             _spans(finding),
             escape(finding.reasons[0]),
@@ -76,6 +87,12 @@ def summary(report: Report) -> Table:
     if unjudged:
         table.caption = f"{unjudged} more had no face that is good enough to judge; see the report"
     return table
+
+
+def _band(finding: Finding) -> str:
+    if finding.assessment is None:
+        return "-"
+    return "{:.2f} - {:.2f}".format(*finding.assessment.steadiness.band)
 
 
 def profile_table(profile: Profile, passed: float) -> Table:
@@ -117,6 +134,18 @@ def model_table() -> Table:
             escape(card.polarity),
             escape(str(weights)) if weights else f"not here: fakelens models pull {name}",
         )
+    return table
+
+
+def figures(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str
+) -> Table:
+    """A table of figures with their names in the first column."""
+    table = Table(title=escape(title), title_justify="left", caption=escape(caption))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -1,0 +1,157 @@
+"""How often the trust mark is right, on faces of the validation split.
+
+Every face that a network calls fake is a person of its own, the hardest case. Its own heatmap is
+tested, and then maps that are none: its negative, noise, a constant, the map of another face, the
+mean map of all faces, and the map that the network gives with its weights in a random order. Last,
+networks with random weights explain themselves. A second table tells what each way of taking away
+does to real faces, where there is no forgery to be taken away. Run it as
+``python -m benchmarks.trust fakelens-patch NETWORK... --data DATA``.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+from training.data import Crop, load_pairs
+from training.localise import cut_mirrored
+
+from fakelens.ablation import faithfulness, rows_of
+from fakelens.assessments import Ablation, Faithfulness, TrustMark
+from fakelens.crops import crop_area
+from fakelens.data import Box, Evidence, Face, FloatArray, Network, sigmoid
+from fakelens.explain import METHODS, Method
+from fakelens.networks import load_network
+from fakelens.networks.onnx import OnnxNetwork
+
+_FACES_FILE = Path(__file__).parents[1] / "training" / "runs" / "faces-val.npz"
+_RANDOM_NETWORKS = 20
+
+
+def crops_of(network: Network, pictures: Sequence[Crop]) -> NDArray[np.uint8]:
+    """As training and validation cut them."""
+    cropped = []
+    for picture in pictures:
+        (x, y), half = picture.center.tolist(), picture.side / 2
+        face = Face(Box(x - half, y - half, x + half, y + half), picture.landmarks, 1.0)
+        area = crop_area(face, network.card.crop)
+        cropped.append(cut_mirrored(picture.decode(), area, network.card.input_size))
+    return np.stack(cropped)
+
+
+def examine(network: Network, crops: NDArray[np.uint8]) -> Evidence:
+    """In batches."""
+    parts = [network.examine(crops[at : at + 16]) for at in range(0, len(crops), 16)]
+    return Evidence(
+        np.concatenate([part.logit for part in parts]),
+        np.concatenate([part.activation for part in parts]),
+        np.concatenate([part.gradient for part in parts]),
+    )
+
+
+def test_each(
+    network: Network, crops: NDArray[np.uint8], evidence: Evidence, maps: FloatArray, method: Method
+) -> Iterator[Faithfulness]:
+    """Every face by itself."""
+    for row in range(len(crops)):
+        one = slice(row, row + 1)
+        said = faithfulness(network, crops[one], rows_of(evidence, one), maps[one], method)
+        if said is not None:
+            yield said
+
+
+def print_row(title: str, found: Sequence[Faithfulness]) -> None:
+    """Counts of the marks, and quartiles of the effect."""
+    marks = [each.mark for each in found]
+    shares = " | ".join(f"{marks.count(mark) / len(marks):.0%}" for mark in TrustMark)
+    low, middle, high = np.percentile([each.effect for each in found], [25, 50, 75])
+    print(f"| {title} | {len(marks)} | {shares} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
+
+
+def maps_that_are_none(maps: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+    """Name and maps."""
+    rng = np.random.default_rng(0)
+    yield "its negative", -maps
+    yield "noise", rng.normal(size=maps.shape).astype(np.float32)
+    yield "a constant", np.ones_like(maps)
+    yield "another face's", np.roll(maps, 1, axis=0)
+    yield "the mean of all faces'", np.repeat(maps.mean(axis=0, keepdims=True), len(maps), axis=0)
+
+
+def judge_marks(network: Network, fakes: NDArray[np.uint8], tries: int) -> None:
+    """The first table."""
+    evidence = examine(network, fakes)
+    rows = np.flatnonzero(sigmoid(evidence.logit) >= network.card.thresholds.fake)[:tries]
+    crops, evidence = fakes[rows], rows_of(evidence, rows)
+    card, method = network.card, METHODS[network.card.cam]
+    maps = method.function(evidence)
+    print(
+        f"\n| {card.name}, {len(crops)} faces called fake | tries | {' | '.join(TrustMark)} |"
+        " effect, median (quartiles) |"
+    )
+    print("|---" * (len(TrustMark) + 3) + "|")
+    for name, other in METHODS.items():
+        title = f"{other.title}{' (its own)' if name == card.cam else ''}"
+        own = other.function(evidence)
+        print_row(title, list(test_each(network, crops, evidence, own, other)))
+    for title, none in maps_that_are_none(maps):
+        print_row(title, list(test_each(network, crops, evidence, none, method)))
+    if not isinstance(network, OnnxNetwork):
+        return
+    few = slice(max(1, 10 * tries // _RANDOM_NETWORKS // 10))
+    laid_over: list[Faithfulness] = []
+    own_answer: list[Faithfulness] = []
+    for seed in tqdm(range(_RANDOM_NETWORKS), desc="random networks", disable=None):
+        random = network.randomised(seed)
+        theirs = random.examine(crops[few])
+        strange = method.function(theirs)
+        laid_over += test_each(network, crops[few], rows_of(evidence, few), strange, method)
+        own_answer += test_each(random, crops[few], theirs, strange, method)
+    print_row("random weights' map of the true answer", laid_over)
+    print_row("random weights' map of their own answer", own_answer)
+
+
+def judge_ablations(network: Network, reals: NDArray[np.uint8]) -> None:
+    """The second table."""
+    evidence = examine(network, reals)
+    rows = np.flatnonzero(sigmoid(evidence.logit) <= network.card.thresholds.real)[:20]
+    method = METHODS[network.card.cam]
+    maps = method.function(evidence)
+    print(
+        f"\n| {network.card.name}, {len(rows)} real faces called real | logit falls by, strongest "
+        "fifth (quartiles) | random fifths |"
+    )
+    print("|---|---|---|")
+    for ablation in get_args(Ablation):
+        found = []
+        for row in rows:
+            one = slice(row, row + 1)
+            said = faithfulness(
+                network, reals[one], rows_of(evidence, one), maps[one], method, ablation
+            )
+            if said is not None:
+                found.append((said.drop, said.random_drop))
+        low, middle, high = np.percentile(np.array(found)[:, 0], [25, 50, 75])
+        random = np.median(np.array(found)[:, 1])
+        print(f"| {ablation} | {middle:+.2f} ({low:+.2f} to {high:+.2f}) | {random:+.2f} |")
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="+")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--tries", type=int, default=200)
+    options = parser.parse_args()
+    pairs = load_pairs(options.data / "dfdc_crops", "val", _FACES_FILE)
+    for name in options.networks:
+        network = load_network(name)
+        judge_marks(network, crops_of(network, [pair.fake for pair in pairs]), options.tries)
+        judge_ablations(network, crops_of(network, [pair.real for pair in pairs[:400]]))
+
+
+if __name__ == "__main__":
+    main()

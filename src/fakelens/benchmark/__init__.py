@@ -1,0 +1,1 @@
+"""Measures heatmap methods on faces whose forged area is known: ``fakelens benchmark explain``."""
