@@ -5,6 +5,8 @@ gets it back, after lossy coding too) over a slope of colour that no rotation or
 alone. The sound is a tone.
 """
 
+import gc
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -140,8 +142,20 @@ def make_sound(path: Path, codec: str = "libmp3lame", cover: bool = False) -> Pa
 
 
 def threads() -> int:
-    """How many threads this process has, those of FFmpeg included (Linux)."""
+    """How many threads this process has, those of FFmpeg included (Linux).
+
+    What earlier tests left to the garbage collector is gone first.
+    """
+    gc.collect()
     return len(list(Path("/proc/self/task").iterdir()))
+
+
+def threads_come_down_to(number: int) -> bool:
+    """Whether so many threads are left; the system lists ended ones for a moment more."""
+    patience = time.monotonic() + 5
+    while (now := threads()) > number and time.monotonic() < patience:
+        time.sleep(0.01)
+    return now == number
 
 
 def open_files() -> list[str]:

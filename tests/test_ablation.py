@@ -94,6 +94,54 @@ def test_maps_that_say_nothing_are_not_better_than_chance(change) -> None:
     assert marks.count(TrustMark.CHANCE) >= 95
 
 
+def test_a_nothing_that_is_the_same_in_every_frame_gains_nothing_by_their_number() -> None:
+    """Six frames alike, each marked by one and the same smooth noise."""
+    network, method, marks = RedNetwork(), METHODS["hirescam"], []
+    for seed in range(60):
+        crops = np.repeat(red_faces(1, seed), 6, axis=0)
+        evidence = network.examine(crops)
+        noise = gaussian_filter(np.random.default_rng(seed).normal(size=(8, 8)), 1.2)
+        maps = np.repeat(noise[None].astype(np.float32), 6, axis=0)
+        found = faithfulness(network, crops, evidence, maps, method)
+        assert found is not None
+        marks.append(found.mark)
+    assert marks.count(TrustMark.CHANCE) >= 58
+
+
+def test_a_map_of_what_speaks_for_real_is_true_if_the_logit_rises() -> None:
+    crops, network = red_faces()[..., ::-1], RedNetwork()
+    evidence = network.examine(crops)
+    truth = METHODS["hirescam"].function(evidence)
+    real = METHODS["tf2cam"]
+    for maps, mark in ((-truth, TrustMark.SUPPORTED), (truth, TrustMark.CHANCE)):
+        found = faithfulness(network, crops, evidence, maps, real)
+        assert found is not None
+        assert found.mark is mark
+        assert found.completeness is None
+
+
+def test_a_map_of_few_cells_is_not_judged() -> None:
+    crops, network = red_faces(), RedNetwork()
+    found = network.examine(crops)
+    coarse = Evidence(found.logit, found.activation[:, :, :5, :5], found.gradient[:, :, :5, :5])
+    maps = METHODS["hirescam"].function(coarse)
+    assert faithfulness(network, crops, coarse, maps, METHODS["hirescam"]) is None
+
+
+def test_a_head_that_answers_no_number_is_told() -> None:
+    class Unsound(RedNetwork):
+        def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
+            answers = super().head(activation)
+            return np.where((activation == 0).any(axis=(1, 2, 3)), np.float32(np.nan), answers)
+
+    crops, network = red_faces() + np.uint8(5), Unsound()
+    crops[..., 0] += 20
+    evidence = network.examine(crops)
+    maps = METHODS["hirescam"].function(evidence)
+    with pytest.raises(NetworkError, match="not finite"):
+        faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+
+
 def test_a_map_that_marks_little_of_what_counts_is_weak() -> None:
     """True, but of a network whose thresholds lie far beyond what any place can move."""
     far = Thresholds(fake=1 - 1e-6, real=1e-6, source="made up")
@@ -121,7 +169,8 @@ def test_the_fall_is_the_sum_of_the_cells_taken_away() -> None:
     assert found.drop == pytest.approx(np.sort(maps[0].ravel())[-13:].sum(), rel=0.1)
     assert found.completeness == pytest.approx(1, abs=1e-5)
     distance = threshold_distance(CARD.thresholds)
-    assert distance == pytest.approx(2 * np.log(0.6 / 0.4), rel=1e-6)
+    assert distance == 1, "the thresholds lie closer"
+    assert threshold_distance(Thresholds(0.8, 0.2, "made up")) == pytest.approx(2 * np.log(4))
     assert found.effect == pytest.approx((found.drop - found.random_drop) / distance)
 
 
@@ -215,3 +264,62 @@ def test_evidence_of_another_length_is_a_programming_error() -> None:
     short = Evidence(evidence.logit[:1], evidence.activation[:1], evidence.gradient[:1])
     with pytest.raises(ValueError, match="zip"):
         faithfulness(network, crops, short, np.zeros((2, 8, 8), np.float32), METHODS["hirescam"])
+
+
+class Learned(RedNetwork):
+    """Its head weighs eight channels, of which it has learned that one matters.
+
+    A channel is the toy's difference of red and blue, moved over the picture by so many cells.
+    """
+
+    def __init__(self, weights: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        cells = super().examine(crops).activation[:, 0]
+        return self.answer(np.stack([np.roll(cells, 3 * i, axis=1 + i % 2) for i in range(8)], 1))
+
+    def answer(self, layer: NDArray[np.float32]) -> Evidence:
+        gradient = np.broadcast_to(self.weights[:, None, None] / 64, layer.shape).copy()
+        return Evidence((gradient * layer).sum(axis=(1, 2, 3)), layer, gradient)
+
+    def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.answer(activation).logit
+
+    def random_heads(self, count: int) -> list[Callable[[NDArray[np.float32]], Evidence]]:
+        rng = np.random.default_rng(5)
+        return [Learned(rng.permutation(self.weights)).answer for _ in range(count)]
+
+
+def mark_of_learned(weights: NDArray[np.float32], seed: int) -> TrustMark:
+    network, crops = Learned(weights.astype(np.float32)), red_faces(3, seed)
+    evidence = network.examine(crops)
+    maps = METHODS["hirescam"].function(evidence)
+    found = faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    assert found is not None
+    assert (found.random_effect is None) == (found.mark is not TrustMark.SUPPORTED) or (
+        found.mark is TrustMark.WEAK
+    )
+    return found.mark
+
+
+def test_of_networks_with_random_heads_few_are_supported() -> None:
+    """Whatever a random head shows, nineteen others show as much."""
+    rng = np.random.default_rng(0)
+    marks = [mark_of_learned(4 * rng.normal(size=8), seed) for seed in range(60)]
+    assert marks.count(TrustMark.SUPPORTED) <= 8, "one in twenty, and chance"
+    assert marks.count(TrustMark.CHANCE) < 30, "their maps are true"
+
+
+def test_a_head_without_weights_has_no_random_ones() -> None:
+    class Weightless(RedNetwork):
+        def random_heads(self, count: int) -> list[object]:
+            return []
+
+    crops, network = red_faces(), Weightless()
+    evidence = network.examine(crops)
+    maps = METHODS["hirescam"].function(evidence)
+    found = faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    assert found is not None
+    assert (found.mark, found.random_effect) == (TrustMark.SUPPORTED, None)

@@ -35,7 +35,7 @@ LEVELS = (
     ),
     ("networks.store", "networks.surgery", "networks.torch", "ablation", "specimens"),
     ("regions", "steadiness"),
-    ("hiding",),
+    ("controls", "hiding"),
     ("networks.onnx",),
     ("networks.mesonet",),
     ("networks",),

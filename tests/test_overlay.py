@@ -228,7 +228,7 @@ def test_a_mark_carries_the_verdict_on_the_whole_and_the_boxes() -> None:
 def test_a_mark_carries_the_trust_in_the_persons_heatmaps() -> None:
     report = one_person([1, 1, 1])
     assert only(Overlay(report).marks(1)).trust is None
-    faithful = Faithfulness(TrustMark.CHANCE, "features", 0, 0, 0.5, 0, None, 3, None)
+    faithful = Faithfulness(TrustMark.CHANCE, "features", 0, 0, 0.5, 0, None, None, 3, None)
     measured = Assessment(faithful, Steadiness((0, 1), {}, 3), None, None, None, (), ())
     findings = tuple(replace(finding, assessment=measured) for finding in report.findings)
     assert only(Overlay(replace(report, findings=findings)).marks(1)).trust is TrustMark.CHANCE

@@ -220,7 +220,7 @@ def test_who_has_gone_is_assessed_on_the_way(tmp_path: Path) -> None:
     assert [finding.assessment is not None for finding in found.findings] == [True, True]
     # The first is gone after 31 frames; 2 seconds later that is sure, and 49 are still to come.
     assert seen[0] <= 31 + 83 + 40
-    assert sum(network.calls) >= 31 + 130 + 2 * 20
+    assert sum(network.calls) >= 31 + 130 + 20
 
 
 def test_another_ablation_can_be_chosen(clip: Path) -> None:

@@ -20,6 +20,7 @@ from fakelens.assessments import (
     Steadiness,
     TrustMark,
 )
+from fakelens.crops import to_jpeg
 from fakelens.draw import Style
 from fakelens.pipeline import analyze
 from fakelens.report.document import json_schema, read_report, write_document
@@ -64,7 +65,7 @@ def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
         "hiding the mouth moves the score from 0.97 to 0.41 (hiding an equal area elsewhere: 0.93)"
     )
     return Assessment(
-        faithfulness=Faithfulness(mark, "features", 2.2, 0.1, 0.01, 0.8, 1.0, 6, 1.0),
+        faithfulness=Faithfulness(mark, "features", 2.2, 0.1, 0.01, 0.8, 1.0, 0.3, 6, 1.0),
         steadiness=Steadiness((0.7, 0.97), {"mirrored": 0.7, "recompressed": 0.97}, 3),
         controls=Controls(Sight.SEES, 0.91, 0.6, 0.2, 0.97, trigger_happy=True, faces=3),
         regions=Regions((part, rest), 0.0, 0.5, 0.97, (said,)),
@@ -77,7 +78,7 @@ def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
 def with_assessment(report: Report, assessment: Assessment) -> Report:
     first, *others = report.findings
     findings = (dataclasses.replace(first, assessment=assessment), *others)
-    faces = {1: np.full((32, 32, 3), 150, np.uint8)}
+    faces = {1: to_jpeg(np.full((32, 32, 3), 150, np.uint8))}
     track, *rest = report.tracks
     landmarks = np.tile(
         np.float32([(15, 20), (45, 20), (30, 35), (20, 48), (40, 48)]), (FRAMES, 1, 1)
@@ -100,7 +101,7 @@ def test_the_page_says_how_far_it_can_be_trusted(report: Report, tmp_path: Path)
     for words in (
         "band 0.70 to 0.97",
         "the heatmap is supported",
-        "lowers the logit by 2.2, random fifths by 0.1; p = 0.01, 6 faces",
+        "the logit moves by -2.2, with random fifths by -0.1; p = 0.01, 6 faces",
         "add up to 100% of the answer",
         "stays between 0.70 and 0.97",
         "sees a planted forgery",

@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 
 from builders import CARD, THRESHOLDS, make_track
 from fakelens.assessments import Assessment, Controls, Sight, Steadiness, TrustMark
+from fakelens.controls import FORGERIES, controls
 from fakelens.data import Box, Evidence, Face, Thresholds, sigmoid
 from fakelens.explain import METHODS
 from fakelens.findings import find, temper
 from fakelens.heatmaps import HeatmapStore
+from fakelens.hiding import _elsewhere
 from fakelens.regions import NAMES, cells_of
 from fakelens.results import Finding, Verdict
 from fakelens.specimens import Specimen
 from fakelens.steadiness import RECOMPRESSED, WAYS, steadiness, variants
-from fakelens.trust import FORGERIES, Examiner
+from fakelens.trust import Examiner
 from toys import RedNetwork
 
 FACE = np.array([(52, 50), (88, 50), (70, 72), (56, 90), (84, 90)], np.float32)
@@ -60,7 +62,6 @@ class Sharp(RedNetwork):
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         detail = np.abs(np.diff(crops.astype(np.float32), axis=2)).mean(axis=3)
-        cells = detail[:, :, :-1] if detail.shape[2] % 8 else detail
         cells = np.pad(detail, ((0, 0), (0, 0), (0, 1)), mode="edge")
         side = crops.shape[1] // 8
         cells = cells.reshape(-1, 8, side, 8, side).mean(axis=(2, 4))[:, None] - 2
@@ -112,6 +113,32 @@ def test_every_way_shows_the_same_face_otherwise() -> None:
         way: float(crop.mean()) for way, crop in zip(WAYS, variants([spot], CARD), strict=True)
     }
     assert sizes["a tenth more margin"] < sizes["mirrored"] < sizes["a tenth less margin"]
+    # A twentieth of 32 pixels, either way, and the spot goes the other way.
+    for way, sign in (("moved up and left", 1), ("moved down and right", -1)):
+        crop = dict(zip(WAYS, variants([spot], CARD), strict=True))[way].mean(axis=2)
+        rows, columns = np.indices(crop.shape)
+        middle = [float((place * crop).sum() / crop.sum()) for place in (columns, rows)]
+        assert middle == pytest.approx([15.5 + 1.6 * sign] * 2, abs=0.4)
+
+
+def test_compression_is_strong_enough_to_be_seen() -> None:
+    """A quality of 40 leaves an error of some 6 grey levels in noise of 15; of 90, under 3."""
+    one = Specimen(specimen(noise=15).image, Face(BOX, FACE, 1.0))
+    made = dict(zip(WAYS, variants([one], replace(CARD, input_size=96)), strict=True))
+    error = made[RECOMPRESSED].astype(float) - one.crop(replace(CARD, input_size=96))
+    assert 4 < error.std() < 15
+
+
+def test_elsewhere_is_beside_the_part() -> None:
+    rng = np.random.default_rng(0)
+    area = np.zeros((14, 14), np.bool_)
+    area[3:8, 4:9] = True
+    others = _elsewhere(area, rng.normal(size=(19, 14, 14)), rng.random((14, 14)))
+    assert len(others) == 19
+    for other in others:
+        assert other.sum() == 25
+        assert not (other & area).any()
+    assert len({other.tobytes() for other in others}) == 19
 
 
 def test_a_forgery_that_the_network_sees_is_told_with_its_place() -> None:
@@ -152,6 +179,107 @@ def test_a_network_that_sees_no_forgery_is_blind_here_and_its_real_is_worth_noth
     assert finding.trust_mark is not TrustMark.SUPPORTED
 
 
+FORGED = np.zeros((6, 4, 4), np.bool_)
+FORGED[:, 1:3, 1:3] = True
+
+
+@pytest.mark.parametrize(
+    ("person", "moves", "sight"),
+    [
+        (-2, [2.6] * 6, Sight.SEES),
+        (-2, [1.0] * 6, Sight.RISES),
+        # The mouth is not seen, the face is: two of six, by one recipe.
+        (-2, [1.5, 0, 0, 0, 1.5, 0], Sight.RISES),
+        (-2, [0.05, 0, 0, 0.05, 0.05, 0.05], Sight.BLIND),
+        (-2, [-1.0] * 6, Sight.BLIND),
+        (0.5, [0] * 6, Sight.UNKNOWN),
+    ],
+)
+def test_blind_is_who_sees_no_kind_of_forgery(
+    person: float, moves: list[float], sight: Sight
+) -> None:
+    array = np.array(moves, np.float32)
+    found = controls(person, person, array, None, FORGED, (THRESHOLDS, THRESHOLDS))
+    assert found.sight is sight
+    assert found.planted == pytest.approx(float(sigmoid(person + array.mean())))
+    assert found.inside is None
+    assert found.faces == 3
+
+
+def test_what_the_heatmap_gains_is_told_by_its_place() -> None:
+    rises = np.zeros((6, 4, 4), np.float32)
+    rises[:, 1, 1], rises[:, 0, 0], rises[:, 3, 3] = 3, 1, -9
+    found = controls(0, 0, np.ones(6, np.float32), rises, FORGED, (THRESHOLDS, THRESHOLDS))
+    assert (found.inside, found.area) == (0.75, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("person", "recompressed", "happy"),
+    [(-1, 0.6, True), (-1, 0.3, False), (0.5, 2, False), (0.38, 0.42, False)],
+)
+def test_trigger_happy_is_who_takes_compression_for_forgery(
+    person: float, recompressed: float, happy: bool
+) -> None:
+    """The threshold lies at a logit of .405."""
+    moves = np.ones(6, np.float32)
+    found = controls(person, recompressed, moves, None, FORGED, (THRESHOLDS, THRESHOLDS))
+    assert found.trigger_happy is happy
+
+
+def test_forgeries_are_held_against_their_own_faces() -> None:
+    """Faces of very different scores: moves taken between two of them would be large."""
+    finding = assessed(
+        RedNetwork(), *(specimen(red=red) for red in (-80, -40, 0, 40, -60)), logit=-2
+    )
+    assert finding.assessment is not None
+    assert finding.assessment.controls is not None
+    assert finding.assessment.controls.planted == pytest.approx(float(sigmoid(-2)), abs=0.06)
+    assert finding.assessment.steadiness is not None
+    low, high = finding.assessment.steadiness.band
+    assert high - low < 0.03
+
+
+def test_a_glimpse_is_tested_for_its_heatmap_alone() -> None:
+    network = RedNetwork()
+    track = make_track(np.full(20, 1.0), heatmaps=np.zeros(20))
+    store = HeatmapStore()
+    store.append(np.ones((1, 8, 8), np.float32))
+    examiner = Examiner(network, METHODS["hirescam"], THRESHOLDS)
+    found = examiner.assess(find(track, THRESHOLDS, still=False), track, store, [specimen()])
+    assert found.assessment is not None
+    assert found.assessment.faithfulness is not None
+    assert found.assessment.steadiness is None
+    assert found.assessment.controls is None
+    assert sum(network.calls) == 1
+
+
+def test_maps_that_do_not_speak_for_fake_name_no_parts() -> None:
+    network, one = RedNetwork(), specimen(red=60)
+    track = make_track(np.full(100, 1.8), heatmaps=np.zeros(100))
+    track.landmarks[:], track.areas[:] = FACE, (22, 17, 118, 113)
+    store = HeatmapStore()
+    store.append(np.ones((1, 8, 8), np.float32))
+    examiner = Examiner(network, METHODS["tf2cam"], THRESHOLDS)
+    found = examiner.assess(find(track, THRESHOLDS, still=False), track, store, [one])
+    assert found.verdict is Verdict.FAKE
+    assert found.assessment is not None
+    assert found.assessment.regions is None
+    assert found.assessment.controls is not None
+    assert found.assessment.controls.inside is None
+    assert any("does not show what speaks for fake" in note for note in found.assessment.notes)
+
+
+def test_half_the_resolution_is_that_of_the_frame() -> None:
+    """Of a face that was kept at a third of its size nothing more is taken away."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (140, 140, 3), np.uint8)
+    whole, third = (Specimen(image, Face(BOX, FACE, 1.0), shrunk) for shrunk in (1.0, 0.3))
+    names = list(WAYS)
+    for one, changed in ((whole, True), (third, False)):
+        made = dict(zip(names, variants([one], CARD), strict=True))["half the resolution"]
+        assert bool(np.abs(made.astype(int) - one.crop(CARD)).max() > 2) is changed
+
+
 def test_who_is_fake_already_says_nothing_about_planted_forgeries() -> None:
     network, one = RedNetwork(), specimen(red=60)
     finding = assessed(network, one, logit=logit_of(network, one))
@@ -164,7 +292,7 @@ def test_parts_are_named_on_faces_that_look_fake_and_on_no_others() -> None:
     network = RedNetwork()
     one = specimen(red=40)
     area = Box(22, 17, 118, 113)
-    mouth = cells_of(FACE, Box(0, 0, 140, 140), 140) == NAMES.index("mouth")
+    mouth = cells_of(FACE, Box(0, 0, 140, 140), (140, 140)) == NAMES.index("mouth")
     one.image[mouth] = (255, 60, 0)
     logit = logit_of(network, one)
     finding = assessed(network, one, logit=logit)
@@ -177,7 +305,7 @@ def test_parts_are_named_on_faces_that_look_fake_and_on_no_others() -> None:
     assert "hiding the mouth moves the score" in regions.sentences[0]
     # The toy's logit is a mean of cells: what hiding leaves can be computed.
     cells = network.examine(one.crop(CARD)[None]).activation[0, 0]
-    labels = cells_of(FACE, area, 8)
+    labels = cells_of(FACE, area, (8, 8))
     left = float(np.where(labels == NAMES.index("mouth"), 0, cells).mean())
     assert parts["mouth"].hidden == pytest.approx(float(sigmoid(left)), abs=0.01)
     elsewhere = parts["mouth"].elsewhere

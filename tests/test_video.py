@@ -26,6 +26,7 @@ from media import (
     read_number,
     scribble,
     threads,
+    threads_come_down_to,
     truncate,
 )
 
@@ -526,7 +527,7 @@ def test_threads_and_file_are_let_go_on_leaving(tmp_path):
         next(frames)
         assert any(path.name in link for link in open_files())
     assert not any(path.name in link for link in open_files())
-    assert threads() == before
+    assert threads_come_down_to(before)
 
 
 # real videos

@@ -7,6 +7,12 @@ looks at one place, so the random heatmaps have the same power spectrum as the o
 58, 1992, in two dimensions). The same phases serve all faces of a person, since a heatmap that
 says nothing may say the same nothing in every frame.
 
+A network with random weights has heatmaps too, and may be explained truly. So a heatmap is
+supported only if more hangs on it than on the heatmaps of nineteen heads with the same weights in
+random orders, each of which explains itself (after Adebayo et al., "Sanity Checks for Saliency
+Maps", NeurIPS 2018): of random networks one in twenty passes. A head without weights has no such
+copies.
+
 Four ways of taking away:
 
 * ``features``: the cells of the explained layer are set to zero, and the network's head alone
@@ -20,7 +26,7 @@ A detector of forgeries may take what the last three do to a picture for one; th
 fifths show how far it does.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import cv2
@@ -28,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.assessments import Ablation, Faithfulness, TrustMark
-from fakelens.data import Evidence, FloatArray, Network, RGBImage, Thresholds, log_odds
+from fakelens.data import Evidence, FloatArray, Head, Network, RGBImage, Thresholds, log_odds
 from fakelens.errors import NetworkError
 from fakelens.explain import METHODS, Method
 from fakelens.heatmaps import spread
@@ -45,12 +51,18 @@ SUPPORTED_EFFECT = 0.25
 SUPPORTED_SHARE = 0.85
 """Of what the best reference heatmap achieves; less is weak."""
 
+LEAST_CELLS = 36
+"""Of a heatmap; a fifth of fewer is met by chance."""
+
+_COMPLETE = ("hirescam", "xgradcam")  # methods whose cells may add up to the logit
 _REFERENCES = ("hirescam", "layercam", "gradcam")
 _DRAWS = 99
+_HEADS = 19  # of random weights: a random network is the first of 20 in one case of 20
+_FAIR = 4  # random fifths that these are compared with
 _PIXEL_FACES = 2  # each needs a hundred runs of the whole network
 _BATCH = 16
 _SEED = 2018
-_LEAST_DISTANCE = 0.4  # logits, between thresholds that coincide
+_LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
 _LEAST_LOGIT = 0.5  # below it completeness would divide by nearly nothing
 _BLUR = 0.08  # of the crop's side
 _EDGE = 0.01  # likewise; a hard edge is a trace of its own
@@ -83,9 +95,19 @@ def faithfulness(
         method: that made them.
         ablation: how to take away what is marked.
 
+    A method that shows what speaks for real must make the logit rise instead; the figures then have
+    the contrary sign.
+
     Returns:
-        ``None`` if the network's head cannot be asked, and ``"features"`` is wanted.
+        ``None`` if the heatmaps have fewer than ``LEAST_CELLS``, or if ``"features"`` is wanted and
+        the network's head cannot be asked.
+
+    Raises:
+        NetworkError: the head answers with something else than logits.
     """
+    if maps[0].size < LEAST_CELLS:
+        return None
+    sense = -1 if method.positive == "real" else 1
     if ablation == "features":
         answers = _by_features(network, evidence)
     else:
@@ -96,17 +118,19 @@ def faithfulness(
         return None
     drawn = np.stack([spread(cells) for cells in maps])
     references = {
-        name: np.stack([spread(cells) for cells in METHODS[name].function(evidence)])
+        name: np.stack([spread(sense * cells) for cells in METHODS[name].function(evidence)])
         for name in _REFERENCES
     }
     rng = np.random.default_rng(_SEED)
     phases = rng.normal(size=(_DRAWS, *drawn.shape[1:]))
     ties = rng.random(drawn.shape[1:])
     falls = np.zeros((len(drawn), 1 + len(references) + _DRAWS))
+    fair: list[NDArray[np.bool_]] = []  # some of the random fifths of each face
     for face, (cells, answer) in enumerate(zip(drawn, answers, strict=True)):
         tested = [cells, *(made[face] for made in references.values()), *surrogates(cells, phases)]
         marked = np.stack([strongest(each, SHARE, ties) for each in tested])
-        falls[face] = evidence.logit[face] - answer(marked)
+        falls[face] = sense * (evidence.logit[face] - answer(marked))
+        fair.append(marked[-_FAIR:])
     # With the fifth alone left, the logit is to fall as little as possible.
     own, *others = (falls.mean(axis=0) * (-1 if ablation == "insertion" else 1)).tolist()
     best = max(own, *others[: len(references)])
@@ -115,14 +139,19 @@ def faithfulness(
     excess, most = own - float(random.mean()), best - float(random.mean())
     effect = excess / threshold_distance(network.card.thresholds)
     share = excess / most if most > 0 else None
+    mark, strange = _mark(p, effect, share), None
+    if mark is TrustMark.SUPPORTED and ablation == "features":
+        strange = _strange_effect(network, evidence, method, fair, sense)
+        mark = mark if strange is None or excess > strange else TrustMark.WEAK
     return Faithfulness(
-        mark=_mark(p, effect, share),
+        mark=mark,
         ablation=ablation,
         drop=float(falls[:, 0].mean()),
         random_drop=float(falls[:, 1 + len(references) :].mean()),
         p=p,
         effect=effect,
         share=share,
+        random_effect=strange,
         faces=len(drawn),
         completeness=_completeness(evidence, maps, method),
     )
@@ -133,8 +162,40 @@ def rows_of(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
     return Evidence(evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows])
 
 
+def _strange_effect(
+    network: Network,
+    evidence: Evidence,
+    method: Method,
+    fair: Sequence[NDArray[np.bool_]],
+    sense: int,
+) -> float | None:
+    """The most that heads of random weights lose with what their own heatmaps mark.
+
+    Args:
+        network: without ``random_heads``, or with none, there is nothing to compare with.
+        evidence: of the network itself; its layer is what the heads look at.
+        method: of heatmaps.
+        fair: for each face (K, h, w) random fifths.
+        sense: 1, or -1 for a method that shows what speaks for real.
+    """
+    heads: Sequence[Head] = getattr(network, "random_heads", lambda _: ())(_HEADS)
+    ties = np.random.default_rng(_SEED).random(evidence.activation.shape[2:])
+    effects = []
+    for head in heads:
+        excesses = []
+        for activation, others in zip(evidence.activation, fair, strict=True):
+            whole = head(activation[None])
+            own = strongest(spread(method.function(whole)[0]), SHARE, ties)
+            marked = np.concatenate([own[None], others])
+            left = head(np.where(marked[:, None], np.float32(0), activation)).logit
+            falls = sense * (whole.logit - left)
+            excesses.append(float(falls[0] - falls[1:].mean()))
+        effects.append(float(np.mean(excesses)))
+    return max(effects, default=None)
+
+
 def _mark(p: float, effect: float, share: float | None) -> TrustMark:
-    if p > SIGNIFICANT or effect <= 0 or share is None:
+    if p > SIGNIFICANT or share is None:
         return TrustMark.CHANCE
     if effect >= SUPPORTED_EFFECT and share >= SUPPORTED_SHARE:
         return TrustMark.SUPPORTED
@@ -143,7 +204,7 @@ def _mark(p: float, effect: float, share: float | None) -> TrustMark:
 
 def _completeness(evidence: Evidence, maps: FloatArray, method: Method) -> float | None:
     total = float(evidence.logit.mean())
-    if method.unit != "logit" or not method.signed or abs(total) < _LEAST_LOGIT:
+    if method.name not in _COMPLETE or abs(total) < _LEAST_LOGIT:
         return None
     return float(maps.sum(axis=(1, 2)).mean()) / total
 
@@ -179,7 +240,13 @@ def zeroed(network: Network, activation: FloatArray, marked: NDArray[np.bool_]) 
     """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero; needs a head."""
     head = network.head  # type: ignore[attr-defined]  # optional, see data.Network
     parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
-    return np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
+    logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
+    if logits.shape != (len(marked),) or not np.isfinite(logits).all():
+        raise NetworkError(
+            f"{network.card.name}: its head answered {len(marked)} layers with {logits.shape} "
+            "numbers or with some that are not finite"
+        )
+    return logits
 
 
 def has_head(network: Network, evidence: Evidence) -> bool:
@@ -191,7 +258,8 @@ def has_head(network: Network, evidence: Evidence) -> bool:
         again = head(evidence.activation)
     except NetworkError:  # its logit depends on something besides the layer
         return False
-    return bool(np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3))
+    same = again.shape == evidence.logit.shape
+    return same and bool(np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3))
 
 
 def _by_features(network: Network, evidence: Evidence) -> list[Answer] | None:

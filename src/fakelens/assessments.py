@@ -23,17 +23,21 @@ class Faithfulness:
     Attributes:
         mark: in words.
         ablation: how it was taken away.
-        drop: mean fall of the logit; for ``"insertion"`` when all but that fifth is taken away.
+        drop: mean fall of the logit (its rise, for heatmaps that show what speaks for real); for
+            ``"insertion"`` when all but that fifth is taken away.
         random_drop: the same for random fifths whose heatmaps are as smooth as this one.
         p: share of the random ones, and this one, that do as well: 0..1.
         effect: ``drop`` less ``random_drop`` (for ``"insertion"`` the contrary) over the distance
             of the network's two thresholds in logits: 1 takes a person from one to the other.
         share: that difference over the one of the best of the reference heatmaps, at most 1;
             ``None`` where these do nothing either.
+        random_effect: the most that a heatmap of the same method takes away, in logits and less
+            than random fifths do, of heads with their weights in random orders; ``None`` where
+            there are none, or where the heatmap is not supported anyway.
         faces: number of faces it was measured on.
         completeness: sum of the heatmaps over the sum of the logits; 1 where the cells add up to
-            the answer. ``None`` for methods that do not promise it or where the logits are
-            close to 0.
+            the answer. ``None`` for methods other than HiResCAM and XGrad-CAM, or where the
+            logits are close to 0.
     """
 
     mark: TrustMark
@@ -43,6 +47,7 @@ class Faithfulness:
     p: float
     effect: float
     share: float | None
+    random_effect: float | None
     faces: int
     completeness: float | None
 
@@ -68,7 +73,7 @@ class Sight(StrEnum):
     SEES = "sees a planted forgery"
     RISES = "rises at a planted forgery, but not to a fake"
     BLIND = "blind here"
-    UNKNOWN = "already fake, so a planted forgery tells nothing"
+    UNKNOWN = "the score is that of a fake already, so a planted forgery tells nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,8 @@ class Assessment:
 
     Attributes:
         faithfulness: of the heatmaps; ``None`` where the network cannot be asked.
-        steadiness: of the score.
-        controls: of the detector on this footage; ``None`` without landmarks.
+        steadiness: of the score; ``None`` where there is too little to judge.
+        controls: of the detector on this footage; likewise, and without landmarks.
         regions: of the face; only of somebody who is likely fake.
         agreement: mean correlation of each heatmap, aligned by the face, with the mean of all;
             ``None`` with fewer than three, or without landmarks.
@@ -156,7 +161,7 @@ class Assessment:
     """
 
     faithfulness: Faithfulness | None
-    steadiness: Steadiness
+    steadiness: Steadiness | None
     controls: Controls | None
     regions: Regions | None
     agreement: float | None

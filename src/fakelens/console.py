@@ -90,9 +90,8 @@ def summary(report: Report) -> Table:
 
 
 def _band(finding: Finding) -> str:
-    if finding.assessment is None:
-        return "-"
-    return "{:.2f} - {:.2f}".format(*finding.assessment.steadiness.band)
+    steady = finding.assessment.steadiness if finding.assessment else None
+    return "{:.2f} - {:.2f}".format(*steady.band) if steady else "-"
 
 
 def profile_table(profile: Profile, passed: float) -> Table:

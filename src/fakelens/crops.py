@@ -141,6 +141,20 @@ def doubts(face: Face, sharp: float, gates: Gates) -> Doubt:
     return found
 
 
+def to_jpeg(image: RGBImage, quality: int = 90) -> bytes:
+    """The picture (H, W, 3) RGB as a JPEG of a quality, 0..100."""
+    done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"a picture {image.shape} cannot be compressed")
+    return data.tobytes()
+
+
+def of_jpeg(data: bytes) -> RGBImage:
+    """What a JPEG of ``to_jpeg`` shows, (H, W, 3) uint8 RGB."""
+    decoded = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+    return np.ascontiguousarray(decoded[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
 def _resized(crop: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     interpolation = cv2.INTER_AREA if crop.shape[0] > size else cv2.INTER_LINEAR
     return cv2.resize(crop, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)

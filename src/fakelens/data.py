@@ -10,7 +10,7 @@ Conventions, valid everywhere inside the package:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol
@@ -333,6 +333,10 @@ class Evidence:
     gradient: FloatArray
 
 
+Head = Callable[[FloatArray], Evidence]
+"""From an explained layer (N, C, h, w) to the logits (N,), and their gradient."""
+
+
 class FaceDetector(Protocol):
     """Finds faces.
 
@@ -359,9 +363,10 @@ class FaceDetector(Protocol):
 class Network(Protocol):
     """Scores face crops and says where the score came from.
 
-    It may have one method more, ``head(activation) -> logit``: the logits (N,) that follow from
-    an explained layer (N, C, h, w) that was changed. With it is measured whether heatmaps are
-    true to the network.
+    It may have two methods more, with which is measured whether heatmaps are true to it:
+    ``head(activation) -> logit``, the logits (N,) that follow from an explained layer
+    (N, C, h, w) that was changed; and ``random_heads(count)``, so many ``Head`` with the head's
+    weights in random orders, or none if it has no weights to be put in another order.
     """
 
     @property

@@ -56,6 +56,12 @@ def trimmed_mean(values: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(kept.mean(axis=-1))
 
 
+def person_logit(track: Track) -> float | None:
+    """Of a person over the whole track; ``None`` without a usable face."""
+    logits = _blocks(track).logits
+    return float(trimmed_mean(logits)) if len(logits) else None
+
+
 def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
     if len(logits) < MIN_BLOCKS:
         return None
@@ -142,14 +148,14 @@ def find(
         still: the input is one picture, so one sighting is all there can be.
     """
     blocks = _blocks(track)
+    logit = person_logit(track)
     score: float | None = None
     ratio: float | None = None
     interval: tuple[float, float] | None = None
     spans: tuple[Span, ...] = ()
-    if len(blocks.logits) == 0:
+    if logit is None:
         verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
     else:
-        logit = float(trimmed_mean(blocks.logits))
         score, interval = float(sigmoid(logit)), _interval(blocks.logits)
         # It is made from single crops, so a picture has it too; a glimpse of a video has neither.
         if calibration is not None and (interval or still):
@@ -189,23 +195,20 @@ def temper(finding: Finding, thresholds: Thresholds) -> Finding:
     assessment = finding.assessment
     if assessment is None or finding.verdict is Verdict.INCONCLUSIVE:
         return finding
-    steady = assessment.steadiness
-    low, high = steady.band
-    limit, beyond = (
-        (thresholds.fake, low < thresholds.fake)
-        if finding.verdict is Verdict.FAKE
-        else (thresholds.real, high > thresholds.real)
-    )
     objections = []
-    if beyond:
-        pick = min if finding.verdict is Verdict.FAKE else max
-        way = pick(steady.scores, key=lambda name: steady.scores[name])
-        objections.append(
-            f"the score {finding.score:.2f} hangs on how the picture is prepared: "
-            f"{low:.2f}-{high:.2f} crosses {limit:.2f} ({way}: {steady.scores[way]:.2f})"
-        )
+    steady, is_fake = assessment.steadiness, finding.verdict is Verdict.FAKE
+    if steady:
+        low, high = steady.band
+        limit = thresholds.fake if is_fake else thresholds.real
+        if low < limit if is_fake else high > limit:
+            pick = min if is_fake else max
+            way = pick(steady.scores, key=lambda name: steady.scores[name])
+            objections.append(
+                f"the score {finding.score:.2f} hangs on how the picture is prepared: "
+                f"{low:.2f}-{high:.2f} crosses {limit:.2f} ({way}: {steady.scores[way]:.2f})"
+            )
     controls = assessment.controls
-    if finding.verdict is Verdict.REAL and controls and controls.sight is Sight.BLIND:
+    if not is_fake and controls and controls.sight is Sight.BLIND:
         objections.append(
             "blind here: a forgery planted into this person's own frames leaves the score at "
             f"{controls.planted:.2f}"

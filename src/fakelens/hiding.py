@@ -24,25 +24,31 @@ _SEED = 71
 
 
 def regions_of(
-    network: Network, specimens: Sequence[Specimen], evidence: Evidence, found: Shares
+    network: Network,
+    person: float,
+    specimens: Sequence[Specimen],
+    evidence: Evidence,
+    found: Shares,
 ) -> Regions:
     """Where on the face the evidence lies, and what the answer is without each part.
 
     Args:
         network: without a ``head`` nothing is hidden, and only shares are told.
+        person: logit of the person, which what hiding does is added to.
         specimens: faces with landmarks.
         evidence: in their crops.
         found: shares of the evidence over the whole track.
     """
-    hidden = _hidden(network, specimens, evidence) if has_head(network, evidence) else None
-    whole = float(evidence.logit.mean())
+    hidden = None
+    if has_head(network, evidence):
+        hidden = person + _hidden(network, specimens, evidence) - float(evidence.logit.mean())
     least = _LEAST * threshold_distance(network.card.thresholds)
     return Regions(
         parts=tuple(_region(found, hidden, index) for index in range(len(NAMES))),
         start=found.start,
         step=found.step,
-        score=None if hidden is None else float(sigmoid(whole)),
-        sentences=() if hidden is None else _sentences(whole, hidden, least),
+        score=None if hidden is None else float(sigmoid(person)),
+        sentences=() if hidden is None else _sentences(person, hidden, least),
     )
 
 
@@ -50,15 +56,15 @@ def _hidden(
     network: Network, specimens: Sequence[Specimen], evidence: Evidence
 ) -> NDArray[np.float64]:
     """Logits (parts, 2) with a part's cells at zero, and with as many cells elsewhere."""
-    side = evidence.activation.shape[2]
+    shape = evidence.activation.shape[2:]
     rng = np.random.default_rng(_SEED)
-    noise, ties = rng.normal(size=(_DRAWS, side, side)), rng.random((side, side))
+    noise, ties = rng.normal(size=(_DRAWS, *shape)), rng.random(shape)
     logits = np.zeros((len(specimens), len(NAMES), 2))
     for face, (specimen, activation) in enumerate(zip(specimens, evidence.activation, strict=True)):
         landmarks = specimen.face.landmarks
         if landmarks is None:
             raise ValueError("parts of a face can be hidden only where landmarks are known")
-        labels = cells_of(landmarks, crop_area(specimen.face, network.card.crop), side)
+        labels = cells_of(landmarks, crop_area(specimen.face, network.card.crop), shape)
         for index in range(len(NAMES)):
             area = labels == index
             answers = zeroed(network, activation, np.stack([area, *_elsewhere(area, noise, ties)]))
@@ -106,7 +112,7 @@ def _sentences(whole: float, hidden: NDArray[np.float64], least: float) -> tuple
         logits = (whole, float(hidden[index, 0]), float(hidden[index, 1]))
         score, without, elsewhere = (f"{float(sigmoid(logit)):.2f}" for logit in logits)
         # A difference that rounding swallows would read as nonsense.
-        if min(gains[index], whole - hidden[index, 0]) < least or score == without:
+        if min(gains[index], whole - hidden[index, 0]) < least or without in (score, elsewhere):
             continue
         name = NAMES[index] if NAMES[index] == "surroundings" else f"the {NAMES[index]}"
         told.append(

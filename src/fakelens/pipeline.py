@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fakelens.crops import Gates, crop_area, cut, doubts, sharpness
-from fakelens.data import FaceDetector, Network, NetworkCard, RGBImage, Thresholds, VideoInfo
+from fakelens.crops import Gates, crop_area, cut, doubts, sharpness, to_jpeg
+from fakelens.data import FaceDetector, Network, NetworkCard, Thresholds, VideoInfo
 from fakelens.explain import Method, find_method
 from fakelens.faces import load_detector
 from fakelens.findings import find
@@ -86,7 +86,7 @@ def analyze(
         settings = _resolved(settings, reader.info)
         heatmaps, recorder = HeatmapStore(), Recorder()
         findings: dict[int, Finding] = {}
-        mean_faces: dict[int, RGBImage] = {}
+        mean_faces: dict[int, bytes] = {}
         examiner = Examiner(network, method, thresholds, settings.ablation)
 
         def conclude(person: int, specimens: list[Specimen]) -> None:
@@ -97,7 +97,7 @@ def analyze(
                 pictures = [(kept.image, kept.face.landmarks) for kept in specimens]
                 known = [(image, points) for image, points in pictures if points is not None]
                 if known:
-                    mean_faces[person] = mean_face(known)
+                    mean_faces[person] = to_jpeg(mean_face(known))
 
         waiting: list[Glimpse] = []
         with _overlapped(reader, faces, network.card, settings, profile) as crowds:

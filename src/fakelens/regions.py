@@ -5,6 +5,7 @@ the mouth's middle lies at (0, 1). So its unit is the distance from the eyes to 
 so.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ _MIDDLE, _HALF_WIDTH, _HALF_HEIGHT = 0.37, 1.0, 1.3
 _INNER, _OUTER = 0.8, 1.15  # of that outline: what lies between is the boundary
 _BROWS = -0.33  # above it is the forehead
 _MOST_ROWS = 120  # of a track, that a mean is made of
-_MOST_STEPS = 200
+_MOST_STEPS = 60  # so that there are rows for each
 _LEAST_STEP = 0.5  # seconds
 
 
@@ -41,9 +42,9 @@ class MeanEvidence:
     """The heatmaps of a person, brought into one frame and averaged.
 
     Attributes:
-        values: (SIDE, SIDE) float32, the mean.
-        agreement: mean correlation of each with the mean of the others, -1..1; ``None`` with
-            fewer than three.
+        values: (SIDE, SIDE) float32, the mean of those that cover a cell; 0 where none does.
+        agreement: mean correlation of each with the mean of the others, -1..1, over the cells that
+            all of them cover; ``None`` with fewer than three.
     """
 
     values: FloatArray
@@ -83,25 +84,25 @@ def to_picture(landmarks: FloatArray) -> NDArray[np.float64]:
     return np.column_stack([turn, landmarks.mean(axis=0) - turn @ _LANDMARKS.mean(axis=0)])
 
 
-def cells_of(landmarks: FloatArray, area: Box, side: int) -> NDArray[np.intp]:
-    """The part of the face that each cell's middle belongs to, (side, side).
+def cells_of(landmarks: FloatArray, area: Box, shape: Sequence[int]) -> NDArray[np.intp]:
+    """The part of the face that each cell's middle belongs to, (h, w).
 
     Args:
         landmarks: (5, 2) in pixels.
         area: the square that the cells cover, in the same pixels.
-        side: cells along a side.
+        shape: h and w.
     """
-    middles = (np.arange(side) + 0.5) / side
-    across, down = np.meshgrid(area.x1 + middles * area.width, area.y1 + middles * area.height)
+    down, across = ((np.arange(cells) + 0.5) / cells for cells in shape)
+    across, down = np.meshgrid(area.x1 + across * area.width, area.y1 + down * area.height)
     matrix = to_picture(landmarks)
     if abs(np.linalg.det(matrix[:, :2])) < 1e-9:  # landmarks that coincide
-        return np.full((side, side), len(NAMES) - 1)
+        return np.full(shape, len(NAMES) - 1)
     back = np.linalg.inv(matrix[:, :2])
     return label((np.stack([across, down], axis=-1) - matrix[:, 2]) @ back.T)
 
 
 def aligned(values: FloatArray, landmarks: FloatArray, area: Box) -> FloatArray:
-    """A heatmap (h, h) over a square of the picture, resampled on the frame's raster.
+    """A heatmap (h, w) over a square of the picture, resampled on the frame's raster.
 
     Returns:
         (SIDE, SIDE) float32 in the heatmap's unit; 0 where the raster leaves the square.
@@ -109,7 +110,7 @@ def aligned(values: FloatArray, landmarks: FloatArray, area: Box) -> FloatArray:
     raster = np.array([[_WIDTH / SIDE, 0, _LEFT], [0, _WIDTH / SIDE, _TOP], [0, 0, 1]])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # cells have their values in the middle
     picture = np.vstack([to_picture(landmarks), [0, 0, 1]])
-    cells = np.vstack([placed(area, values.shape[0]), [0, 0, 1]])
+    cells = np.vstack([placed(area, values.shape), [0, 0, 1]])
     matrix = (np.linalg.inv(half) @ cells @ picture @ raster @ half)[:2]
     return cv2.warpAffine(
         values, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -119,7 +120,10 @@ def aligned(values: FloatArray, landmarks: FloatArray, area: Box) -> FloatArray:
 def aligned_face(image: NDArray[np.uint8], landmarks: FloatArray, side: int) -> NDArray[np.uint8]:
     """A picture resampled on what the raster covers: (side, side, 3) uint8, its edge repeated."""
     raster = np.array([[_WIDTH / side, 0, _LEFT], [0, _WIDTH / side, _TOP], [0, 0, 1]])
-    matrix = to_picture(landmarks) @ raster
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # pixels have theirs in the middle
+    matrix = (np.linalg.inv(half) @ np.vstack([to_picture(landmarks), [0, 0, 1]]) @ raster @ half)[
+        :2
+    ]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(
         image, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
@@ -148,16 +152,22 @@ def mean_evidence(track: Track, heatmaps: HeatmapStore) -> MeanEvidence | None:
     rows = witnesses(track)
     if not len(rows):
         return None
-    maps = np.stack([_aligned_row(track, heatmaps, row) for row in rows])
-    total = maps.sum(axis=0)
+    maps = np.stack([_aligned_row(track, heatmaps[int(track.heatmaps[r])], r) for r in rows])
+    ones = np.ones_like(heatmaps[int(track.heatmaps[rows[0]])])
+    # How much of each cell of the raster a crop covers: beyond it there is no evidence to agree on.
+    covered = np.stack([_aligned_row(track, ones, row) for row in rows])
+    times = covered.sum(axis=0)
+    mean = np.divide(maps.sum(axis=0), times, out=np.zeros_like(times), where=times > 0.5)
+    common = (covered > 0.99).all(axis=0)
     agreement = None
-    if len(rows) >= 3:
-        agreement = float(np.mean([_correlation(one, total - one) for one in maps]))
-    return MeanEvidence(total / len(rows), agreement)
+    if len(rows) >= 3 and np.count_nonzero(common) > 1:
+        shared = maps[:, common]
+        total = shared.sum(axis=0)
+        agreement = float(np.mean([_correlation(one, total - one) for one in shared]))
+    return MeanEvidence(mean, agreement)
 
 
-def _aligned_row(track: Track, heatmaps: HeatmapStore, row: int) -> FloatArray:
-    values = heatmaps[int(track.heatmaps[row])]
+def _aligned_row(track: Track, values: FloatArray, row: int) -> FloatArray:
     return aligned(values, track.landmarks[row], Box(*map(float, track.areas[row])))
 
 
@@ -196,13 +206,13 @@ def shares(track: Track, heatmaps: HeatmapStore) -> Shares:
     rows = witnesses(track)
     start, end = float(track.times[0]), float(track.times[-1])
     step = max(_LEAST_STEP, (end - start) / _MOST_STEPS)
-    steps = int((end - start) / step) + 1
+    steps = max(1, math.ceil((end - start) / step - 1e-6))
     area = np.zeros((len(rows), len(NAMES)))
     signed, positive = np.zeros_like(area), np.zeros_like(area)
     for index, row in enumerate(rows):
-        values = heatmaps[int(track.heatmaps[row])].astype(np.float64).ravel()
+        cells = heatmaps[int(track.heatmaps[row])].astype(np.float64)
         square = Box(*map(float, track.areas[row]))
-        parts = cells_of(track.landmarks[row], square, round(len(values) ** 0.5)).ravel()
+        parts, values = cells_of(track.landmarks[row], square, cells.shape).ravel(), cells.ravel()
         area[index] = np.bincount(parts, minlength=len(NAMES)) / len(values)
         signed[index] = np.bincount(parts, values, minlength=len(NAMES))
         positive[index] = np.bincount(parts, np.maximum(values, 0), minlength=len(NAMES))

@@ -16,7 +16,6 @@ from fakelens.data import (
     Damage,
     FloatArray,
     NetworkCard,
-    RGBImage,
     Thresholds,
     VideoInfo,
     sigmoid,
@@ -267,8 +266,8 @@ class Report:
         findings: one per track, in the same order.
         heatmaps: rows that ``Track.heatmaps`` points to.
         provenance: how to repeat it.
-        mean_faces: by person, the mean of some faces brought into one frame, (S, S, 3) uint8 RGB,
-            see ``regions.mean_face``; not part of ``report.json``.
+        mean_faces: by person, a JPEG of the mean of some faces brought into one frame, see
+            ``regions.mean_face``; not part of ``report.json``.
     """
 
     source: Path
@@ -283,4 +282,4 @@ class Report:
     findings: tuple[Finding, ...]
     heatmaps: HeatmapStore
     provenance: Provenance
-    mean_faces: Mapping[int, RGBImage] = field(default_factory=dict)
+    mean_faces: Mapping[int, bytes] = field(default_factory=dict)

@@ -6,6 +6,7 @@ them can be cut.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -32,10 +33,12 @@ class Specimen:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         face: in the pixels of ``image``.
+        shrunk: side of ``image`` over that of what was cut out of the frame, 0..1.
     """
 
     image: RGBImage
     face: Face
+    shrunk: float = 1.0
 
     def crop(self, card: NetworkCard) -> RGBImage:
         """What a network wants to see of it, (S, S, 3) uint8 RGB."""
@@ -61,7 +64,7 @@ def take(image: RGBImage | Pixels, face: Face, card: NetworkCard) -> Specimen:
         return Specimen(part, moved)
     size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    return Specimen(small, moved.scaled(size[0] / part.shape[1], size[1] / part.shape[0]))
+    return Specimen(small, moved.scaled(size[0] / part.shape[1], size[1] / part.shape[0]), factor)
 
 
 class Keeper:
@@ -107,7 +110,7 @@ class Keeper:
         return person, self._kept.pop(person, [])
 
 
-def placed(box: Box, side: int) -> FloatArray:
-    """The 2x3 affine map from pixels to the cells of a map of ``side`` cells over a square."""
-    scale = side / box.width
-    return np.array([[scale, 0, -box.x1 * scale], [0, scale, -box.y1 * scale]], np.float32)
+def placed(box: Box, shape: Sequence[int]) -> FloatArray:
+    """The 2x3 affine map from pixels to the cells of a map (h, w) over a square."""
+    down, across = shape[0] / box.height, shape[1] / box.width
+    return np.array([[across, 0, -box.x1 * across], [0, down, -box.y1 * down]], np.float32)

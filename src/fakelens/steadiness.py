@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fakelens.assessments import Steadiness
-from fakelens.crops import crop_area, cut
+from fakelens.crops import crop_area, cut, of_jpeg, to_jpeg
 from fakelens.data import Box, FloatArray, NetworkCard, RGBImage, sigmoid
 from fakelens.specimens import Specimen
 
@@ -44,23 +44,18 @@ def _flipped(specimen: Specimen, card: NetworkCard) -> RGBImage:
     return np.ascontiguousarray(specimen.crop(card)[:, ::-1])
 
 
-def as_jpeg(image: RGBImage, quality: int) -> RGBImage:
-    """The picture (H, W, 3) RGB after JPEG compression of a quality, 0..100."""
-    done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise ValueError(f"a picture {image.shape} cannot be compressed")
-    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
-    return np.ascontiguousarray(decoded[:, :, ::-1]).astype(np.uint8, copy=False)
-
-
 def _squeezed(specimen: Specimen, card: NetworkCard) -> RGBImage:
-    """Compressed at the picture's own resolution, as whoever passes a video on does."""
-    return replace(specimen, image=as_jpeg(specimen.image, _QUALITY)).crop(card)
+    """Compressed at the resolution that was kept, as whoever passes a video on does.
+
+    Of a face larger than the network's crop that is less than the frame's, so this is harder.
+    """
+    return replace(specimen, image=of_jpeg(to_jpeg(specimen.image, _QUALITY))).crop(card)
 
 
 def _halved(specimen: Specimen, card: NetworkCard) -> RGBImage:
     height, width = specimen.image.shape[:2]
-    size = (max(1, round(_RESOLUTION * width)), max(1, round(_RESOLUTION * height)))
+    factor = min(1.0, _RESOLUTION / specimen.shrunk)  # of the frame's resolution
+    size = (max(1, round(factor * width)), max(1, round(factor * height)))
     small = cv2.resize(specimen.image, size, interpolation=cv2.INTER_AREA)
     back = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     return replace(specimen, image=back.astype(np.uint8, copy=False)).crop(card)

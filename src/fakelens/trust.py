@@ -5,39 +5,30 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.ablation import faithfulness, rows_of, threshold_distance
-from fakelens.assessments import Ablation, Assessment, Controls, Sight
-from fakelens.crops import crop_area, cut
+from fakelens.ablation import LEAST_CELLS, faithfulness, rows_of
+from fakelens.assessments import Ablation, Assessment, Faithfulness
+from fakelens.controls import FORGERIES, controls, forgeries, in_cells
 from fakelens.data import (
     Evidence,
-    FloatArray,
     Network,
-    NetworkCard,
     RGBImage,
     Thresholds,
     log_odds,
-    sigmoid,
 )
 from fakelens.explain import Method
-from fakelens.findings import temper
+from fakelens.findings import person_logit, temper
 from fakelens.heatmaps import HeatmapStore
 from fakelens.hiding import regions_of
-from fakelens.planting import RECIPES, plant
 from fakelens.regions import mean_evidence, shares
 from fakelens.results import Finding, Track, Verdict
 from fakelens.specimens import Specimen
 from fakelens.stages import ahead
 from fakelens.steadiness import FACES, RECOMPRESSED, WAYS, steadiness, variants
 
-FORGERIES = 2
-"""Planted into each specimen that is tried, by another recipe each."""
-
 _BATCH = 8  # crops; more at a time are slower
-_RISE = 0.1  # of the distance of the thresholds; a smaller one is none
 _STRONGEST = 5
 _APART = 0.5  # seconds, of two of the strongest frames
 
@@ -73,55 +64,61 @@ class Examiner:
             heatmaps: that the track points to.
             specimens: usable faces of the person; without any, the finding stays as it is.
         """
-        if not specimens or finding.score is None:
+        person = person_logit(track)
+        if not specimens or person is None:
             return finding
         card = self.network.card
-        person = log_odds(finding.score)
+        # Where there is too little to judge, a band and plants would change nothing.
+        judged = finding.interval is not None or len(track) == 1
         few = np.linspace(0, len(specimens) - 1, min(len(specimens), FACES)).round().astype(int)
-        tried = [specimens[index] for index in few]
+        tried = [specimens[index] for index in few] if judged else []
         with_landmarks = all(specimen.face.landmarks is not None for specimen in specimens)
         forged: list[NDArray[np.bool_]] = []
+        crops = np.stack([specimen.crop(card) for specimen in specimens])
         evidence = self._examine(
-            (specimen.crop(card) for specimen in specimens),
+            iter(crops),
             variants(tried, card),
-            _forgeries(tried, card, forged) if with_landmarks else iter(()),
+            forgeries(tried, card, forged) if with_landmarks else iter(()),
         )
-        own, after = len(specimens), len(specimens) + len(WAYS) * len(tried)
         maps = self.method.function(evidence)
-        steady = steadiness(person, evidence.logit[few], evidence.logit[own:after])
+        own = rows_of(evidence, slice(len(crops)))
         faithful = faithfulness(
-            self.network,
-            np.stack([specimen.crop(card) for specimen in specimens]),
-            rows_of(evidence, slice(own)),
-            maps[:own],
-            self.method,
-            self.ablation,
+            self.network, crops, own, maps[: len(crops)], self.method, self.ablation
         )
+        steady, planted = None, None
+        if tried:
+            after = len(crops) + len(WAYS) * len(tried)
+            logits, at_rest = evidence.logit[few], np.repeat(few, FORGERIES)
+            steady = steadiness(person, logits, evidence.logit[len(crops) : after])
+            if with_landmarks:
+                planted = controls(
+                    person,
+                    log_odds(steady.scores[RECOMPRESSED]),
+                    evidence.logit[after:] - evidence.logit[at_rest],
+                    maps[after:] - maps[at_rest] if self._shows_fake else None,
+                    in_cells(forged, (maps.shape[1], maps.shape[2])),
+                    (self.thresholds, card.thresholds),
+                )
         mean = mean_evidence(track, heatmaps)
         assessment = Assessment(
             faithfulness=faithful,
             steadiness=steady,
-            controls=self._controls(
-                person,
-                steady.scores[RECOMPRESSED],
-                evidence.logit[after:] - np.repeat(evidence.logit[few], FORGERIES),
-                maps[after:] - np.repeat(maps[few], FORGERIES, axis=0),
-                _in_cells(forged, maps.shape[1]),
-            )
-            if with_landmarks
-            else None,
+            controls=planted,
             regions=None,
             agreement=mean.agreement if mean else None,
             strongest=_strongest(track),
-            notes=_notes(faithful is not None, with_landmarks=with_landmarks),
+            notes=tuple(self._notes(maps.shape[1:], faithful, with_landmarks=with_landmarks)),
         )
         finding = temper(replace(finding, assessment=assessment), self.thresholds)
-        if finding.verdict is not Verdict.FAKE or not with_landmarks:
+        if finding.verdict is not Verdict.FAKE or not with_landmarks or not self._shows_fake:
             return finding
-        regions = regions_of(
-            self.network, specimens, rows_of(evidence, slice(own)), shares(track, heatmaps)
-        )
+        regions = regions_of(self.network, person, specimens, own, shares(track, heatmaps))
         return replace(finding, assessment=replace(assessment, regions=regions))
+
+    @property
+    def _shows_fake(self) -> bool:
+        """Whether positive cells of the heatmaps speak for fake."""
+        return self.method.positive == "fake"
 
     def _examine(self, *crops: Iterator[RGBImage]) -> Evidence:
         """The evidence in all crops, which are made in another thread meanwhile."""
@@ -133,63 +130,30 @@ class Examiner:
             np.concatenate([evidence.gradient for evidence in found]),
         )
 
-    def _controls(
-        self,
-        person: float,
-        recompressed: float,
-        moves: FloatArray,
-        rises: FloatArray,
-        forged: NDArray[np.bool_],
-    ) -> Controls:
-        """From what (N,) forgeries do to the logit, and (N, h, w) to the heatmap."""
-        planted = person + float(moves.mean())
-        rises = np.maximum(rises, 0)
-        total = float(rises.sum())
-        fake = log_odds(self.thresholds.fake)
-        return Controls(
-            sight=self._sight(person, planted, moves),
-            planted=float(sigmoid(planted)),
-            inside=float(rises[forged].sum()) / total if total > 0 else None,
-            area=float(forged.mean()),
-            recompressed=recompressed,
-            trigger_happy=person < fake <= log_odds(recompressed),
-            faces=len(moves) // FORGERIES,
-        )
-
-    def _sight(self, person: float, planted: float, moves: FloatArray) -> Sight:
-        fake = log_odds(self.thresholds.fake)
-        if person >= fake:
-            return Sight.UNKNOWN
-        if planted >= fake:
-            return Sight.SEES
-        error = float(moves.std(ddof=1)) / len(moves) ** 0.5
-        least = _RISE * threshold_distance(self.network.card.thresholds)
-        mean = float(moves.mean())
-        return Sight.RISES if mean >= least and mean >= 2 * error else Sight.BLIND
-
-
-def _forgeries(
-    specimens: Sequence[Specimen], card: NetworkCard, masks: list[NDArray[np.bool_]]
-) -> Iterator[RGBImage]:
-    """``FORGERIES`` of each specimen, cropped; what is forged in each crop goes to ``masks``."""
-    for number, specimen in enumerate(specimens):
-        landmarks = specimen.face.landmarks
-        assert landmarks is not None
-        area = crop_area(specimen.face, card.crop)
-        for turn in range(FORGERIES):
-            recipe = RECIPES[(number * FORGERIES + turn) % len(RECIPES)]
-            image, mask = plant(specimen.image, landmarks, recipe)
-            masks.append(cut(np.rint(255 * mask).astype(np.uint8), area, card.input_size) > 127)
-            yield cut(image, area, card.input_size)
-
-
-def _in_cells(masks: Sequence[NDArray[np.bool_]], side: int) -> NDArray[np.bool_]:
-    """Masks (N, S, S) on the cells of a heatmap, (N, side, side)."""
-    small = [
-        cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) > 0.5
-        for mask in masks
-    ]
-    return np.array(small, np.bool_).reshape(-1, side, side)
+    def _notes(
+        self, cells: Sequence[int], faithful: Faithfulness | None, *, with_landmarks: bool
+    ) -> Iterator[str]:
+        """What was not measured, and why."""
+        if faithful is None and np.prod(cells) < LEAST_CELLS:
+            yield (
+                "whether the heatmap is true to the network was not measured: "
+                f"it has too few cells ({cells[0]} x {cells[1]})"
+            )
+        elif faithful is None:
+            yield (
+                "whether the heatmap is true to the network was not measured: "
+                "the network cannot be asked from its explained layer on"
+            )
+        if not with_landmarks:
+            yield (
+                "parts of the face and planted forgeries were left out: "
+                "the face detector gives no landmarks"
+            )
+        elif not self._shows_fake:
+            yield (
+                f"parts of the face were left out: {self.method.title} does not show what speaks "
+                "for fake"
+            )
 
 
 def _batches(crops: Iterator[RGBImage]) -> Generator[NDArray[np.uint8]]:
@@ -207,18 +171,3 @@ def _strongest(track: Track) -> tuple[int, ...]:
         if len(chosen) == _STRONGEST:
             break
     return tuple(int(track.frames[row]) for row in chosen)
-
-
-def _notes(faithful: bool, *, with_landmarks: bool) -> tuple[str, ...]:
-    notes = []
-    if not faithful:
-        notes.append(
-            "whether the heatmap is true to the network was not measured: "
-            "the network cannot be asked from its explained layer on"
-        )
-    if not with_landmarks:
-        notes.append(
-            "parts of the face and planted forgeries were left out: "
-            "the face detector gives no landmarks"
-        )
-    return tuple(notes)

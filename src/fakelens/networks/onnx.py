@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic import TypeAdapter, ValidationError
 
-from fakelens.data import Evidence, FloatArray, NetworkCard
+from fakelens.data import Evidence, FloatArray, Head, NetworkCard
 from fakelens.errors import NetworkError
 from fakelens.networks import store
 from fakelens.networks.contract import check_crops, check_evidence
@@ -100,6 +100,7 @@ class OnnxNetwork:
     ) -> None:
         self._session = _open(model, card.name, threads, _LEVELS[layout], device)
         self._model, self._layout = model, layout
+        self._random_heads: list[Head] | None = None
         self.device = device
         self.card = card
         self.sha256 = sha256
@@ -151,6 +152,38 @@ class OnnxNetwork:
 
         head = extract_head(self._model, self.card.name)
         return _open(head, self.card.name, 1, _LEVELS["plain"], CPU)
+
+    def random_heads(self, count: int) -> list[Head]:
+        """So many heads with their weights in random orders; none if it has no weights.
+
+        Raises:
+            NetworkError: the logit depends on something besides the explained layer.
+        """
+        while self._random_heads is None or 0 < len(self._random_heads) < count:
+            self._random_heads = self._random_heads or []
+            made = self._random_head(len(self._random_heads))
+            if made is None:
+                break
+            self._random_heads.append(made)
+        return self._random_heads[:count]
+
+    def _random_head(self, seed: int) -> Head | None:
+        from fakelens.networks.surgery import (  # noqa: PLC0415 - slow to load
+            extract_head,
+            has_kernels,
+            randomise,
+        )
+
+        head = extract_head(self._model, self.card.name, ("logit", "gradient"))
+        if not has_kernels(head):
+            return None
+        session = _open(randomise(head, seed), self.card.name, 1, _LEVELS["plain"], CPU)
+
+        def answer(activation: FloatArray) -> Evidence:
+            logit, gradient = session.run(["logit", "gradient"], {"activation": activation})
+            return Evidence(logit, activation, gradient)
+
+        return answer
 
     def randomised(self, seed: int) -> "OnnxNetwork":
         """The same network with its weights in a random order; see ``surgery.randomise``."""

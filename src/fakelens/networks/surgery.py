@@ -4,7 +4,7 @@ A head tells what becomes of the logit when cells of the explained layer are cha
 of the trunk. A copy with random weights tells whether a heatmap depends on what was learned.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -14,19 +14,20 @@ from onnx import numpy_helper
 from fakelens.errors import NetworkError
 
 
-def extract_head(model: bytes, name: str) -> bytes:
+def extract_head(model: bytes, name: str, outputs: Sequence[str] = ("logit",)) -> bytes:
     """The part of a graph that leads from ``activation`` to ``logit``, as a model of its own.
 
     Args:
         model: a serialised evidence network.
         name: of the network, for messages.
+        outputs: ``logit``, and ``gradient`` if it is wanted too.
 
     Raises:
-        NetworkError: the logit depends on something besides the activation.
+        NetworkError: they depend on something besides the activation.
     """
     graph = onnx.load_from_string(model).graph
     made_by = {output: node for node in graph.node for output in node.output}
-    wanted, found = ["logit"], set[str]()
+    wanted, found = list(outputs), set[str]()
     needed = []
     while wanted:
         value = wanted.pop()
@@ -44,7 +45,7 @@ def extract_head(model: bytes, name: str) -> bytes:
     kept = {id(node) for node in needed}
     head.graph.node.extend(node for node in graph.node if id(node) in kept)
     head.graph.input.extend(put for put in graph.output if put.name == "activation")
-    head.graph.output.extend(put for put in graph.output if put.name == "logit")
+    head.graph.output.extend(put for put in graph.output if put.name in outputs)
     constants = [put for put in head.graph.initializer if put.name in found]
     del head.graph.initializer[:]
     head.graph.initializer.extend(constants)
@@ -70,6 +71,11 @@ def randomise(model: bytes, seed: int) -> bytes:
         constant.CopyFrom(numpy_helper.from_array(shuffled, constant.name))
     serialised: bytes = copy.SerializeToString()
     return serialised
+
+
+def has_kernels(model: bytes) -> bool:
+    """Whether there is anything that ``randomise`` would put in another order."""
+    return any(True for _ in _kernels(onnx.load_from_string(model).graph))
 
 
 def _kernels(graph: onnx.GraphProto) -> Iterator[tuple[onnx.TensorProto, NDArray[np.generic]]]:

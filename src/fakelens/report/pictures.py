@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fakelens.crops import cut
+from fakelens.crops import cut, of_jpeg
 from fakelens.data import Box, Frame, RGBImage
 from fakelens.draw import Canvas, Painter, Style
 from fakelens.errors import OutputError
@@ -75,7 +75,7 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
         mean = mean_evidence(track, report.heatmaps)
         if face is None or mean is None:
             continue
-        plain = cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+        plain = cv2.resize(of_jpeg(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
         drawn = plain.astype(np.uint8)
         canvas = Canvas.of_rgb(drawn)
         mark = Mark(

@@ -16,6 +16,9 @@ _TAKEN_AWAY = {
 }
 
 
+_COMPLETE = (0.5, 1.5)  # beyond, a share of the answer would only confuse
+
+
 def worth(ratio: float | None, calibration: Calibration | None) -> str | None:
     """What a base-10 logarithm of the likelihood ratio, fake over real, means."""
     if ratio is None or calibration is None:
@@ -35,7 +38,8 @@ def trust(assessment: Assessment | None) -> list[str]:
     if assessment is None:
         return ["how far the score and the heatmap can be trusted was not measured"]
     told = [_faithful(assessment.faithfulness)] if assessment.faithfulness else []
-    told.append(_steady(assessment.steadiness))
+    if assessment.steadiness:
+        told.append(_steady(assessment.steadiness))
     if assessment.controls:
         told += _tried(assessment.controls)
     return [*told, *assessment.notes]
@@ -44,11 +48,19 @@ def trust(assessment: Assessment | None) -> list[str]:
 def _faithful(found: Faithfulness) -> str:
     faces = "one face" if found.faces == 1 else f"{found.faces} faces"
     said = (
-        f"{_MARKS[found.mark]} (its strongest fifth {_TAKEN_AWAY[found.ablation]} lowers the logit "
-        f"by {found.drop:.1f}, random fifths by {found.random_drop:.1f}; p = {found.p:.2f}, {faces}"
+        f"{_MARKS[found.mark]} (with its strongest fifth {_TAKEN_AWAY[found.ablation]} the logit "
+        f"moves by {-found.drop:+.1f}, with random fifths by {-found.random_drop:+.1f}; "
+        f"p = {found.p:.2f}, {faces}"
     )
+    if found.random_effect is not None:
+        said += (
+            "; where the last layers' weights are in random orders, the strongest fifth moves it "
+            f"by {-found.random_effect:+.1f} beyond random ones at most"
+        )
     if found.completeness is not None:
-        said += f"; its cells add up to {found.completeness:.0%} of the answer"
+        share = f"{found.completeness:.0%} of the answer"
+        complete = _COMPLETE[0] <= found.completeness <= _COMPLETE[1]
+        said += f"; its cells add up to {share}" if complete else "; its cells do not add up to it"
     return f"{said})"
 
 
