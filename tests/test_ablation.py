@@ -117,6 +117,7 @@ def test_a_map_of_what_speaks_for_real_is_true_if_the_logit_rises() -> None:
         found = faithfulness(network, crops, evidence, maps, real)
         assert found is not None
         assert found.mark is mark
+        assert (found.drop < found.random_drop) == (mark is TrustMark.SUPPORTED)
         assert found.completeness is None
 
 

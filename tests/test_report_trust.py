@@ -102,6 +102,7 @@ def test_the_page_says_how_far_it_can_be_trusted(report: Report, tmp_path: Path)
         "band 0.70 to 0.97",
         "the heatmap is supported",
         "the logit moves by -2.2, with random fifths by -0.1; p = 0.01, 6 faces",
+        "these are 2.1 apart, and 0.3 at most where the last layers' weights are in random orders",
         "add up to 100% of the answer",
         "stays between 0.70 and 0.97",
         "sees a planted forgery",

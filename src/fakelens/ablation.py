@@ -96,8 +96,7 @@ def faithfulness(
         method: that made them.
         ablation: how to take away what is marked.
 
-    A method that shows what speaks for real must make the logit rise instead; the figures then have
-    the contrary sign.
+    Heatmaps that show what speaks for real must make the logit rise instead.
 
     Returns:
         ``None`` if the heatmaps have fewer than ``LEAST_CELLS``, or if ``"features"`` is wanted and
@@ -147,8 +146,8 @@ def faithfulness(
     return Faithfulness(
         mark=mark,
         ablation=ablation,
-        drop=float(falls[:, 0].mean()),
-        random_drop=float(falls[:, 1 + len(references) :].mean()),
+        drop=sense * float(falls[:, 0].mean()),
+        random_drop=sense * float(falls[:, 1 + len(references) :].mean()),
         p=p,
         effect=effect,
         share=share,

@@ -23,12 +23,12 @@ class Faithfulness:
     Attributes:
         mark: in words.
         ablation: how it was taken away.
-        drop: mean fall of the logit (its rise, for heatmaps that show what speaks for real); for
-            ``"insertion"`` when all but that fifth is taken away.
+        drop: mean fall of the logit; for ``"insertion"`` when all but that fifth is taken away.
         random_drop: the same for random fifths whose heatmaps are as smooth as this one.
         p: share of the random ones, and this one, that do as well: 0..1.
-        effect: ``drop`` less ``random_drop`` (for ``"insertion"`` the contrary) over the distance
-            of the network's two thresholds in logits: 1 takes a person from one to the other.
+        effect: ``drop`` less ``random_drop`` (for ``"insertion"``, or heatmaps that show what
+            speaks for real, the contrary) over the distance of the network's two thresholds in
+            logits: 1 takes a person from one to the other.
         share: that difference over the one of the best of the reference heatmaps, at most 1;
             ``None`` where these do nothing either.
         random_effect: the most that a heatmap of the same method takes away, in logits and less

@@ -54,8 +54,8 @@ def _faithful(found: Faithfulness) -> str:
     )
     if found.random_effect is not None:
         said += (
-            "; where the last layers' weights are in random orders, the strongest fifth moves it "
-            f"by {-found.random_effect:+.1f} beyond random ones at most"
+            f"; these are {abs(found.drop - found.random_drop):.1f} apart, and "
+            f"{found.random_effect:.1f} at most where the last layers' weights are in random orders"
         )
     if found.completeness is not None:
         share = f"{found.completeness:.0%} of the answer"
