@@ -404,3 +404,18 @@ def test_the_demo_repeats_itself(demonstrated: tuple[Path, str], tmp_path: Path)
     folder, _ = demonstrated
     assert run("analyze", folder / "demo.mp4", "-o", tmp_path, "--no-video").exit_code == 0
     assert (tmp_path / "scores.csv").read_bytes() == (folder / "scores.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_demos_tampered_person_is_explained_and_the_other_has_no_parts_named(
+    demonstrated: tuple[Path, str],
+) -> None:
+    persons = json.loads((demonstrated[0] / "report.json").read_text())["persons"]
+    untouched, tampered = (person["finding"]["assessment"] for person in persons)
+    assert tampered["faithfulness"]["mark"] == "supported"
+    assert tampered["faithfulness"]["completeness"] == pytest.approx(1, abs=1e-3)
+    assert tampered["regions"]["sentences"]
+    assert untouched["regions"] is None
+    assert untouched["controls"]["planted"] > persons[0]["finding"]["score"] + 0.2
+    page = (demonstrated[0] / "report.html").read_text(encoding="utf-8")
+    assert page.count("What hiding a part does") == 1
