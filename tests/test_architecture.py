@@ -60,7 +60,8 @@ LEVELS = (
     ("benchmark.sufficiency", "benchmark.methods", "benchmark.materials"),
     ("benchmark.measure", "benchmark.tables", "benchmark.plots"),
     ("benchmark.save",),
-    ("demo", "console"),
+    ("demo", "console", "shell"),
+    ("cli_benchmark",),
     ("cli",),
     ("__main__",),
 )

@@ -65,7 +65,7 @@ def test_feature_ablation_takes_the_fifth_that_the_map_points_at() -> None:
     found = np.mean(
         [
             faithfulness.ablation(
-                LinearNetwork(weights), layer, [oracle, -oracle], np.random.default_rng(seed)
+                LinearNetwork(weights).head, layer, [oracle, -oracle], np.random.default_rng(seed)
             )
             for seed in range(40)
         ],
@@ -80,7 +80,7 @@ def test_feature_ablation_looks_at_as_many_cells_as_the_layer_has() -> None:
     layer = np.ones((1, 10, 10), np.float32)
     fine = np.kron(weights, np.ones((6, 6))).astype(np.float32)
     (found,) = faithfulness.ablation(
-        LinearNetwork(weights), layer, [fine], np.random.default_rng(0)
+        LinearNetwork(weights).head, layer, [fine], np.random.default_rng(0)
     )
     assert found == pytest.approx(20 - 10, abs=2.5)  # of which random maps take one half
 

@@ -29,7 +29,6 @@ fifths show how far it does.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +37,7 @@ from fakelens.data import Evidence, FloatArray, Head, Network, RGBImage, Thresho
 from fakelens.errors import NetworkError
 from fakelens.explain import METHODS, Method
 from fakelens.heatmaps import spread
+from fakelens.imputation import without
 
 SHARE = 0.2
 """Of the cells, that are taken away."""
@@ -65,10 +65,11 @@ _BATCH = 16
 _SEED = 2018
 _LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
 _LEAST_LOGIT = 0.5  # below it completeness would divide by nearly nothing
-_BLUR = 0.08  # of the crop's side
-_EDGE = 0.01  # likewise; a hard edge is a trace of its own
 
-Answer = Callable[[NDArray[np.bool_]], FloatArray]
+Answer = Callable[[FloatArray], FloatArray]
+"""A network's head: from explained layers (K, C, h, w) to the K logits."""
+
+_Ablated = Callable[[NDArray[np.bool_]], FloatArray]
 """From (K, h, w) cells that are marked to the K logits without them (or with them alone)."""
 
 
@@ -236,39 +237,46 @@ def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
     return np.fft.irfft2(spectrum * phases, s=cells.shape).astype(np.float32)
 
 
-def zeroed(network: Network, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
-    """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero; needs a head."""
-    head = network.head  # type: ignore[attr-defined]  # optional, see data.Network
+def zeroed(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
+    """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero.
+
+    Raises:
+        NetworkError: the head answers with something else.
+    """
     parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
     logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
     if logits.shape != (len(marked),) or not np.isfinite(logits).all():
         raise NetworkError(
-            f"{network.card.name}: its head answered {len(marked)} layers with {logits.shape} "
-            "numbers or with some that are not finite"
+            f"the network's head answered {len(marked)} layers with {logits.shape} numbers "
+            "or with some that are not finite"
         )
     return logits
 
 
-def has_head(network: Network, evidence: Evidence) -> bool:
-    """Whether the network's head can be asked alone, and gives the logits it gave."""
-    head = getattr(network, "head", None)
+def head_of(network: Network, evidence: Evidence) -> Answer | None:
+    """The network's head, if it can be asked alone and gives the logits of the evidence.
+
+    ``None`` is an answer that the report tells, not a failure: networks need not have a head.
+    """
+    head: Answer | None = getattr(network, "head", None)
     if head is None:
-        return False
+        return None
     try:
         again = head(evidence.activation)
     except NetworkError:  # its logit depends on something besides the layer
-        return False
-    same = again.shape == evidence.logit.shape
-    return same and bool(np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3))
-
-
-def _by_features(network: Network, evidence: Evidence) -> list[Answer] | None:
-    if not has_head(network, evidence):
         return None
-    return [partial(zeroed, network, activation) for activation in evidence.activation]
+    same = again.shape == evidence.logit.shape
+    return head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None
 
 
-def _by_pixels(network: Network, crops: NDArray[np.uint8], ablation: Ablation) -> list[Answer]:
+def _by_features(network: Network, evidence: Evidence) -> list[_Ablated] | None:
+    head = head_of(network, evidence)
+    if head is None:
+        return None
+    return [partial(zeroed, head, activation) for activation in evidence.activation]
+
+
+def _by_pixels(network: Network, crops: NDArray[np.uint8], ablation: Ablation) -> list[_Ablated]:
     def answer(crop: RGBImage, marked: NDArray[np.bool_]) -> FloatArray:
         pictures = (without(crop, cells, ablation) for cells in marked)
         return np.concatenate([network.examine(batch).logit for batch in _batches(pictures)])
@@ -285,18 +293,3 @@ def _batches(pictures: Iterator[RGBImage]) -> Iterator[NDArray[np.uint8]]:
             batch = []
     if batch:
         yield np.stack(batch)
-
-
-def without(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
-    """A crop (S, S, 3) uint8 without the pixels of marked cells (h, w), or with them alone."""
-    side = crop.shape[0]
-    area = cv2.resize(marked.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST) > 0
-    if ablation == "road":
-        from fakelens.imputation import interpolated  # noqa: PLC0415 - slow to load
-
-        return interpolated(crop, area)
-    if ablation == "insertion":
-        area = ~area
-    blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * side, borderType=cv2.BORDER_REFLECT)
-    soft = cv2.GaussianBlur(area.astype(np.float32), (0, 0), _EDGE * side)[..., None]
-    return np.rint(soft * blurred + (1 - soft) * crop).astype(np.uint8)

@@ -1,25 +1,23 @@
 """The command line: parses, calls the library, prints. Exit codes are listed in ``--help``."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from fakelens import __version__, demo
+from fakelens.cli_benchmark import benchmark
 from fakelens.console import (
-    figures,
     model_table,
     print_table,
     profile_table,
     progress_bar,
     summary,
 )
-from fakelens.data import Network
 from fakelens.draw import COLORMAPS, Style
-from fakelens.errors import FakelensError, UsageError
+from fakelens.errors import UsageError
 from fakelens.explain import METHODS, find_method
 from fakelens.faces import DETECTORS, load_detector
 from fakelens.networks import DEFAULT, load_network, pull
@@ -27,12 +25,11 @@ from fakelens.pipeline import analyze
 from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report
 from fakelens.results import Report, Settings
+from fakelens.shell import FAILED, NO_FACE, SOME_FAILED, Force, Quiet, one_sentence
 from fakelens.stages import Profile
 
 _AUTO_PER_SECOND = 5.0
 """Frames a second that ``--every auto`` examines."""
-
-FAILED, USAGE, SOME_FAILED, NO_FACE, INTERRUPTED = 1, 2, 3, 4, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,14 +40,11 @@ app = typer.Typer(
 )
 models = typer.Typer()
 app.add_typer(models, name="models")
-benchmark = typer.Typer(no_args_is_help=True, help="Measure what fakelens says and how well.")
 app.add_typer(benchmark, name="benchmark")
 
 Folder = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace results that lie there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 NoSmooth = Annotated[
     bool, typer.Option("--no-smooth", help="Draw each frame's own heatmap, not steadied over time.")
 ]
@@ -121,7 +115,7 @@ def analyze_command(
     The results of clip.mp4 go to the folder clip_analyzed beside it, or with -o to DIR (several
     inputs: to one folder each in DIR).
     """
-    with _one_sentence():
+    with one_sentence():
         settings = Settings(
             every=1 if every == "auto" else _parse_every(every),
             per_second=_AUTO_PER_SECOND if every == "auto" else None,
@@ -141,7 +135,7 @@ def analyze_command(
     for path, folder in jobs:
         spent, began = Profile(), time.perf_counter()
         try:
-            with _one_sentence():
+            with one_sentence():
                 with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
                     report = analyze(
                         path,
@@ -190,7 +184,7 @@ def render(
 
     The drawings go to the folder 'rendered' beside the report, or to DIR.
     """
-    with _one_sentence():
+    with one_sentence():
         style = Style(
             colormap=colormap,
             opacity=opacity,
@@ -225,7 +219,7 @@ def demo_command(
     quiet: Quiet = False,
 ) -> None:
     """Make a clip with a known answer, examine it, and say whether the heatmap points there."""
-    with _one_sentence():
+    with one_sentence():
         clip = output / "demo.mp4"
         check_free(output, clip, force=force)
         loaded = load_network(network)
@@ -241,7 +235,7 @@ def demo_command(
 def list_models(context: typer.Context) -> None:
     """List the networks that have a name and where their weights are, or fetch published ones."""
     if context.invoked_subcommand is None:
-        with _one_sentence():
+        with one_sentence():
             print_table(model_table())
 
 
@@ -253,113 +247,8 @@ def pull_model(
     ] = None,
 ) -> None:
     """Fetch published weights, verified by their SHA-256, and keep them for later."""
-    with _one_sentence():
+    with one_sentence():
         typer.echo(pull(name, source=source))
-
-
-@benchmark.command("explain")
-def benchmark_explain(
-    pictures: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PICTURE|FOLDER", help="Real faces, to plant forgeries in."),
-    ] = None,
-    real: Annotated[
-        list[Path] | None, typer.Option(metavar="VIDEO", help="The original of a --fake.")
-    ] = None,
-    fake: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="VIDEO", help="The same frames as --real, forged; both repeatable."),
-    ] = None,
-    labelled: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Table of fakes: image,mask[,group].")
-    ] = None,
-    network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME|PATH", help=f"Repeatable. Default: {DEFAULT}."),
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Repeatable: a heatmap of 'analyze --cam', or scorecam, rise, occlusion, "
-            "kernelshap. Default: all that do not explain real.",
-        ),
-    ] = None,
-    limit: Annotated[int, typer.Option(help="Faces of each kind of material.")] = 100,
-    few: Annotated[
-        int, typer.Option(help="Of these, how many for what takes longest; 0 leaves it out.")
-    ] = 8,
-    seed: Annotated[int, typer.Option(help="Of all that hangs on chance.")] = 0,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
-    ] = Path("fakelens-benchmark"),
-    force: Force = False,
-    quiet: Quiet = False,
-) -> None:
-    """Measure heatmaps on faces whose forged area is known; write tables and plots.
-
-    Forgeries are planted in your pictures of real faces, measured between a real and a fake video
-    of the same frames, or labelled with masks.
-    """
-    from fakelens.benchmark import save  # noqa: PLC0415 - slow to load
-    from fakelens.benchmark.materials import gather  # noqa: PLC0415 - slow to load
-    from fakelens.benchmark.measure import Settings as HowToMeasure  # noqa: PLC0415 - slow to load
-    from fakelens.benchmark.measure import left_out, measure  # noqa: PLC0415 - slow to load
-    from fakelens.benchmark.methods import choose_methods  # noqa: PLC0415 - slow to load
-    from fakelens.benchmark.tables import LEGEND, tables  # noqa: PLC0415 - slow to load
-
-    with _one_sentence():
-        if len(real or ()) != len(fake or ()):
-            raise UsageError("--real and --fake belong together: give as many of each, in order")
-        save.check_free(output, force=force)
-        settings = HowToMeasure(few=few, seed=seed)
-        methods, notes = choose_methods(method or [])
-        networks = _load_networks(network or [DEFAULT])
-        pairs = list(zip(real or (), fake or (), strict=True))
-        detector = load_detector("yunet")
-        materials, empty = gather(pictures or [], pairs, labelled, detector, limit=limit, seed=seed)
-        notes += left_out() + empty
-        if not quiet:
-            typer.echo("".join(f"fakelens: {note}\n" for note in notes), err=True, nl=False)
-        if not materials:
-            typer.echo("fakelens: no face with a known forgery, nothing to measure", err=True)
-            raise typer.Exit(NO_FACE)
-        with progress_bar("measuring faces", quiet=quiet) as progress:
-            outcomes = measure(networks, materials, methods, settings, progress)
-        description = save.describe(networks, materials, methods, settings, notes)
-        files = save.save(outcomes, description, output, force=force)
-    if not quiet:
-        for table in tables(outcomes):
-            print_table(figures(*table))
-        typer.echo("\n".join([LEGEND, *map(str, files)]))
-
-
-def _load_networks(names: Sequence[str]) -> dict[str, Network]:
-    """By what they are called in tables: a name, or a file without its suffix."""
-    networks = {Path(name).stem: load_network(name) for name in names}
-    if len(networks) < len(names):
-        raise UsageError("two networks have one name: give each once, or rename a file")
-    return networks
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Errors raised on purpose, and Ctrl-C, become one line and an exit code."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        typer.echo("fakelens: interrupted; unfinished results were taken away", err=True)
-        raise typer.Exit(INTERRUPTED) from error
-    except UsageError as error:
-        _complain(error)
-        raise typer.Exit(USAGE) from error
-    except FakelensError as error:
-        _complain(error)
-        raise typer.Exit(FAILED) from error
-
-
-def _complain(error: FakelensError) -> None:
-    typer.echo(f"fakelens: {error}", err=True)
 
 
 def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.ablation import has_head, strongest, surrogates, threshold_distance, zeroed
+from fakelens.ablation import Answer, head_of, strongest, surrogates, threshold_distance, zeroed
 from fakelens.assessments import Region, Regions
 from fakelens.crops import crop_area
-from fakelens.data import Evidence, Network, sigmoid
+from fakelens.data import CropGeometry, Evidence, Network, sigmoid
 from fakelens.regions import NAMES, Shares, cells_of
 from fakelens.specimens import Specimen
 
@@ -40,8 +40,9 @@ def regions_of(
         found: shares of the evidence over the whole track.
     """
     hidden = None
-    if has_head(network, evidence):
-        hidden = person + _hidden(network, specimens, evidence) - float(evidence.logit.mean())
+    if head := head_of(network, evidence):
+        moved = _hidden(head, network.card.crop, specimens, evidence)
+        hidden = person + moved - float(evidence.logit.mean())
     least = _LEAST * threshold_distance(network.card.thresholds)
     return Regions(
         parts=tuple(_region(found, hidden, index) for index in range(len(NAMES))),
@@ -53,7 +54,7 @@ def regions_of(
 
 
 def _hidden(
-    network: Network, specimens: Sequence[Specimen], evidence: Evidence
+    head: Answer, geometry: CropGeometry, specimens: Sequence[Specimen], evidence: Evidence
 ) -> NDArray[np.float64]:
     """Logits (parts, 2) with a part's cells at zero, and with as many cells elsewhere."""
     shape = evidence.activation.shape[2:]
@@ -64,10 +65,10 @@ def _hidden(
         landmarks = specimen.face.landmarks
         if landmarks is None:
             raise ValueError("parts of a face can be hidden only where landmarks are known")
-        labels = cells_of(landmarks, crop_area(specimen.face, network.card.crop), shape)
+        labels = cells_of(landmarks, crop_area(specimen.face, geometry), shape)
         for index in range(len(NAMES)):
             area = labels == index
-            answers = zeroed(network, activation, np.stack([area, *_elsewhere(area, noise, ties)]))
+            answers = zeroed(head, activation, np.stack([area, *_elsewhere(area, noise, ties)]))
             logits[face, index] = answers[0], answers[1:].mean()
     return np.asarray(logits.mean(axis=0))
 

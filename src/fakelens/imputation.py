@@ -1,13 +1,29 @@
-"""Parts of a picture made up from what lies around them."""
+"""Pictures without a part: blurred, or made up from what lies around it."""
 
+import cv2
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 from numpy.typing import NDArray
 
+from fakelens.assessments import Ablation
 from fakelens.data import RGBImage
 
+_BLUR = 0.08  # of the crop's side
+_EDGE = 0.01  # likewise; a hard edge is a trace of its own
+
 _NOISE = 0.01 * 255  # standard deviation, grey levels; that of the authors
+
+
+def without(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
+    """A crop (S, S, 3) uint8 without the pixels of marked cells (h, w), or with them alone."""
+    side = crop.shape[0]
+    area = cv2.resize(marked.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+    if ablation == "road":
+        return interpolated(crop, area)
+    if ablation == "insertion":
+        area = ~area
+    blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * side, borderType=cv2.BORDER_REFLECT)
+    soft = cv2.GaussianBlur(area.astype(np.float32), (0, 0), _EDGE * side)[..., None]
+    return np.rint(soft * blurred + (1 - soft) * crop).astype(np.uint8)
 
 
 def interpolated(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> RGBImage:
@@ -21,6 +37,9 @@ def interpolated(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> RGB
         area: (H, W), not all of it.
         seed: of the noise.
     """
+    import scipy.sparse  # noqa: PLC0415 - slow to load
+    import scipy.sparse.linalg  # noqa: PLC0415
+
     height, width = area.shape
     number = np.full((height + 2, width + 2), -1)
     number[1:-1, 1:-1][area] = np.arange(np.count_nonzero(area))

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
-from fakelens.ablation import surrogates, zeroed
+from fakelens.ablation import Answer, surrogates, zeroed
 from fakelens.benchmark.passes import blurred, enlarge, logits_of
 from fakelens.data import FloatArray, Network
 
@@ -67,7 +66,7 @@ def deletion_insertion(
 
 
 def ablation(
-    network: Network,
+    head: Answer,
     activation: FloatArray,
     maps: Sequence[FloatArray],
     rng: np.random.Generator,
@@ -75,7 +74,7 @@ def ablation(
     """By how much the logit falls without the fifth of the layer's cells that a heatmap points at.
 
     Args:
-        network: with a ``head``, see ``data.Network``.
+        head: of the network.
         activation: (C, h, w) of one crop; cells that are taken out become 0 in every channel.
         maps: of any shape.
         rng: the only source of chance.
@@ -91,7 +90,7 @@ def ablation(
         own = on_grid(cells, shape)
         for tried, mark in zip((own, *surrogates(own, noise)), row, strict=True):
             mark[order_of(tried, rng)[:count]] = True
-    left = zeroed(network, activation, marked.reshape(-1, *shape)).astype(np.float64)
+    left = zeroed(head, activation, marked.reshape(-1, *shape)).astype(np.float64)
     return _beyond_random(-left.reshape(len(maps), -1))
 
 
@@ -115,6 +114,8 @@ def agreement(one: FloatArray, other: FloatArray) -> float:
     """Spearman's rank correlation of two maps of one shape; NaN if one of them is flat."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
+    from scipy.stats import spearmanr  # noqa: PLC0415 - slow to load
+
     return float(spearmanr(one.ravel(), other.ravel()).statistic)
 
 

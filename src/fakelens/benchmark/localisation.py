@@ -18,7 +18,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from fakelens.data import FloatArray
 
@@ -88,6 +87,8 @@ def auc(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
     By the rank sum (Mann-Whitney); scikit-learn's takes twenty times as long, which a bootstrap
     feels.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415 - slow to load
+
     ranks = rankdata(np.concatenate([real, fake]))
     least = len(fake) * (len(fake) + 1) / 2
     return float((ranks[len(real) :].sum() - least) / (len(real) * len(fake)))

@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.ablation import has_head
+from fakelens.ablation import head_of
 from fakelens.benchmark.faithfulness import (
     FEATURE_DRAWS,
     PIXEL_DRAWS,
@@ -201,8 +201,8 @@ def _hide(
     deletion, insertion = zip(*deletion_insertion(network, crop, maps, rng), strict=True)
     _note(shown, "deletion", deletion)
     _note(shown, "insertion", insertion)
-    if has_head(network, evidence):
-        _note(shown, "ablation", ablation(network, evidence.activation[0], maps, rng))
+    if head := head_of(network, evidence):
+        _note(shown, "ablation", ablation(head, evidence.activation[0], maps, rng))
 
 
 def _correlate(shown: Sequence[_Shown], others: Sequence[_Shown], key: str) -> None:

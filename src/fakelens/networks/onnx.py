@@ -16,11 +16,12 @@ layers of 1 to 16 channels would take twice.
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
@@ -28,12 +29,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from fakelens.data import Evidence, FloatArray, Head, NetworkCard
 from fakelens.errors import NetworkError
-from fakelens.networks import store
+from fakelens.networks import store, surgery
 from fakelens.networks.contract import check_crops, check_evidence
 from fakelens.networks.devices import CPU, providers
-
-if TYPE_CHECKING:
-    import onnx
 
 FORMAT = "1"
 
@@ -100,7 +98,7 @@ class OnnxNetwork:
     ) -> None:
         self._session = _open(model, card.name, threads, _LEVELS[layout], device)
         self._model, self._layout = model, layout
-        self._random_heads: list[Head] | None = None
+        self._random_heads: list[Head] = []  # opened once, they serve all persons
         self.device = device
         self.card = card
         self.sha256 = sha256
@@ -148,10 +146,7 @@ class OnnxNetwork:
 
     @cached_property
     def _head(self) -> ort.InferenceSession:
-        from fakelens.networks.surgery import extract_head  # noqa: PLC0415 - slow to load
-
-        head = extract_head(self._model, self.card.name)
-        return _open(head, self.card.name, 1, _LEVELS["plain"], CPU)
+        return self._open_head(surgery.extract_head(self._model, self.card.name))
 
     def random_heads(self, count: int) -> list[Head]:
         """So many heads with their weights in random orders; none if it has no weights.
@@ -159,38 +154,26 @@ class OnnxNetwork:
         Raises:
             NetworkError: the logit depends on something besides the explained layer.
         """
-        while self._random_heads is None or 0 < len(self._random_heads) < count:
-            self._random_heads = self._random_heads or []
-            made = self._random_head(len(self._random_heads))
-            if made is None:
-                break
-            self._random_heads.append(made)
+        head = surgery.extract_head(self._model, self.card.name, ("logit", "gradient"))
+        if not surgery.has_kernels(head):
+            return []
+        for seed in range(len(self._random_heads), count):
+            session = self._open_head(surgery.randomise(head, seed))
+            self._random_heads.append(partial(_answer_of_head, session))
         return self._random_heads[:count]
 
-    def _random_head(self, seed: int) -> Head | None:
-        from fakelens.networks.surgery import (  # noqa: PLC0415 - slow to load
-            extract_head,
-            has_kernels,
-            randomise,
-        )
-
-        head = extract_head(self._model, self.card.name, ("logit", "gradient"))
-        if not has_kernels(head):
-            return None
-        session = _open(randomise(head, seed), self.card.name, 1, _LEVELS["plain"], CPU)
-
-        def answer(activation: FloatArray) -> Evidence:
-            logit, gradient = session.run(["logit", "gradient"], {"activation": activation})
-            return Evidence(logit, activation, gradient)
-
-        return answer
+    def _open_head(self, model: bytes) -> ort.InferenceSession:
+        return _open(model, self.card.name, 1, _LEVELS["plain"], CPU)
 
     def randomised(self, seed: int) -> "OnnxNetwork":
         """The same network with its weights in a random order; see ``surgery.randomise``."""
-        from fakelens.networks.surgery import randomise  # noqa: PLC0415 - slow to load
-
-        model = randomise(self._model, seed)
+        model = surgery.randomise(self._model, seed)
         return OnnxNetwork(model, self.card, "", layout=self._layout, device=self.device)
+
+
+def _answer_of_head(session: ort.InferenceSession, activation: FloatArray) -> Evidence:
+    logit, gradient = session.run(["logit", "gradient"], {"activation": activation})
+    return Evidence(logit, activation, gradient)
 
 
 def load_evidence_network(
@@ -245,7 +228,7 @@ def load_evidence_network(
 
 
 def save_evidence_network(
-    model: "onnx.ModelProto",
+    model: onnx.ModelProto,
     card: NetworkCard,
     path: Path,
     *,
@@ -268,7 +251,7 @@ def save_evidence_network(
     logit, contribution = _answers(OnnxNetwork(model.SerializeToString(), card, ""))
     largest = max(1.0, float(np.abs([logit, contribution]).max()))
     self_test = SelfTest(tuple(logit), tuple(contribution), tolerance * largest)
-    described = type(model)()
+    described = onnx.ModelProto()
     described.CopyFrom(model)
     del described.metadata_props[:]
     for key, value in (
