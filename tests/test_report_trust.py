@@ -4,6 +4,7 @@ import dataclasses
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import jsonschema
@@ -153,3 +154,16 @@ def test_drawing_again_into_the_reports_folder_keeps_the_mean_faces(
     assert (folder / "mean_faces" / "person-1.png").read_bytes() == kept
     save_report(report, folder, video=False, force=True)
     assert not (folder / "mean_faces").exists()
+
+
+@pytest.mark.parametrize(("ablation", "warned"), [("features", False), ("road", True)])
+def test_the_page_warns_where_hidden_pixels_may_mislead(
+    report: Report, tmp_path: Path, ablation: Literal["features", "road"], warned: bool
+) -> None:
+    measured = assessed(TrustMark.CHANCE)
+    assert measured.faithfulness is not None
+    faithful = dataclasses.replace(measured.faithfulness, ablation=ablation)
+    measured = dataclasses.replace(measured, faithfulness=faithful)
+    save_report(with_assessment(report, measured), tmp_path / "out", video=False)
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert ("hiding pixels leaves traces" in page.words.partition("Person 2")[0]) is warned

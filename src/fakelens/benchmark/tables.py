@@ -60,7 +60,8 @@ def tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
         group = list(some)
         first = group[0]
         origins = f"{first.groups} origins" if first.groups > 1 else "one origin"
-        title = f"{network}, {material}, {first.faces} faces of {origins}"
+        faces = "one face" if first.faces == 1 else f"{first.faces} faces"
+        title = f"{network}, {material}, {faces} of {origins}"
         # Faces with evidence differ from method to method, and so does their forged area, a little.
         fullest = min(group, key=lambda one: one.without_evidence)
         uniform, chance = (_plain(fullest, key) for key in ("uniform", "chance"))

@@ -61,6 +61,9 @@ def _faithful(found: Faithfulness) -> str:
         share = f"{found.completeness:.0%} of the answer"
         complete = _COMPLETE[0] <= found.completeness <= _COMPLETE[1]
         said += f"; its cells add up to {share}" if complete else "; its cells do not add up to it"
+    if found.ablation != "features":
+        # Measured in pictures that no camera took, a true heatmap may fail.
+        said += "; hiding pixels leaves traces that a detector of forgeries may react to itself"
     return f"{said})"
 
 
