@@ -149,8 +149,8 @@ def to_jpeg(image: RGBImage, quality: int = 90) -> bytes:
     return data.tobytes()
 
 
-def of_jpeg(data: bytes) -> RGBImage:
-    """What a JPEG of ``to_jpeg`` shows, (H, W, 3) uint8 RGB."""
+def of_file(data: bytes) -> RGBImage:
+    """What a JPEG of ``to_jpeg``, or a PNG, shows: (H, W, 3) uint8 RGB."""
     decoded = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     return np.ascontiguousarray(decoded[:, :, ::-1]).astype(np.uint8, copy=False)
 

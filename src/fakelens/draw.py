@@ -122,7 +122,7 @@ class Painter:
         inks = [*VERDICT_COLOURS.values(), _WHITE, _BLACK]
         inked = encode(np.array(inks, dtype=np.uint8)).tolist()
         self._inks = dict(zip(inks, inked, strict=True))
-        colours, alpha = _tables(style)
+        colours, alpha = ink_tables(style)
         self._keep = (255 - alpha).astype(np.uint16)
         self._add, self._grey = (
             np.ascontiguousarray(
@@ -252,8 +252,8 @@ def _step(canvas: Canvas, plane: Plane) -> int:
     return 1 if plane.shape == canvas.planes[0].shape else 2
 
 
-def _tables(style: Style) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """RGB colour (256, 3) and opacity (256,) of every coded strength."""
+def ink_tables(style: Style) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """RGB colours (256, 3) and opacities (256,), both uint8, of strengths from -1 to 1."""
     strength: FloatArray = np.linspace(-1, 1, _CODES, dtype=np.float32)
     # The lower end of the maps is black, which would read as a shadow: start above it.
     level = np.round(100 + np.abs(strength) * 155).astype(np.uint8)

@@ -89,26 +89,27 @@ class Overlay:
 
     def marks(self, frame: int) -> list[Mark]:
         """The persons on a frame; between two examined frames they are interpolated."""
-        found = []
-        for track, finding in zip(self._report.tracks, self._report.findings, strict=True):
-            place = self._place(track, frame)
-            if place is None:
-                continue
-            rows, weights = self._witnesses(track, place)
-            heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
-            values = spread(np.tensordot(weights, np.stack(heatmaps), axes=1))
-            found.append(
-                Mark(
-                    person=track.person,
-                    verdict=finding.verdict,
-                    score=float(sigmoid(float(weights @ track.logits[rows]))),
-                    box=Box(*_between(track.boxes, place)),
-                    area=Box(*_between(track.areas, place)),
-                    strength=np.clip(values / self._scale, -1, 1).astype(np.float32),
-                    trust=finding.trust_mark,
-                )
-            )
-        return found
+        found = (self.mark(number, frame) for number in range(len(self._report.tracks)))
+        return [mark for mark in found if mark]
+
+    def mark(self, number: int, frame: int) -> Mark | None:
+        """The person of the report's ``number``-th track on a frame; ``None`` if not there."""
+        track, finding = self._report.tracks[number], self._report.findings[number]
+        place = self._place(track, frame)
+        if place is None:
+            return None
+        rows, weights = self._witnesses(track, place)
+        heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
+        values = spread(np.tensordot(weights, np.stack(heatmaps), axes=1))
+        return Mark(
+            person=track.person,
+            verdict=finding.verdict,
+            score=float(sigmoid(float(weights @ track.logits[rows]))),
+            box=Box(*_between(track.boxes, place)),
+            area=Box(*_between(track.areas, place)),
+            strength=np.clip(values / self._scale, -1, 1).astype(np.float32),
+            trust=finding.trust_mark,
+        )
 
     def _place(self, track: Track, frame: int) -> float | None:
         """Where in a track a frame lies, in rows; ``None`` where the person is not there."""

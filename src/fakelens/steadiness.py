@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fakelens.assessments import Steadiness
-from fakelens.crops import crop_area, cut, of_jpeg, to_jpeg
+from fakelens.crops import crop_area, cut, of_file, to_jpeg
 from fakelens.data import Box, FloatArray, NetworkCard, RGBImage, sigmoid
 from fakelens.specimens import Specimen
 
@@ -49,7 +49,7 @@ def _squeezed(specimen: Specimen, card: NetworkCard) -> RGBImage:
 
     Of a face larger than the network's crop that is less than the frame's, so this is harder.
     """
-    return replace(specimen, image=of_jpeg(to_jpeg(specimen.image, _QUALITY))).crop(card)
+    return replace(specimen, image=of_file(to_jpeg(specimen.image, _QUALITY))).crop(card)
 
 
 def _halved(specimen: Specimen, card: NetworkCard) -> RGBImage:

@@ -60,6 +60,8 @@ class VideoReader:
         decoded: number of frames decoded so far.
         audio_streams: the streams of sound, as FFmpeg knows them.
         pixel_aspect: width over height of one pixel as stored, if known.
+        formats: FFmpeg's names of the file's format.
+        video_streams: how many there are; the others are not read.
     """
 
     info: VideoInfo
@@ -77,6 +79,8 @@ class VideoReader:
             self._start = stream.start_time or 0
             self.audio_streams = self._container.streams.audio
             self.pixel_aspect = stream.sample_aspect_ratio
+            self.formats = frozenset(self._container.format.name.split(","))
+            self.video_streams = len(self._container.streams.video)
             self._pictures = self._decode(stream)
             self._on_packet: Callable[[SoundPacket], None] | None = None
             self._early: list[SoundPacket] = []

@@ -154,7 +154,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
     height, width = report.heatmaps.shape or (0, 0)
     document = Document(
         schema_version=SCHEMA_VERSION,
-        input_path=_relative(report.source, final_folder),
+        input_path=relative_path(report.source, final_folder),
         video=report.video,
         frames=report.frames,
         damage=list(report.damage),
@@ -234,7 +234,8 @@ def json_schema() -> dict[str, Any]:
     return Document.model_json_schema(mode="serialization")
 
 
-def _relative(source: Path, folder: Path) -> str:
+def relative_path(source: Path, folder: Path) -> str:
+    """From a folder to a file, with slashes; absolute if there is no way from one to the other."""
     try:
         return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
     except ValueError:  # another drive

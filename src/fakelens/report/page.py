@@ -1,132 +1,270 @@
-"""``report.html``: one page to read in a browser, from disk, without a network."""
+"""``report.html``: one page to look at in a browser, from disk, without a network.
 
-from itertools import cycle
+Everything but the videos is inside it. Its content security policy lets nothing else in: no
+script, picture or address besides its own and what lies beside it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-from fakelens.assessments import Assessment, Regions
-from fakelens.data import sigmoid
+from fakelens.crops import of_file, to_jpeg
 from fakelens.draw import Style
 from fakelens.explain import METHODS, Method
-from fakelens.report import pictures, table, video, words
-from fakelens.results import Report, Track, Verdict
+from fakelens.report import document, original, pictures, table, video, words
+from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
+from fakelens.report.layer import pack
+from fakelens.results import Finding, Report, Track, Verdict
+from fakelens.video import open_video
 
 FILE_NAME = "report.html"
-_POINTS = 400  # of a curve: more than a screen shows
-# One for each of ``regions.NAMES``, after Okabe and Ito.
-_PART_COLOURS = ("#0072b2", "#f0e442", "#d55e00", "#56b4e9", "#cc79a7", "#009e73", "#999999")
-_COLOURS = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
+_SIDES = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
+_STYLES = ("page.css",)
+_EARLY_SCRIPTS = ("early.js",)
+_SCRIPTS = ("layer.js", "player.js", "lanes.js", "review.js", "page.js")
+_LONGEST_SIDE = 1600  # of a still picture in the page, pixels
+# A page stays small enough to be sent; the most suspicious come first.
+_MOST_CARDS = 50
+_MOST_DETAILED = 6  # with large pictures and a film strip
+_KEY_SIDE, _SMALL_SIDE = 320, 120  # of the picture at the key frame
 
 
-def write_page(report: Report, folder: Path, style: Style, notes: tuple[str, ...]) -> None:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the page can show besides the report itself.
+
+    Attributes:
+        video: address of the untouched video, relative to the page; ``None`` without a player.
+        exact: that it is the input, bit for bit.
+        faces: by person, and by frame, JPEG of what the network saw, see ``pictures.Portraits``.
+        notes: sentences on how the videos differ from the input.
+    """
+
+    video: str | None = None
+    exact: bool = False
+    faces: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> None:
     """Write the page.
 
     Args:
         report: what to show.
-        style: what was drawn.
         folder: that holds the report's other files; the page links to those that are there.
-        notes: on how the annotated video differs from its source; sentences.
+        style: how the annotated video was drawn, and the heatmaps at first.
+        beside: what else there is to show.
+
+    Raises:
+        MediaError: the input is a picture and cannot be read again.
     """
+    start = float(report.video.start)
+    last = max((finding.last - start for finding in report.findings), default=0.0)
+    axis = Axis(start, max(float(report.video.duration or 0), last, 1e-3))
+    method = METHODS[report.cam]
+    ranked = sorted(
+        (number for number, finding in enumerate(report.findings) if finding.score is not None),
+        key=lambda number: -(report.findings[number].score or 0),
+    )
+    detailed = set(ranked[:_MOST_DETAILED])
+    cards = [
+        _person(report, number, folder, axis, beside, detailed=number in detailed)
+        for number in sorted(ranked[:_MOST_CARDS])
+    ]
+    layer = pack(report, style) if report.tracks else None
+    facts = {
+        "layer": layer.facts if layer else None,
+        "sha256": report.provenance.input_sha256,
+        "name": report.provenance.input_name,
+        "start": start,
+        "duration": axis.duration,
+        "step": 1 / float(report.video.rate or 25),
+        "findings": [_told(finding, start) for finding in report.findings],
+    }
+    html = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            method=method,
+            style=style,
+            axis=axis,
+            summary=words.overall(report),
+            persons=cards,
+            others=[report.findings[number] for number in sorted(ranked[_MOST_CARDS:])],
+            lanes=bool(cards) and not report.video.is_picture,
+            any_steadiness=any(f.assessment and f.assessment.steadiness for f in report.findings),
+            choice=_choosable(method),
+            legend=_legend(method, layer.maps_per_second if layer else 0, report),
+            notes=beside.notes,
+            not_examined=words.not_examined(report),
+            video=beside.video,
+            own_videos=original.NAMES,
+            picture=_still(report) if report.video.is_picture else None,
+            shown_video=words.shown(report, beside.video, exact=beside.exact),
+            annotated=_present(folder, video.FILE_NAME) or _present(folder, pictures.STILL_NAME),
+            table=table.FILE_NAME,
+            document=document.FILE_NAME,
+            facts=_json(facts),
+            layer_data=Markup(layer.data if layer else ""),  # noqa: S704 - base64
+            policy=_policy(),
+            styles=_asset(_STYLES),
+            early_script=_asset(_EARLY_SCRIPTS),
+            script=_asset(_SCRIPTS),
+        )
+    )
+    (folder / FILE_NAME).write_text(html, encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("fakelens", "report"),
-        autoescape=select_autoescape(default=True),
+        loader=PackageLoader("fakelens.report"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    method = METHODS[report.cam]
-    start = float(report.video.start)
-    duration = float(report.video.duration or 0) or max(
-        (finding.last - start for finding in report.findings), default=0.0
+    environment.filters["clock"] = words.clock
+    return environment
+
+
+@cache
+def _asset(names: Sequence[str]) -> Markup:
+    folder = resources.files("fakelens.report") / "assets"
+    texts = [(folder / name).read_text(encoding="utf-8") for name in names]
+    return Markup("\n" + "\n".join(texts))  # noqa: S704 - our own files
+
+
+def _policy() -> str:
+    def hashed(names: Sequence[str]) -> str:
+        digest = hashlib.sha256(_asset(names).encode()).digest()
+        return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {hashed(_EARLY_SCRIPTS)} {hashed(_SCRIPTS)}",
+            f"style-src {hashed(_STYLES)}",
+            "img-src data:",
+            "media-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
     )
-    html = environment.get_template("page.html.jinja").render(
-        report=report,
-        method=method,
-        shown=_shown(method, style),
-        duration=max(duration, 1e-3),
-        start=start,
-        persons=[
-            {
-                "finding": finding,
-                "worth": words.worth(finding.log10_likelihood_ratio, report.network.calibration),
-                "class": _COLOURS[finding.verdict],
-                "picture": f"{pictures.FACES_FOLDER}/{picture}",
-                "curve": _curve(track, start, max(duration, 1e-3)),
-                "trust": words.trust(finding.assessment),
-                "mean": _present(folder, f"{pictures.MEANS_FOLDER}/{picture}"),
-                "layers": _layers(
-                    finding.assessment.regions if finding.assessment else None,
-                    start,
-                    max(duration, 1e-3),
-                ),
-                "strongest": _strongest(track, finding.assessment, start),
-            }
-            for track, finding, picture in zip(
-                report.tracks,
-                report.findings,
-                (pictures.face_name(finding.person) for finding in report.findings),
-                strict=True,
-            )
-        ],
-        unjudged=[finding for finding in report.findings if finding.score is None],
-        video=_present(folder, video.FILE_NAME),
-        still=_present(folder, pictures.STILL_NAME),
-        table=table.FILE_NAME,
-        notes=notes,
-    )
-    (folder / FILE_NAME).write_text(html, encoding="utf-8")
+
+
+def _json(value: object) -> Markup:
+    """JSON that cannot end the element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - escaped
 
 
 def _present(folder: Path, name: str) -> str | None:
     return name if (folder / name).exists() else None
 
 
-def _shown(method: Method, style: Style) -> str:
-    """What the drawn cells speak for."""
-    if style.evidence == "both" and method.signed:
-        return "fake, and blue for real"
-    if method.positive == "neither" or style.evidence == "fake":
-        return method.positive
-    return {"fake": "real", "real": "fake"}[method.positive]
+def _person(
+    report: Report, number: int, folder: Path, axis: Axis, beside: Beside, *, detailed: bool
+) -> dict[str, Any]:
+    """What the card and the lane of a person show."""
+    track, finding = report.tracks[number], report.findings[number]
+    assessment = finding.assessment
+    regions = assessment.regions if assessment else None
+    faces = beside.faces.get(finding.person, {})
+    key = faces.get(finding.key_frame)
+    mean = folder / pictures.MEANS_FOLDER / pictures.face_name(finding.person)
+    film = detailed and not report.video.is_picture
+    steadiness = assessment.steadiness if assessment else None
+    return {
+        "finding": finding,
+        "side": _SIDES[finding.verdict],
+        "hatched": finding.trust_mark == "not better than chance",
+        "worth": words.worth(finding.log10_likelihood_ratio, report.network.calibration),
+        "trust": words.trust(assessment),
+        "band": steadiness.band if steadiness else finding.interval,
+        "curve": score_curve(track, report.settings.every, axis),
+        "key_face": key and _address(key, _KEY_SIDE if detailed else _SMALL_SIDE),
+        "key_time": _seconds(track, finding.key_frame) - axis.start,
+        "mean": _address(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
+        "film": _film(track, finding, faces, axis) if film else [],
+        "part_colours": part_colours(regions) if regions else [],
+        "part_areas": part_areas(regions, axis) if regions else [],
+    }
 
 
-def _layers(regions: Regions | None, start: float, duration: float) -> list[tuple[str, str, str]]:
-    """Name, colour and SVG polygon of each part: shares of the evidence of fake over time, stacked.
-
-    Time lies on 0..1000, shares on 100..0; where nobody was seen, there is a gap down to 100.
-    """
-    if regions is None:
-        return []
-    course = np.maximum(np.array([part.course for part in regions.parts]), 0)
-    edges = np.arange(course.shape[1] + 1) * regions.step + regions.start - start
-    across = np.repeat(1000 * np.clip(edges / duration, 0, 1), 2)[1:-1]
-    tops = 100 - 100 * np.repeat(np.cumsum(course, axis=0), 2, axis=1)
-    bottoms = np.vstack([np.full_like(tops[:1], 100), tops[:-1]])
-    layers = []
-    for part, colour, top, bottom in zip(regions.parts, cycle(_PART_COLOURS), tops, bottoms):
-        x, y = np.concatenate([across, across[::-1]]), np.concatenate([top, bottom[::-1]])
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        layers.append((part.name, colour, points))
-    return layers
+def _film(
+    track: Track, finding: Finding, faces: Mapping[int, bytes], axis: Axis
+) -> list[tuple[float, int, float, str | None]]:
+    """Time, frame, score and picture of the frames with the most evidence, in order of time."""
+    frames = sorted(finding.assessment.strongest) if finding.assessment else ()
+    strip = []
+    for frame in frames:
+        sighting = track[int(np.searchsorted(track.frames, frame))]
+        face = faces.get(frame)
+        address = _address(face, pictures.FILM_SIDE) if face else None
+        strip.append((sighting.time - axis.start, frame, sighting.score, address))
+    return strip
 
 
-def _strongest(track: Track, assessment: Assessment | None, start: float) -> list[float]:
-    """Seconds into the video of the frames with the most evidence, in order."""
-    frames = np.array(assessment.strongest if assessment else (), np.int64)
-    rows = np.searchsorted(track.frames, np.sort(frames))
-    times: list[float] = (track.times[rows] - start).tolist()
-    return times
+def _seconds(track: Track, frame: int) -> float:
+    return float(track.times[np.searchsorted(track.frames, frame)])
 
 
-def _curve(track: Track, start: float, duration: float) -> str:
-    """Points of an SVG polyline: time on 0..1000, score on 100..0 (1 = fake on top)."""
-    times = track.times - start
-    bins = np.clip((times / duration * _POINTS).astype(int), 0, _POINTS - 1)
-    points = []
-    for column in np.unique(bins):
-        here = bins == column
-        x = 1000 * float(times[here].mean()) / duration
-        points.append(f"{x:.1f},{100 - 100 * float(sigmoid(np.median(track.logits[here]))):.1f}")
-    return " ".join(points)
+def _told(finding: Finding, start: float) -> dict[str, Any]:
+    """What the page's script says of a person."""
+    return {
+        "person": finding.person,
+        "verdict": finding.verdict.value,
+        "score": finding.score,
+        "first": finding.first - start,
+        "last": finding.last - start,
+        "spans": [(span.start - start, span.end - start) for span in finding.spans],
+    }
+
+
+def _choosable(method: Method) -> bool:
+    """Whether evidence of fake and of real can be shown apart."""
+    return method.signed and method.positive == "fake"
+
+
+def _legend(method: Method, maps_per_second: float, report: Report) -> str:
+    """What the colours of the heatmap mean."""
+    if method.positive == "neither":
+        said = "Heat marks what the network's layer sees most of, whatever it speaks for"
+    elif _choosable(method):
+        said = "Warm colours mark areas that speak for fake, blue ones for real"
+    else:
+        said = f"Heat marks areas that speak for {method.positive}"
+    said += f" ({method.title}). All faces are drawn on one scale."
+    rate = float(report.video.rate or 0) / report.settings.every
+    if maps_per_second and rate and maps_per_second < 0.9 * rate:
+        said += (
+            f" Over the video, {maps_per_second:.1f} heatmaps a second are kept in this page; "
+            "in between it interpolates."
+        )
+    return said
+
+
+def _still(report: Report) -> str:
+    """The untouched picture, not larger than a screen."""
+    with open_video(report.source) as reader:
+        image = next(iter(reader.frames())).image
+    return _address(to_jpeg(image, 95), _LONGEST_SIDE)
+
+
+def _address(picture: bytes, width: int) -> str:
+    """A data address of a JPEG or PNG, as a JPEG of at most a width."""
+    jpeg = to_jpeg(pictures.shrunk(of_file(picture), width), 82)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

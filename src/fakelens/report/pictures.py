@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fakelens.crops import cut, of_jpeg
+from fakelens.crops import cut, of_file, to_jpeg
 from fakelens.data import Box, Frame, RGBImage
 from fakelens.draw import Canvas, Painter, Style
 from fakelens.errors import OutputError
@@ -19,6 +19,7 @@ FACES_FOLDER = "faces"
 MEANS_FOLDER = "mean_faces"
 STILL_NAME = "annotated.png"
 _SIDE = 320  # of a face's picture, pixels
+FILM_SIDE = 160  # of a picture in the page's film strip
 _SURROUNDINGS = 1.25  # side of the picture over that of the area the network saw
 
 
@@ -28,36 +29,57 @@ def face_name(person: int) -> str:
 
 
 class Portraits:
-    """Writes a picture of every person at the key frame: untouched, and with the heatmap.
+    """Takes pictures of every person while the video goes by.
+
+    At the key frame one is written: untouched, and with the heatmap. There and at the frames with
+    the most evidence, what the network saw is kept for the page.
 
     Args:
         report: of the persons.
         folder: made at once.
         style: how to draw.
+
+    Attributes:
+        faces: by person, and by frame, JPEG of the untouched area that the heatmap covers.
     """
 
     def __init__(self, report: Report, folder: Path, style: Style) -> None:
         self._report, self._folder, self._style = report, folder, style
         self._overlay = Overlay(report, smooth=style.smooth)
-        self._wanted = defaultdict(set)
-        for finding in report.findings:
-            self._wanted[finding.key_frame].add(finding.person)
+        self._written = {finding.key_frame for finding in report.findings}
+        self._wanted = defaultdict[int, set[int]](set)  # numbers of tracks, by frame
+        for number, finding in enumerate(report.findings):
+            strongest = finding.assessment.strongest if finding.assessment else ()
+            for index in (finding.key_frame, *strongest):
+                self._wanted[index].add(number)
+        self.faces: dict[int, dict[int, bytes]] = {
+            finding.person: {} for finding in report.findings
+        }
         folder.mkdir()
 
     def see(self, picture: Picture) -> None:
-        """Write the persons of whom this picture of the report's video is the one wanted."""
-        if people := self._wanted.pop(picture.index, None):
-            frame = upright(picture, self._report.video)
-            for mark in self._overlay.marks(frame.index):
-                if mark.person in people:
-                    _write(self._folder / face_name(mark.person), _face(frame, mark, self._style))
+        """Take the persons of whom this picture of the report's video is one that is wanted."""
+        people = self._wanted.pop(picture.index, None)
+        if not people:
+            return
+        frame = upright(picture, self._report.video)
+        self._written.discard(frame.index)
+        for number in people:
+            finding = self._report.findings[number]
+            mark = self._overlay.mark(number, frame.index)
+            if mark is None:
+                continue
+            if frame.index == finding.key_frame:
+                _write(self._folder / face_name(mark.person), _face(frame, mark, self._style))
+            side = _SIDE if frame.index == finding.key_frame else FILM_SIDE
+            self.faces[mark.person][frame.index] = to_jpeg(cut(frame.pixels, mark.area, side))
 
     def write_all(self) -> None:
-        """Read the video as far as there are pictures missing."""
+        """Read the video as far as there are key frames missing."""
         with open_video(self._report.source) as reader:
             for picture in reader.pictures():
                 self.see(picture)
-                if not self._wanted:
+                if not self._written:
                     break
 
 
@@ -75,7 +97,7 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
         mean = mean_evidence(track, report.heatmaps)
         if face is None or mean is None:
             continue
-        plain = cv2.resize(of_jpeg(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+        plain = cv2.resize(of_file(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
         drawn = plain.astype(np.uint8)
         canvas = Canvas.of_rgb(drawn)
         mark = Mark(
@@ -101,6 +123,15 @@ def write_still(report: Report, folder: Path, style: Style) -> None:
     Painter(style, canvas.encode, image.shape[0]).paint(canvas, overlay.marks(frame.index))
     both = np.hstack([frame.image, image]) if style.side_by_side else image
     _write(folder / STILL_NAME, both)
+
+
+def shrunk(image: RGBImage, width: int) -> RGBImage:
+    """The picture at a width, in pixels, if it is wider than that."""
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return resized.astype(np.uint8, copy=False)
 
 
 def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:

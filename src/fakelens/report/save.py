@@ -4,15 +4,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from fakelens.draw import Style
 from fakelens.errors import MediaError, OutputError
 from fakelens.pipeline import Progress
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
-from fakelens.report.document import HEATMAPS_NAME, write_document
+from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
+from fakelens.report.original import NAMES as ORIGINAL_NAMES
+from fakelens.report.original import playable_name, write_original
 from fakelens.report.page import FILE_NAME as PAGE_NAME
-from fakelens.report.page import write_page
+from fakelens.report.page import Beside, write_page
 from fakelens.report.pictures import (
     FACES_FOLDER,
     MEANS_FOLDER,
@@ -30,7 +34,12 @@ from fakelens.stages import Profile
 from fakelens.video import file_sha256
 
 _DRAWINGS = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
-_OURS = (DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME, *_DRAWINGS, MEANS_FOLDER)
+_OURS = (
+    *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
+    *_DRAWINGS,
+    MEANS_FOLDER,
+    *ORIGINAL_NAMES,
+)
 _FACES = "person-*.png"
 
 
@@ -50,7 +59,8 @@ def save_report(
         report: what to write.
         folder: made if it does not exist; files in it that are not a report's are left alone.
         style: how to draw.
-        video: draw the annotated video too; never done when no face was found.
+        video: draw the annotated video too, and put the untouched one beside the page; the first
+            is never done when no face was found.
         force: replace a report that lies there.
         progress: told after each frame drawn.
         profile: told where the time goes.
@@ -70,11 +80,12 @@ def save_report(
             write_document(report, staging, folder)
             write_table(report, staging)
         style = style or Style()
-        notes = _draw(report, staging, style, profile, video=video, progress=progress)
+        beside = _draw(report, staging, style, profile, video=video, progress=progress)
+        beside = _with_video(beside, report, staging, folder, profile, copy=video)
         with profile.spend("pictures of the persons"):
             write_means(report, staging / MEANS_FOLDER, style)
         with profile.spend("write the page"):
-            write_page(report, staging, style, notes)
+            write_page(report, staging, style, beside)
         return _move(staging, folder, _OURS)
 
 
@@ -132,17 +143,34 @@ def _draw(
     *,
     video: bool,
     progress: Progress | None,
-) -> tuple[str, ...]:
+) -> Beside:
     if not report.tracks:
-        return ()
+        return Beside()
     portraits = Portraits(report, folder / FACES_FOLDER, style)
     if video and not report.video.is_picture:
-        return write_video(report, folder, style, portraits, progress, profile)
+        notes = write_video(report, folder, style, portraits, progress, profile)
+        return Beside(faces=portraits.faces, notes=notes)
     with profile.spend("pictures of the persons"):
         portraits.write_all()
         if report.video.is_picture:
             write_still(report, folder, style)
-    return ()
+    return Beside(faces=portraits.faces)
+
+
+def _with_video(
+    beside: Beside, report: Report, staging: Path, folder: Path, profile: Profile, *, copy: bool
+) -> Beside:
+    """With the untouched video: put beside the page on request, else where it is."""
+    if report.video.is_picture:
+        return beside
+    exact = playable_name(report) is not None
+    there_already = report.source.resolve().parent == folder.resolve()
+    if copy and (report.tracks or exact) and not (exact and there_already):
+        return replace(beside, video=write_original(report, staging, profile), exact=exact)
+    if exact:
+        address = quote(relative_path(report.source, folder))
+        return replace(beside, video=address, exact=True)
+    return beside
 
 
 def _existing(folder: Path) -> Path:

@@ -1,7 +1,10 @@
 """What figures mean, in sentences for people who do not compute."""
 
+from collections import Counter
+
 from fakelens.assessments import Assessment, Controls, Faithfulness, Sight, Steadiness, TrustMark
 from fakelens.data import Calibration
+from fakelens.results import Report, Verdict
 
 _MARKS = {
     TrustMark.SUPPORTED: "the heatmap is supported: it shows what the answer rests on",
@@ -17,6 +20,76 @@ _TAKEN_AWAY = {
 
 
 _COMPLETE = (0.5, 1.5)  # beyond, a share of the answer would only confuse
+
+
+def clock(seconds: float) -> str:
+    """A time in a video: minutes, seconds and tenths."""
+    tenths = round(max(seconds, 0) * 10)
+    hours, rest = divmod(tenths, 36_000)
+    minutes, rest = divmod(rest, 600)
+    start = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{start}:{rest // 10:02}.{rest % 10}"
+
+
+def overall(report: Report) -> str:
+    """What was found of all persons, in one or two sentences."""
+    judged = [finding for finding in report.findings if finding.score is not None]
+    what = "picture" if report.video.is_picture else "video"
+    if not report.findings:
+        searched = "1 frame was" if report.frames == 1 else f"{report.frames} frames were"
+        return (
+            f"No face was found, so nothing can be said about this {what}: {searched} searched "
+            f"with {report.provenance.detector}."
+        )
+    if not judged:
+        return f"No face in this {what} is good enough to be judged."
+    counts = Counter(finding.verdict for finding in judged)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    sentence = (
+        f"{len(judged)} {'person was' if len(judged) == 1 else 'persons were'} judged: {told}."
+    )
+    suspects = [finding for finding in judged if finding.verdict is Verdict.FAKE]
+    if suspects:
+        highest = max(suspects, key=lambda finding: finding.score or 0)
+        sentence += f" The highest score is person {highest.person}'s, {highest.score:.2f}."
+    return sentence
+
+
+def not_examined(report: Report) -> list[str]:
+    """What was not examined or judged, and why."""
+    start = float(report.video.start)
+    told = [
+        f"person {finding.person}, {clock(finding.first - start)} to "
+        f"{clock(finding.last - start)}: {'; '.join(finding.reasons)}"
+        for finding in report.findings
+        if finding.score is None
+    ]
+    told += [f"at {clock(float(d.time) - start)}: {d.message}" for d in report.damage]
+    if report.settings.every > 1:
+        told.append(
+            f"only one of {report.settings.every} frames was examined; heatmaps and boxes in "
+            "between are interpolated"
+        )
+    doubtful = sum(f.examined - f.usable for f in report.findings if f.score is not None)
+    if doubtful:
+        told.append(
+            f"{doubtful} {'face' if doubtful == 1 else 'faces'} of the persons above too small, "
+            "too blurred or perhaps not a face: examined and listed, but not counted"
+        )
+    if report.video.audio:
+        told.append("the sound: fakelens judges faces only")
+    return told
+
+
+def shown(report: Report, video: str | None, *, exact: bool) -> str:
+    """What the player of the page plays."""
+    if report.video.is_picture:
+        return "the picture, compressed again for this page"
+    if video is None:
+        return "no video: it was not wanted, or browsers cannot play it"
+    if exact:
+        return f"{video}, the input bit for bit"
+    return f"{video}, written anew from the input, which browsers do not play as it is"
 
 
 def worth(ratio: float | None, calibration: Calibration | None) -> str | None:

@@ -1,0 +1,132 @@
+"use strict";
+// Plays the untouched video and tells everybody which moment is shown.
+
+function clock(seconds) {
+  const tenths = Math.round(Math.max(seconds, 0) * 10);
+  const two = (value) => String(value).padStart(2, "0");
+  const hours = Math.floor(tenths / 36000), minutes = Math.floor((tenths % 36000) / 600);
+  const rest = tenths % 600;
+  const start = hours ? `${hours}:${two(minutes)}` : `${minutes}`;
+  return `${start}:${two(Math.floor(rest / 10))}.${rest % 10}`;
+}
+
+// Times are seconds since the first frame; the browser's own count from the file's zero.
+class Player extends EventTarget {
+  constructor(video) {
+    super();
+    this.video = video;
+    this.time = 0; // of the frame that is shown
+    this.goal = null; // where a seek under way leads
+    this.length = facts.duration;
+    video.removeAttribute("controls");
+    if (video.requestVideoFrameCallback) this.follow();
+    else this.followRoughly();
+    video.addEventListener("seeked", () => this.arrive());
+    for (const kind of ["play", "pause", "ended", "volumechange"])
+      video.addEventListener(kind, () => this.tell("change"));
+  }
+
+  follow() {
+    this.video.requestVideoFrameCallback((_, frame) => {
+      this.show(frame.mediaTime - facts.start);
+      this.follow();
+    });
+  }
+
+  followRoughly() {
+    if (this.video.readyState >= 2) this.show(this.video.currentTime - facts.start);
+    requestAnimationFrame(() => this.followRoughly());
+  }
+
+  show(time) {
+    this.time = time;
+    this.tell("frame");
+  }
+
+  tell(kind) {
+    this.dispatchEvent(new Event(kind));
+  }
+
+  get playing() {
+    return !this.video.paused && !this.video.ended;
+  }
+
+  // Where the reader means to be: there already, or on the way.
+  get place() {
+    return this.goal ?? this.time;
+  }
+
+  toggle() {
+    if (this.playing) this.video.pause();
+    else this.video.play().catch(() => this.tell("change"));
+  }
+
+  // Seeks that come faster than the browser can follow are passed over but for the last.
+  seek(seconds) {
+    const underWay = this.goal !== null;
+    this.goal = Math.min(Math.max(seconds, 0), Math.max(this.length - facts.step / 2, 0));
+    this.tell("change");
+    if (!underWay) this.depart();
+  }
+
+  depart() {
+    this.heading = this.goal;
+    // A little beyond the timestamp: rounded down, it would lie in the frame before.
+    this.video.currentTime = facts.start + this.goal + 0.0005;
+  }
+
+  arrive() {
+    if (this.goal === null) return;
+    if (this.goal !== this.heading) {
+      this.depart();
+      return;
+    }
+    this.goal = null;
+    this.tell("change");
+  }
+
+  stepBy(frames) {
+    this.video.pause();
+    this.seek(this.place + frames * facts.step + (frames > 0 ? 0.002 : 0));
+  }
+}
+
+// Where the picture lies in its element, in pixels of the element: it may have bars beside it.
+function pictureIn(element) {
+  const wide = element.videoWidth || element.naturalWidth || facts.layer?.width || 1;
+  const tall = element.videoHeight || element.naturalHeight || facts.layer?.height || 1;
+  const scale = Math.min(element.clientWidth / wide, element.clientHeight / tall);
+  const width = wide * scale, height = tall * scale;
+  return [(element.clientWidth - width) / 2, (element.clientHeight - height) / 2, width, height];
+}
+
+function wirePlayer(player) {
+  const seek = byId("seek"), play = byId("play"), sound = byId("sound");
+  play.addEventListener("click", () => player.toggle());
+  byId("back").addEventListener("click", () => player.stepBy(-1));
+  byId("forth").addEventListener("click", () => player.stepBy(1));
+  seek.addEventListener("input", () => player.seek(Number(seek.value)));
+  byId("speed").addEventListener("change", (event) => {
+    player.video.playbackRate = Number(event.target.value);
+  });
+  sound?.addEventListener("click", () => {
+    player.video.muted = !player.video.muted;
+  });
+  byId("full").addEventListener("click", () => toggleFullScreen());
+  const update = () => {
+    play.textContent = player.playing ? "Pause" : "Play";
+    play.setAttribute("aria-pressed", String(player.playing));
+    sound?.setAttribute("aria-pressed", String(!player.video.muted));
+    seek.value = player.place;
+    seek.setAttribute("aria-valuetext", clock(player.place));
+    byId("clock").textContent = `${clock(player.place)} / ${clock(player.length)}`;
+  };
+  player.addEventListener("frame", update);
+  player.addEventListener("change", update);
+  update();
+}
+
+function toggleFullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else byId("screen").requestFullscreen?.();
+}

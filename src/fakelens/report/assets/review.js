@@ -1,0 +1,217 @@
+"use strict";
+// The reviewer's own marks, made before or after the machine's answer is seen, and notes.
+
+class ReviewForm {
+  constructor(player, onUncover) {
+    const kept = JSON.parse(byId("review").textContent);
+    this.player = player;
+    this.saveTo = kept.save_to;
+    this.key = `fakelens-review-${facts.sha256}`;
+    this.onUncover = onUncover;
+    this.review = kept.review ?? this.draft() ?? this.fresh();
+    this.wire();
+    this.show();
+  }
+
+  fresh() {
+    return {
+      version: 1, video_sha256: facts.sha256, reviewer: "", blind: isBlind(), opinion: null,
+      suspicions: [], uncovered: null, notes: "", saved: now(),
+    };
+  }
+
+  // Unsaved work of an earlier visit, where the browser keeps such things.
+  draft() {
+    try {
+      const review = JSON.parse(localStorage.getItem(this.key));
+      return review?.video_sha256 === facts.sha256 ? review : null;
+    } catch {
+      return null;
+    }
+  }
+
+  get covered() {
+    return isBlind() && this.review.uncovered === null;
+  }
+
+  wire() {
+    const changes = {
+      reviewer: (field) => (this.review.reviewer = field.value),
+      "review-notes": (field) => (this.review.notes = field.value),
+    };
+    for (const [id, change] of Object.entries(changes))
+      byId(id).addEventListener("input", (event) => this.change(() => change(event.target)));
+    for (const button of document.querySelectorAll("input[name=opinion]"))
+      button.addEventListener("change", () =>
+        this.change(() => (this.review.opinion = button.value)),
+      );
+    byId("start-now")?.addEventListener("click", () => this.takeTime("mark-start"));
+    byId("end-now")?.addEventListener("click", () => this.takeTime("mark-end"));
+    byId("add-mark").addEventListener("click", () => this.addMark());
+    byId("uncover").addEventListener("click", () => this.uncover());
+    byId("save-review").addEventListener("click", () => this.save());
+    byId("save-page").addEventListener("click", () => this.savePage());
+    byId("save-json").addEventListener("click", () => this.saveJson());
+    byId("review-form").addEventListener("submit", (event) => event.preventDefault());
+    byId("save-review").hidden = !this.saveTo;
+  }
+
+  takeTime(field) {
+    byId(field).value = (this.player?.place ?? 0).toFixed(2);
+  }
+
+  change(how) {
+    how();
+    this.review.saved = now();
+    byId("review-status").textContent = "Not saved yet.";
+    try {
+      localStorage.setItem(this.key, JSON.stringify(this.review));
+    } catch {
+      // A browser that keeps nothing; saving is still possible.
+    }
+  }
+
+  addMark() {
+    const person = byId("mark-person").value;
+    const start = Number(byId("mark-start")?.value ?? 0), end = Number(byId("mark-end")?.value ?? 0);
+    const good = start >= 0 && end >= start && end <= facts.duration + 1;
+    byId("mark-problem").textContent = good ? "" : "The stretch must end after it starts, within the video.";
+    if (!good) return;
+    const mark = { person: person ? Number(person) : null, start, end, note: byId("mark-note").value };
+    this.change(() => this.review.suspicions.push(mark));
+    byId("mark-note").value = "";
+    this.show();
+  }
+
+  uncover() {
+    this.change(() => {
+      this.review.blind = true;
+      this.review.uncovered = now();
+    });
+    if (this.saveTo) this.save();
+    document.documentElement.classList.remove("blind");
+    history.replaceState(null, "", location.pathname + location.search);
+    this.show();
+    this.onUncover();
+    byId("persons")?.scrollIntoView();
+  }
+
+  show() {
+    const review = this.review;
+    if (!this.covered) document.documentElement.classList.remove("blind");
+    byId("reviewer").value = review.reviewer;
+    byId("review-notes").value = review.notes;
+    for (const button of document.querySelectorAll("input[name=opinion]"))
+      button.checked = button.value === review.opinion;
+    const locked = review.uncovered !== null;
+    byId("blind-part").disabled = locked;
+    byId("blind-done").hidden = !locked;
+    byId("blind-done").textContent = locked
+      ? `Reviewed blind: the marks below were made before the machine's answer was uncovered (${review.uncovered}); they can no longer be changed.`
+      : "";
+    byId("suspicions").replaceChildren(...review.suspicions.map((mark) => this.item(mark, locked)));
+    byId("comparison").hidden = !locked;
+    if (locked) byId("comparison").replaceChildren(...comparison(review));
+  }
+
+  item(mark, locked) {
+    const item = element("li", `${sayMark(mark)} `);
+    if (this.player) {
+      const go = element("button", "go there");
+      go.type = "button";
+      go.addEventListener("click", () => this.player.seek(mark.start));
+      item.append(go, " ");
+    }
+    if (!locked) {
+      const remove = element("button", "remove");
+      remove.type = "button";
+      remove.setAttribute("aria-label", `Remove: ${sayMark(mark)}`);
+      remove.addEventListener("click", () => {
+        this.change(() => this.review.suspicions.splice(this.review.suspicions.indexOf(mark), 1));
+        this.show();
+      });
+      item.append(remove);
+    }
+    return item;
+  }
+
+  async save() {
+    const said = byId("review-status");
+    try {
+      const answer = await fetch(this.saveTo, {
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(this.review),
+      });
+      const told = answer.ok ? null : await answer.json();
+      said.textContent = answer.ok ? "Saved." : `Not saved: ${sayProblem(told)}`;
+    } catch {
+      said.textContent = "Not saved: the server cannot be reached.";
+    }
+  }
+
+  savePage() {
+    const block = JSON.stringify({ save_to: null, review: this.review }).replaceAll("<", "\\u003c");
+    const page = pristine.replace(
+      /(<script type="application\/json" id="review">)[^<]*(<\/script>)/,
+      (_, open, close) => open + block + close,
+    );
+    download(page, "text/html", `${facts.name}-reviewed.html`);
+    byId("review-status").textContent = "A copy with the review was saved; put it beside the video, where this page lies.";
+  }
+
+  saveJson() {
+    download(JSON.stringify(this.review, null, 1), "application/json", `${facts.name}-review.json`);
+    byId("review-status").textContent = "The review was saved as JSON.";
+  }
+}
+
+const isBlind = () => document.documentElement.classList.contains("blind");
+const now = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function sayMark({ person, start, end, note }) {
+  const who = person === null ? "the whole picture" : `person ${person}`;
+  const when = facts.layer && facts.duration > 0.01 ? `, ${clock(start)} to ${clock(end)}` : "";
+  return `${who}${when}${note ? `: ${note}` : ""}`;
+}
+
+function sayProblem(told) {
+  return typeof told?.detail === "string" ? told.detail : "the server refused it.";
+}
+
+// What the reviewer marked beside what the machine says, person by person.
+function comparison(review) {
+  const table = element("table", "", { class: "facts" });
+  const head = table.createTHead().insertRow();
+  for (const title of ["", "You, blind", "fakelens"]) head.append(element("th", title, { scope: "col" }));
+  const body = table.createTBody();
+  const row = (name, yours, its) => {
+    const line = body.insertRow();
+    line.append(element("th", name, { scope: "row" }), element("td", yours), element("td", its));
+  };
+  for (const finding of facts.findings) {
+    const marks = review.suspicions.filter((mark) => mark.person === finding.person);
+    const score = finding.score === null ? "not judged" : `${finding.verdict}, ${finding.score.toFixed(2)}`;
+    const spans = finding.spans.map(([start, end]) => `${clock(start)} to ${clock(end)}`).join(", ");
+    const yours = marks.map(sayMark).join("; ") || "nothing marked";
+    row(`Person ${finding.person}`, yours, spans ? `${score}; high ${spans}` : score);
+  }
+  const whole = review.suspicions.filter((mark) => mark.person === null).map(sayMark);
+  row("The video", [review.opinion ?? "no opinion", ...whole].join("; "), "judges persons, not videos");
+  return [element("h3", "Your answer and the machine's"), table];
+}
+
+function download(text, type, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

@@ -1,0 +1,75 @@
+"""The untouched video beside the page, as a browser can play it."""
+
+import shutil
+from pathlib import Path
+
+from fakelens.encode import transcribe
+from fakelens.results import Report
+from fakelens.stages import Profile
+from fakelens.video import VideoReader, open_video
+
+NAMES = ("untouched.mp4", "untouched.webm")
+
+# What current browsers play: of each kind of file the picture's codec and formats, and the sound.
+_PLAYABLE = (
+    (
+        "mp4",
+        "untouched.mp4",
+        {"h264": ("yuv420p", "yuvj420p"), "av1": ("yuv420p", "yuv420p10le")},
+        {"aac", "mp3", "opus", "flac"},
+    ),
+    (
+        "webm",
+        "untouched.webm",
+        {
+            "vp8": ("yuv420p",),
+            "vp9": ("yuv420p", "yuv420p10le"),
+            "av1": ("yuv420p", "yuv420p10le"),
+        },
+        {"opus", "vorbis"},
+    ),
+)
+_DECODERS = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
+
+
+def playable_name(report: Report) -> str | None:
+    """The name under which a browser plays the input as it is; ``None`` if it does not.
+
+    Damaged files are left to the program, which mends their timestamps.
+
+    Raises:
+        MediaError: the input cannot be read again.
+    """
+    if report.damage or report.video.is_picture:
+        return None
+    with open_video(report.source) as reader:
+        return _playable_name(reader)
+
+
+def _playable_name(reader: VideoReader) -> str | None:
+    info = reader.info
+    codec = _DECODERS.get(info.codec, info.codec)
+    for kind, name, pictures, sounds in _PLAYABLE:
+        fits = info.pixel_format in pictures.get(codec, ()) and set(info.audio) <= sounds
+        # With several streams of pictures a browser may show another one.
+        if kind in reader.formats and fits and reader.video_streams == 1 and info.start >= 0:
+            return name
+    return None
+
+
+def write_original(report: Report, folder: Path, profile: Profile) -> str:
+    """Copy the input bit for bit where browsers play it; else write it anew as H.264 in MP4.
+
+    Returns:
+        The file's name.
+
+    Raises:
+        MediaError: the input cannot be read again.
+        OutputError: the file cannot be written.
+    """
+    if name := playable_name(report):
+        with profile.spend("copy the video"):
+            shutil.copyfile(report.source, folder / name)
+        return name
+    transcribe(report.source, folder / NAMES[0], lambda index, planes: None, profile=profile)
+    return NAMES[0]
