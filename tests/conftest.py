@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
+
+from browser import running_browser
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -15,6 +18,13 @@ def shared_data() -> Path:
     if not (SHARED_DATA / "manifest.csv").is_file():
         pytest.skip("the development data is not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser without a window."""
+    with running_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -105,12 +105,12 @@ async function main() {
     wirePlayer(player);
     wireKeys(player, persons);
     wireJumps(player);
-    shown.addEventListener("error", () => {
+    const giveUp = () => {
       byId("unplayable").hidden = false;
       byId("screen").hidden = byId("player").hidden = true;
-    });
-    if (shown.error || shown.networkState === HTMLMediaElement.NETWORK_NO_SOURCE)
-      shown.dispatchEvent(new Event("error"));
+    };
+    if (shown.error) giveUp();
+    else shown.addEventListener("error", giveUp);
   }
   new ReviewForm(player, redraw);
   byId("print").addEventListener("click", () => window.print());

@@ -8,16 +8,11 @@ class ReviewForm {
     this.saveTo = kept.save_to;
     this.key = `fakelens-review-${facts.sha256}`;
     this.onUncover = onUncover;
-    this.review = kept.review ?? this.draft() ?? this.fresh();
+    this.review = kept.review ?? this.draft() ?? fresh();
+    // Blind is what was begun with the answer covered, and until it was uncovered on purpose.
+    if (this.review.uncovered === null) this.review.blind = isBlind() && (this.review.blind || !said(this.review));
     this.wire();
     this.show();
-  }
-
-  fresh() {
-    return {
-      version: 1, video_sha256: facts.sha256, reviewer: "", blind: isBlind(), opinion: null,
-      suspicions: [], uncovered: null, notes: "", saved: now(),
-    };
   }
 
   // Unsaved work of an earlier visit, where the browser keeps such things.
@@ -84,10 +79,7 @@ class ReviewForm {
   }
 
   uncover() {
-    this.change(() => {
-      this.review.blind = true;
-      this.review.uncovered = now();
-    });
+    this.change(() => (this.review.uncovered = now()));
     if (this.saveTo) this.save();
     document.documentElement.classList.remove("blind");
     history.replaceState(null, "", location.pathname + location.search);
@@ -106,9 +98,10 @@ class ReviewForm {
     const locked = review.uncovered !== null;
     byId("blind-part").disabled = locked;
     byId("blind-done").hidden = !locked;
-    byId("blind-done").textContent = locked
-      ? `Reviewed blind: the marks below were made before the machine's answer was uncovered (${review.uncovered}); they can no longer be changed.`
-      : "";
+    byId("blind-done").textContent = review.blind
+      ? `Reviewed blind: the marks below were made while this page covered the machine's answer, until ${review.uncovered}. They can no longer be changed.`
+      : `The marks below were begun with the machine's answer in sight, and closed at ${review.uncovered}.`;
+    byId("your-review").classList.toggle("empty", !said(review) && !review.notes);
     byId("suspicions").replaceChildren(...review.suspicions.map((mark) => this.item(mark, locked)));
     byId("comparison").hidden = !locked;
     if (locked) byId("comparison").replaceChildren(...comparison(review));
@@ -166,6 +159,11 @@ class ReviewForm {
   }
 }
 
+const fresh = () => ({
+  version: 1, video_sha256: facts.sha256, reviewer: "", blind: true, opinion: null,
+  suspicions: [], uncovered: null, notes: "", saved: now(),
+});
+const said = (review) => review.opinion !== null || review.suspicions.length > 0;
 const isBlind = () => document.documentElement.classList.contains("blind");
 const now = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
 
@@ -190,7 +188,7 @@ function sayProblem(told) {
 function comparison(review) {
   const table = element("table", "", { class: "facts" });
   const head = table.createTHead().insertRow();
-  for (const title of ["", "You, blind", "fakelens"]) head.append(element("th", title, { scope: "col" }));
+  for (const title of ["", review.blind ? "You, blind" : "You", "fakelens"]) head.append(element("th", title, { scope: "col" }));
   const body = table.createTBody();
   const row = (name, yours, its) => {
     const line = body.insertRow();

@@ -1,0 +1,133 @@
+"""How fast ``report.html`` opens and scrubs, in a real browser.
+
+``python -m benchmarks.page [--seconds 300] [--keyframes 250]`` makes a clip of 1920 x 1080 from
+the demo's pictures, examines it, and drives the page in Chromium without a window. ``--report DIR``
+measures a report that is there.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import av
+
+import fakelens
+from fakelens import demo
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from browser import running_browser  # noqa: E402 - beside the tests
+
+SIZE = (1920, 1080)
+OPENINGS = 5
+
+# Drags the position over the whole video, 60 times a second, and notes every frame that is shown.
+SCRUB = """
+async (seconds) => {
+  const video = document.querySelector("video"), bar = document.getElementById("seek");
+  const shown = [], late = [];
+  const note = () => { shown.push(performance.now()); video.requestVideoFrameCallback(note); };
+  video.requestVideoFrameCallback(note);
+  const observer = new PerformanceObserver((list) =>
+    late.push(...list.getEntries().map((entry) => entry.duration)));
+  observer.observe({ entryTypes: ["longtask"] });
+  const began = performance.now();
+  await new Promise((done) => {
+    const step = () => {
+      const share = (performance.now() - began) / (1000 * seconds);
+      if (share >= 1) { done(); return; }
+      bar.value = (0.5 - 0.5 * Math.cos(2 * Math.PI * share)) * bar.max;
+      bar.dispatchEvent(new Event("input"));
+      requestAnimationFrame(step);
+    };
+    step();
+  });
+  const gaps = shown.slice(1).map((time, index) => time - shown[index]);
+  return { frames: shown.length / seconds, gaps, late };
+}
+"""
+# How long the layer takes to be drawn, and a single seek to be shown.
+DRAW = """
+async () => {
+  const boxes = document.getElementById("boxes"), times = [];
+  for (let turn = 0; turn < 60; turn++) {
+    const began = performance.now();
+    boxes.dispatchEvent(new Event("input", { bubbles: true }));
+    times.push(performance.now() - began);
+  }
+  return times;
+}
+"""
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--keyframes", type=int, default=250, help="frames from one to the next")
+    parser.add_argument("--report", type=Path)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = chosen.report or prepared(Path(place), chosen.seconds, chosen.keyframes)
+        size = (folder / fakelens_page).stat().st_size
+        print(f"report.html: {size / 1e6:.2f} MB")
+        measure((folder / fakelens_page).resolve().as_uri())
+
+
+fakelens_page = "report.html"
+
+
+def prepared(place: Path, seconds: int, keyframes: int) -> Path:
+    """The report of a clip of that length."""
+    demo.make_clip(place / "demo.mp4")
+    clip = enlarge(place / "demo.mp4", place / "clip.mp4", seconds, keyframes)
+    fakelens.save_report(fakelens.analyze(clip), place / "results", video=False)
+    return place / "results"
+
+
+def enlarge(source: Path, target: Path, seconds: int, keyframes: int) -> Path:
+    """The clip again and again, at 1920 x 1080."""
+    with av.open(str(target), "w") as output:
+        options = {"preset": "veryfast", "crf": "23", "g": str(keyframes)}
+        stream = output.add_stream("libx264", rate=demo.RATE, options=options)
+        stream.width, stream.height = SIZE
+        left = int(seconds * demo.RATE)
+        while left > 0:
+            with av.open(str(source)) as clip:
+                for frame in clip.decode(video=0):
+                    if left > 0:
+                        large = frame.reformat(*SIZE)
+                        large.pts, large.pict_type = None, 0
+                        output.mux(stream.encode(large))
+                    left -= 1
+        output.mux(stream.encode())
+    return target
+
+
+def measure(address: str) -> None:
+    """Open and scrub."""
+    with running_browser() as browser:
+        opened = []
+        for _ in range(OPENINGS):
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(address)
+            page.wait_for_selector("html[data-ready=yes]")
+            page.wait_for_function("() => document.querySelector('video').readyState >= 2")
+            opened.append(page.evaluate("performance.now()"))
+            if len(opened) < OPENINGS:
+                page.close()
+        print(f"open, layer and first frame there: {statistics.median(opened) / 1000:.2f} s "
+              f"(of {OPENINGS}: {min(opened) / 1000:.2f} to {max(opened) / 1000:.2f})")
+        drawn = page.evaluate(DRAW)
+        print(f"draw the layer and all pictures: {statistics.median(drawn):.1f} ms")
+        scrubbed = page.evaluate(SCRUB, 10)
+        gaps = sorted(scrubbed["gaps"])
+        print(f"scrub: {scrubbed['frames']:.1f} frames a second shown; between two "
+              f"{statistics.median(gaps):.0f} ms, 95 % under {gaps[int(.95 * len(gaps))]:.0f} ms, "
+              f"at most {gaps[-1]:.0f} ms; page busy for more than 50 ms "
+              f"{len(scrubbed['late'])} times")
+
+
+if __name__ == "__main__":
+    main()
