@@ -15,9 +15,10 @@ import av
 
 import fakelens
 from fakelens import demo
+from fakelens.report.page import FILE_NAME
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import running_browser  # noqa: E402 - beside the tests
+from browser import running_browser
 
 SIZE = (1920, 1080)
 OPENINGS = 5
@@ -70,12 +71,9 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = chosen.report or prepared(Path(place), chosen.seconds, chosen.keyframes)
-        size = (folder / fakelens_page).stat().st_size
-        print(f"report.html: {size / 1e6:.2f} MB")
-        measure((folder / fakelens_page).resolve().as_uri())
-
-
-fakelens_page = "report.html"
+        page = folder / FILE_NAME
+        print(f"{page.name}: {page.stat().st_size / 1e6:.2f} MB")
+        measure(page.resolve().as_uri())
 
 
 def prepared(place: Path, seconds: int, keyframes: int) -> Path:
@@ -92,15 +90,12 @@ def enlarge(source: Path, target: Path, seconds: int, keyframes: int) -> Path:
         options = {"preset": "veryfast", "crf": "23", "g": str(keyframes)}
         stream = output.add_stream("libx264", rate=demo.RATE, options=options)
         stream.width, stream.height = SIZE
-        left = int(seconds * demo.RATE)
-        while left > 0:
+        for number in range(0, int(seconds * demo.RATE), demo.SECONDS * int(demo.RATE)):
             with av.open(str(source)) as clip:
-                for frame in clip.decode(video=0):
-                    if left > 0:
-                        large = frame.reformat(*SIZE)
-                        large.pts, large.pict_type = None, 0
-                        output.mux(stream.encode(large))
-                    left -= 1
+                for place, frame in enumerate(clip.decode(video=0)):
+                    large = frame.reformat(*SIZE)
+                    large.pts, large.time_base, large.pict_type = number + place, 1 / demo.RATE, 0
+                    output.mux(stream.encode(large))
         output.mux(stream.encode())
     return target
 
@@ -117,16 +112,20 @@ def measure(address: str) -> None:
             opened.append(page.evaluate("performance.now()"))
             if len(opened) < OPENINGS:
                 page.close()
-        print(f"open, layer and first frame there: {statistics.median(opened) / 1000:.2f} s "
-              f"(of {OPENINGS}: {min(opened) / 1000:.2f} to {max(opened) / 1000:.2f})")
+        print(
+            f"open, layer and first frame there: {statistics.median(opened) / 1000:.2f} s "
+            f"(of {OPENINGS}: {min(opened) / 1000:.2f} to {max(opened) / 1000:.2f})"
+        )
         drawn = page.evaluate(DRAW)
         print(f"draw the layer and all pictures: {statistics.median(drawn):.1f} ms")
         scrubbed = page.evaluate(SCRUB, 10)
         gaps = sorted(scrubbed["gaps"])
-        print(f"scrub: {scrubbed['frames']:.1f} frames a second shown; between two "
-              f"{statistics.median(gaps):.0f} ms, 95 % under {gaps[int(.95 * len(gaps))]:.0f} ms, "
-              f"at most {gaps[-1]:.0f} ms; page busy for more than 50 ms "
-              f"{len(scrubbed['late'])} times")
+        print(
+            f"scrub: {scrubbed['frames']:.1f} frames a second shown; between two "
+            f"{statistics.median(gaps):.0f} ms, 95 % under {gaps[int(0.95 * len(gaps))]:.0f} ms, "
+            f"at most {gaps[-1]:.0f} ms; page busy for more than 50 ms "
+            f"{len(scrubbed['late'])} times"
+        )
 
 
 if __name__ == "__main__":

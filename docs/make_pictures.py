@@ -1,5 +1,6 @@
 """Make the pictures of the docs from the demo clip: ``python docs/make_pictures.py``."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,26 +12,54 @@ from fakelens import demo
 from fakelens.data import RGBImage
 from fakelens.video import open_video
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from browser import running_browser
+
 IMAGES = Path(__file__).parent / "images"
 FRAME = 60
 TAMPERED = 2  # the number of the tampered person
 
 
 def main() -> None:
-    """Analyze the demo clip, keep an annotated frame, a hatched one, and the mean faces."""
+    """Analyze the demo clip; keep an annotated frame, a hatched one, mean faces and the page."""
+    IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         clip, results = Path(folder) / "demo.mp4", Path(folder) / "results"
         demo.make_clip(clip)
         fakelens.save_report(fakelens.analyze(clip), results)
         annotated = frame_of(results / "annotated.mp4")
+        photograph(results)
         means = cv2.imread(str(results / "mean_faces" / f"person-{TAMPERED}.png"))
         wrong = fakelens.analyze(clip, settings=fakelens.Settings(cam="gradcam++"), network=meso())
         fakelens.save_report(wrong, results, force=True)
         hatched = frame_of(results / "annotated.mp4")
-    IMAGES.mkdir(exist_ok=True)
     write("demo.jpg", annotated)
     write("hatched.jpg", hatched[:, hatched.shape[1] // 2 :])
     write("mean_face.jpg", np.ascontiguousarray(means[:, :, ::-1]))
+
+
+def photograph(results: Path) -> None:
+    """The page as a reader sees it: the video with the lanes, a card, and the blind review."""
+    address = (results / "report.html").as_uri()
+    with running_browser() as browser:
+        page = browser.new_page(viewport={"width": 1100, "height": 1420})
+        page.goto(address)
+        page.wait_for_selector("html[data-ready=yes]")
+        page.locator("#seek").fill(str(FRAME / 25))
+        page.locator("input[value=both]").check()
+        page.wait_for_timeout(1000)
+        shots = {
+            "report.jpg": page.screenshot(),
+            "report_card.jpg": page.locator(f"#person-{TAMPERED}").screenshot(),
+        }
+        page.goto(f"{address}#blind")
+        page.reload()
+        page.wait_for_selector("html.blind[data-ready=yes]")
+        page.wait_for_timeout(1000)
+        shots["report_blind.jpg"] = page.screenshot()
+    for name, png in shots.items():
+        shot = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        write(name, np.ascontiguousarray(shot[:, :, ::-1]))
 
 
 def meso() -> fakelens.Network:

@@ -145,7 +145,8 @@ def _mapped(joined: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
     follows = np.concatenate([[False], joined[:-1]])
     starts = np.flatnonzero(~follows)
     place = np.arange(len(joined)) - np.repeat(starts, np.diff(np.append(starts, len(joined))))
-    return np.logical_or(place % stride == 0, ~joined)
+    mapped: NDArray[np.bool_] = np.logical_or(place % stride == 0, ~joined)
+    return mapped
 
 
 def _columns(

@@ -33,9 +33,6 @@ _STYLES = ("page.css",)
 _EARLY_SCRIPTS = ("early.js",)
 _SCRIPTS = ("layer.js", "player.js", "lanes.js", "review.js", "page.js")
 _LONGEST_SIDE = 1600  # of a still picture in the page, pixels
-# A page stays small enough to be sent; the most suspicious come first.
-_MOST_CARDS = 50
-_MOST_DETAILED = 6  # with large pictures and a film strip
 _KEY_SIDE, _SMALL_SIDE = 320, 120  # of the picture at the key frame
 
 
@@ -46,7 +43,7 @@ class Beside:
     Attributes:
         video: address of the untouched video, relative to the page; ``None`` without a player.
         exact: that it is the input, bit for bit.
-        faces: by person, and by frame, JPEG of what the network saw, see ``pictures.Portraits``.
+        faces: JPEG of what the network saw, as in ``pictures.Portraits``.
         notes: sentences on how the videos differ from the input.
     """
 
@@ -72,14 +69,11 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
     last = max((finding.last - start for finding in report.findings), default=0.0)
     axis = Axis(start, max(float(report.video.duration or 0), last, 1e-3))
     method = METHODS[report.cam]
-    ranked = sorted(
-        (number for number, finding in enumerate(report.findings) if finding.score is not None),
-        key=lambda number: -(report.findings[number].score or 0),
-    )
-    detailed = set(ranked[:_MOST_DETAILED])
+    ranked = pictures.suspicious_first(report)
+    detailed = set(ranked[: pictures.MOST_FILMS])
     cards = [
         _person(report, number, folder, axis, beside, detailed=number in detailed)
-        for number in sorted(ranked[:_MOST_CARDS])
+        for number in sorted(ranked[: pictures.MOST_CARDS])
     ]
     layer = pack(report, style) if report.tracks else None
     facts = {
@@ -101,7 +95,7 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
             axis=axis,
             summary=words.overall(report),
             persons=cards,
-            others=[report.findings[number] for number in sorted(ranked[_MOST_CARDS:])],
+            others=[report.findings[number] for number in sorted(ranked[pictures.MOST_CARDS :])],
             lanes=bool(cards) and not report.video.is_picture,
             any_steadiness=any(f.assessment and f.assessment.steadiness for f in report.findings),
             choice=_choosable(method),
@@ -182,7 +176,7 @@ def _person(
     track, finding = report.tracks[number], report.findings[number]
     assessment = finding.assessment
     regions = assessment.regions if assessment else None
-    faces = beside.faces.get(finding.person, {})
+    faces = beside.faces.get(number, {})
     key = faces.get(finding.key_frame)
     mean = folder / pictures.MEANS_FOLDER / pictures.face_name(finding.person)
     film = detailed and not report.video.is_picture

@@ -19,6 +19,9 @@ FACES_FOLDER = "faces"
 MEANS_FOLDER = "mean_faces"
 STILL_NAME = "annotated.png"
 _SIDE = 320  # of a face's picture, pixels
+# Of whom the page keeps pictures: it stays small enough to be sent.
+MOST_CARDS = 50
+MOST_FILMS = 6  # and a film strip
 FILM_SIDE = 160  # of a picture in the page's film strip
 _SURROUNDINGS = 1.25  # side of the picture over that of the area the network saw
 
@@ -28,11 +31,17 @@ def face_name(person: int) -> str:
     return f"person-{person}.png"
 
 
+def suspicious_first(report: Report) -> list[int]:
+    """Numbers of the tracks that are judged, by score, the highest first."""
+    judged = [n for n, finding in enumerate(report.findings) if finding.score is not None]
+    return sorted(judged, key=lambda number: -(report.findings[number].score or 0))
+
+
 class Portraits:
     """Takes pictures of every person while the video goes by.
 
-    At the key frame one is written: untouched, and with the heatmap. There and at the frames with
-    the most evidence, what the network saw is kept for the page.
+    At the key frame one is written: untouched, and with the heatmap. Of the most suspicious, what
+    the network saw there and at the frames with the most evidence is kept for the page.
 
     Args:
         report: of the persons.
@@ -40,21 +49,23 @@ class Portraits:
         style: how to draw.
 
     Attributes:
-        faces: by person, and by frame, JPEG of the untouched area that the heatmap covers.
+        faces: by number of the track, and by frame, JPEG of the untouched area that the heatmap
+            covers.
     """
 
     def __init__(self, report: Report, folder: Path, style: Style) -> None:
         self._report, self._folder, self._style = report, folder, style
         self._overlay = Overlay(report, smooth=style.smooth)
+        ranked = suspicious_first(report)
+        filmed = set(ranked[:MOST_FILMS])
+        self.faces: dict[int, dict[int, bytes]] = {n: {} for n in ranked[:MOST_CARDS]}
         self._written = {finding.key_frame for finding in report.findings}
         self._wanted = defaultdict[int, set[int]](set)  # numbers of tracks, by frame
         for number, finding in enumerate(report.findings):
-            strongest = finding.assessment.strongest if finding.assessment else ()
-            for index in (finding.key_frame, *strongest):
-                self._wanted[index].add(number)
-        self.faces: dict[int, dict[int, bytes]] = {
-            finding.person: {} for finding in report.findings
-        }
+            self._wanted[finding.key_frame].add(number)
+            if number in filmed and finding.assessment:
+                for index in finding.assessment.strongest:
+                    self._wanted[index].add(number)
         folder.mkdir()
 
     def see(self, picture: Picture) -> None:
@@ -69,10 +80,12 @@ class Portraits:
             mark = self._overlay.mark(number, frame.index)
             if mark is None:
                 continue
-            if frame.index == finding.key_frame:
+            key = frame.index == finding.key_frame
+            if key:
                 _write(self._folder / face_name(mark.person), _face(frame, mark, self._style))
-            side = _SIDE if frame.index == finding.key_frame else FILM_SIDE
-            self.faces[mark.person][frame.index] = to_jpeg(cut(frame.pixels, mark.area, side))
+            if number in self.faces:
+                crop = cut(frame.pixels, mark.area, _SIDE if key else FILM_SIDE)
+                self.faces[number][frame.index] = to_jpeg(crop)
 
     def write_all(self) -> None:
         """Read the video as far as there are key frames missing."""

@@ -90,7 +90,9 @@ async function main() {
     copy.alt = "The same with its heatmap";
     picture.nextElementSibling.prepend(copy);
   }
-  const persons = await loadPersons();
+  const able = "DecompressionStream" in window;
+  byId("too-old").hidden = able;
+  const persons = able ? await loadPersons() : [];
   const shown = byId("video");
   const player = shown instanceof HTMLVideoElement ? new Player(shown) : null;
   const draw = shown && facts.layer ? startScene(persons, player) : () => {};
