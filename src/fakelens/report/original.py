@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import av
+
 from fakelens.encode import transcribe
 from fakelens.results import Report
 from fakelens.stages import Profile
@@ -29,6 +31,7 @@ _PLAYABLE = (
         {"opus", "vorbis"},
     ),
 )
+_KEYS_APART = 0.5  # seconds
 _DECODERS = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 
 
@@ -73,3 +76,22 @@ def write_original(report: Report, folder: Path, profile: Profile) -> str:
         return name
     transcribe(report.source, folder / NAMES[0], lambda index, planes: None, profile=profile)
     return NAMES[0]
+
+
+def key_times(path: Path) -> tuple[float, ...]:
+    """Timestamps, in seconds, of the pictures that a player can show without decoding others.
+
+    At most about two a second. Packets are read, nothing is decoded.
+
+    Args:
+        path: of a video that ``playable_name`` or ``write_original`` named.
+    """
+    times: list[float] = []
+    with av.open(f"file:{path}") as container:
+        for packet in container.demux(container.streams.video[0]):
+            if not packet.is_keyframe or packet.pts is None or packet.time_base is None:
+                continue
+            time = float(packet.pts * packet.time_base)
+            if not times or time >= times[-1] + _KEYS_APART:
+                times.append(time)
+    return tuple(times)

@@ -43,12 +43,14 @@ class Beside:
     Attributes:
         video: address of the untouched video, relative to the page; ``None`` without a player.
         exact: that it is the input, bit for bit.
+        keys: timestamps of its pictures that need no others, see ``original.key_times``.
         faces: JPEG of what the network saw, as in ``pictures.Portraits``.
         notes: sentences on how the videos differ from the input.
     """
 
     video: str | None = None
     exact: bool = False
+    keys: tuple[float, ...] = ()
     faces: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -83,6 +85,7 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
         "start": start,
         "duration": axis.duration,
         "step": 1 / float(report.video.rate or 25),
+        "keys": [round(key - start, 4) for key in beside.keys],
         "findings": [_told(finding, start) for finding in report.findings],
     }
     html = (

@@ -28,7 +28,7 @@ function wireLane(plot, person, player) {
     const share = time / facts.duration;
     tip.style.left = `${share * 100}%`;
     tip.style.transform = `translateX(${-share * 100}%)`;
-    if (plot.hasPointerCapture(event.pointerId)) player?.seek(snapped(person, time));
+    if (plot.hasPointerCapture(event.pointerId)) player?.drag(snapped(person, time));
   });
   plot.addEventListener("pointerleave", () => {
     tip.hidden = true;

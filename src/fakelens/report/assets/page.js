@@ -15,6 +15,10 @@ function viewOf() {
 
 function startScene(persons, player) {
   const shown = byId("video"), canvas = byId("layer"), said = byId("now");
+  let seen = [];
+  const say = () => {
+    if (said && !player?.playing && !player?.moving) said.textContent = sayScene(seen, player);
+  };
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
     const width = Math.round(shown.clientWidth * ratio), height = Math.round(shown.clientHeight * ratio);
@@ -22,13 +26,13 @@ function startScene(persons, player) {
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     const place = pictureIn(shown).map((value) => value * ratio);
-    const seen = paintScene(context, persons, player?.time ?? 0, place, viewOf());
-    if (said && !player?.playing) said.textContent = sayScene(seen, player);
+    seen = paintScene(context, persons, player?.time ?? 0, place, viewOf());
+    say();
   };
   new ResizeObserver(draw).observe(shown);
   shown.addEventListener("load", draw);
   player?.addEventListener("frame", draw);
-  player?.addEventListener("change", draw);
+  player?.addEventListener("change", say);
   draw();
   return draw;
 }

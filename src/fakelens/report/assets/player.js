@@ -10,13 +10,23 @@ function clock(seconds) {
   return `${start}:${two(Math.floor(rest / 10))}.${rest % 10}`;
 }
 
+const REST = 150; // milliseconds without a movement
+
+// The last picture at or before a time that was stored whole, not as a change of others.
+function keyBefore(seconds) {
+  const keys = facts.keys.filter((key) => key <= seconds);
+  return keys.length ? keys.at(-1) : seconds;
+}
+
 // Times are seconds since the first frame; the browser's own count from the file's zero.
 class Player extends EventTarget {
   constructor(video) {
     super();
     this.video = video;
     this.time = 0; // of the frame that is shown
-    this.goal = null; // where a seek under way leads
+    this.goal = null; // where the reader means to go
+    this.heading = null; // where the browser was told to go
+    this.moving = false; // the goal is being dragged
     this.length = facts.duration;
     video.removeAttribute("controls");
     if (video.requestVideoFrameCallback) this.follow();
@@ -63,26 +73,45 @@ class Player extends EventTarget {
 
   // Seeks that come faster than the browser can follow are passed over but for the last.
   seek(seconds) {
-    const underWay = this.goal !== null;
+    clearTimeout(this.rest);
+    this.moving = false;
+    this.head(seconds);
+  }
+
+  // A goal that is being dragged: pictures that need no others are shown, which is quick however
+  // far apart they are, and the exact one when the reader pauses.
+  drag(seconds) {
+    clearTimeout(this.rest);
+    this.moving = true;
+    this.rest = setTimeout(() => this.seek(seconds), REST);
+    this.head(seconds);
+  }
+
+  head(seconds) {
     this.goal = Math.min(Math.max(seconds, 0), Math.max(this.length - facts.step / 2, 0));
     this.tell("change");
-    if (!underWay) this.depart();
+    if (!this.video.seeking) this.depart();
+  }
+
+  get target() {
+    return this.moving ? keyBefore(this.goal) : this.goal;
   }
 
   depart() {
-    this.heading = this.goal;
+    if (this.heading === this.target) return;
+    this.heading = this.target;
     // A little beyond the timestamp: rounded down, it would lie in the frame before.
-    this.video.currentTime = facts.start + this.goal + 0.0005;
+    this.video.currentTime = facts.start + this.heading + 0.0005;
   }
 
   arrive() {
     if (this.goal === null) return;
-    if (this.goal !== this.heading) {
+    if (this.heading !== this.target) {
       this.depart();
-      return;
+    } else if (!this.moving) {
+      this.goal = this.heading = null;
+      this.tell("change");
     }
-    this.goal = null;
-    this.tell("change");
   }
 
   stepBy(frames) {
@@ -105,7 +134,7 @@ function wirePlayer(player) {
   play.addEventListener("click", () => player.toggle());
   byId("back").addEventListener("click", () => player.stepBy(-1));
   byId("forth").addEventListener("click", () => player.stepBy(1));
-  seek.addEventListener("input", () => player.seek(Number(seek.value)));
+  seek.addEventListener("input", () => player.drag(Number(seek.value)));
   byId("speed").addEventListener("change", (event) => {
     player.video.playbackRate = Number(event.target.value);
   });
@@ -118,6 +147,7 @@ function wirePlayer(player) {
     play.setAttribute("aria-pressed", String(player.playing));
     sound?.setAttribute("aria-pressed", String(!player.video.muted));
     seek.value = player.place;
+    seek.setAttribute("aria-busy", String(player.goal !== null));
     seek.setAttribute("aria-valuetext", clock(player.place));
     byId("clock").textContent = `${clock(player.place)} / ${clock(player.length)}`;
   };
