@@ -318,6 +318,39 @@ def test_a_lane_tells_frame_and_score_under_the_pointer(opened: Watched, folder:
     assert float(found[2]) == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.008)
 
 
+DRAG = """
+async () => {
+  const video = document.querySelector("video"), bar = document.getElementById("seek");
+  const shown = [];
+  const note = (_, frame) => {
+    shown.push(frame.mediaTime);
+    video.requestVideoFrameCallback(note);
+  };
+  video.requestVideoFrameCallback(note);
+  for (let time = 0.3; time < 1.9; time += 0.05) {
+    bar.value = time;
+    bar.dispatchEvent(new Event("input"));
+    await new Promise((later) => setTimeout(later, 40));
+  }
+  return shown;
+}
+"""
+
+
+def test_while_dragged_the_video_shows_what_is_quick_and_at_rest_what_is_exact(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    clip = film(tmp_path / "one.mp4", FAKE, frames=60, keys_every=20)
+    save_report(analyzed(clip, FAKE), tmp_path / "out")
+    watched = show(chromium, tmp_path / "out")
+    shown = {round(25 * time) for time in watched.page.evaluate(DRAG)}
+    assert {20, 40} <= shown <= {0, 20, 40}
+    settle(watched.page)
+    watched.page.locator("#boxes").uncheck()
+    assert number_on(watched.page) == 46
+    watched.close()
+
+
 def test_frames_can_be_stepped_through(opened: Watched) -> None:
     page = opened.page
     seek(page, 1.0)
