@@ -321,7 +321,7 @@ def test_a_lane_tells_frame_and_score_under_the_pointer(opened: Watched, folder:
 DRAG = """
 async () => {
   const video = document.querySelector("video"), bar = document.getElementById("seek");
-  const shown = [];
+  const shown = [], places = [];
   const note = (_, frame) => {
     shown.push(frame.mediaTime);
     video.requestVideoFrameCallback(note);
@@ -331,8 +331,9 @@ async () => {
     bar.value = time;
     bar.dispatchEvent(new Event("input"));
     await new Promise((later) => setTimeout(later, 40));
+    places.push(bar.value - time);
   }
-  return shown;
+  return { shown, places };
 }
 """
 
@@ -343,8 +344,9 @@ def test_while_dragged_the_video_shows_what_is_quick_and_at_rest_what_is_exact(
     clip = film(tmp_path / "one.mp4", FAKE, frames=60, keys_every=20)
     save_report(analyzed(clip, FAKE), tmp_path / "out")
     watched = show(chromium, tmp_path / "out")
-    shown = {round(25 * time) for time in watched.page.evaluate(DRAG)}
-    assert {20, 40} <= shown <= {0, 20, 40}
+    dragged = watched.page.evaluate(DRAG)
+    assert {20, 40} <= {round(25 * time) for time in dragged["shown"]} <= {0, 20, 40}
+    assert max(map(abs, dragged["places"])) < 0.01, "the handle stays where it is dragged"
     settle(watched.page)
     watched.page.locator("#boxes").uncheck()
     assert number_on(watched.page) == 46
