@@ -110,7 +110,7 @@ def _pack(report: Report, style: Style, stride: int, map_stride: int) -> Layer:
     spacing = [float(np.median(np.diff(track.times))) for track in report.tracks if len(track) > 1]
     return Layer(
         facts,
-        _base64(zlib.compress(b"".join(column.tobytes() for column in columns), 9)),
+        _base64(zlib.compress(b"".join(column.tobytes() for column in columns))),
         1 / (min(spacing) * stride * map_stride) if spacing else 0.0,
     )
 
