@@ -95,10 +95,6 @@ def test_nobody_is_drawn_where_nobody_was_seen(report: Report) -> None:
     assert list(np.flatnonzero(~joined)) == [24, 59]
 
 
-def gaps(columns: Columns) -> NDArray[Any]:
-    return np.diff(np.flatnonzero(columns["flags"] & 4))
-
-
 def test_a_long_video_is_thinned_out_evenly_and_keeps_its_ends(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,10 +116,40 @@ def test_heatmaps_are_thinned_out_until_they_fit(
     monkeypatch.setattr(layers, "MAX_BYTES", len(whole.data) // 3)
     layer = pack(report, Style())
     assert len(layer.data) <= len(whole.data) // 3
-    for columns, track in zip(decode(layer), report.tracks, strict=True):
-        np.testing.assert_array_equal(columns["frame"], track.frames)
-        assert gaps(columns).max() > 1
-        assert (columns["flags"][[0, -1]] & 4).all()
+    assert layer.maps_per_second < 13
+    for full, columns in zip(decode(whole), decode(layer), strict=True):
+        np.testing.assert_array_equal(columns["frame"], full["frame"])
+        mapped = np.flatnonzero(columns["flags"] & 4)
+        assert len(np.unique(np.diff(mapped))) == 1, "evenly"
+        np.testing.assert_array_equal(columns["maps"], full["maps"][mapped])
+
+
+def test_very_many_short_tracks_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a film with many cuts: stretches too short to be thinned out."""
+    monkeypatch.setattr(layers, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(layers, "MAX_ROWS", 500)
+    rng = np.random.default_rng(4)
+    tracks = [
+        make_track(rng.normal(size=2), person=number + 1, first=3 * number, heatmaps=(0, 1))
+        for number in range(900)
+    ]
+    report = make_report(*tracks, maps=rng.normal(size=(2, 14, 14)))
+    layer = pack(report, Style())
+    assert len(layer.data) <= 20_000
+    kept = {person["person"] for person in layer.facts["persons"]}
+    assert len(kept) == 500
+    assert layer.left_out == 400
+    scores = {finding.person: finding.score or -1 for finding in report.findings}
+    assert min(scores[person] for person in kept) >= max(
+        score for person, score in scores.items() if person not in kept
+    )
+
+
+def test_somebody_who_cannot_be_judged_has_no_score() -> None:
+    report = make_report(make_track(np.ones(30), doubts=1), maps=np.ones((30, 4, 4)))
+    layer = pack(report, Style())
+    assert [person["judged"] for person in layer.facts["persons"]] == [False]
+    assert not decode(layer)[0]["steady"].any()
 
 
 def test_fine_heatmaps_are_averaged() -> None:

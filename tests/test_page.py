@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import os
 import re
 import shutil
 from fractions import Fraction
@@ -163,6 +164,22 @@ def test_the_page_escapes_what_it_is_told(clip: Path, tmp_path: Path) -> None:
     assert name in page.words
 
 
+def test_a_name_that_is_no_unicode_can_be_reported(clip: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(clip, tmp_path / os.fsdecode(b"bad\xff.mp4")))
+    save_report(analyzed(path, FAKE), tmp_path / "out", video=False)
+    page = read(tmp_path / "out")
+    assert "bad\\udcff.mp4" in page.words
+    assert "../bad%FF.mp4" in page.links
+
+
+def test_what_the_annotated_video_could_not_keep_is_told_beside_it(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4", frames=8, size=(240, 144), rotation=90)
+    save_report(analyzed(path, FAKE), tmp_path / "out")
+    words = read(tmp_path / "out").words
+    assert "the annotated video (The picture was turned upright.)" in words.replace(" (", " (")
+    assert words.count("turned upright") == 1
+
+
 def test_the_page_says_so_when_there_is_no_face(clip: Path, tmp_path: Path) -> None:
     save_report(analyzed(clip), tmp_path / "out")
     words = read(tmp_path / "out").words
@@ -178,6 +195,13 @@ def test_the_page_draws_the_score_over_time(saved: Path, report: Report) -> None
         duration = float(report.video.duration or 0)
         np.testing.assert_allclose(points[:, 0], 1000 * track.times / duration, atol=0.1)
         np.testing.assert_allclose(points[:, 1], 100 - 100 * sigmoid(track.logits), atol=0.1)
+
+
+def test_many_curves_are_drawn_with_fewer_points(tmp_path: Path) -> None:
+    tracks = [make_track(np.sin(np.arange(700)), person=n + 1) for n in range(30)]
+    drawn = curves(written(make_report(*tracks, maps=np.ones((700, 2, 2))), tmp_path))
+    assert len(drawn) == 30
+    assert max(len(stretch) for curve in drawn for stretch in curve) <= 200
 
 
 def test_the_curve_has_a_gap_where_nobody_was_seen(tmp_path: Path) -> None:
@@ -227,12 +251,6 @@ def test_the_page_says_what_the_heat_speaks_for(cam: str, words: str, tmp_path: 
     page = Page(written(report, tmp_path, video="untouched.mp4"))
     assert words in page.words
     assert (("name", "evidence") in page.attributes) == (cam == "hirescam")
-
-
-def test_the_page_passes_on_what_the_video_could_not_keep(tmp_path: Path) -> None:
-    report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)))
-    page = Page(written(report, tmp_path, video="untouched.mp4", notes=("Sound was left out.",)))
-    assert "Sound was left out." in page.words
 
 
 def test_the_page_says_what_was_not_examined(tmp_path: Path) -> None:
@@ -288,7 +306,7 @@ def crowd(people: int, frames: int, cells: int, rng: np.random.Generator) -> Rep
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("people", "frames"), [(2, 9000), (150, 100)])
+@pytest.mark.parametrize(("people", "frames"), [(2, 9000), (150, 100), (50, 2400)])
 def test_a_page_stays_small(people: int, frames: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     grain = rng.normal(128, 60, (320, 320, 3)).astype(np.float32)

@@ -236,6 +236,81 @@ def test_a_heatmap_that_is_not_better_than_chance_is_hatched_in_grey(
     watched.close()
 
 
+def left_edge(page: Page) -> int:
+    """The first column that the layer changes."""
+    page.locator("#show").check()
+    heated = screen(page)
+    page.locator("#show").uncheck()
+    different = changed(screen(page), heated)
+    assert different.any()
+    return int(np.flatnonzero(different.any(axis=0))[0])
+
+
+def test_between_examined_frames_the_layer_moves_with_the_face(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    clip = film(tmp_path / "one.mp4", FAKE, frames=55)
+    settings = Settings(trust=False, every=20)
+    report = analyze(clip, network=RedNetwork(), faces=ScriptedDetector(FAKE), settings=settings)
+    save_report(report, tmp_path / "out")
+    watched = show(chromium, tmp_path / "out")
+    bare(watched.page)
+    for number in (20, 30, 37):
+        seek(watched.page, number / 25)
+        assert left_edge(watched.page) == pytest.approx(area_of(FAKE, number).x1, abs=3)
+    watched.close()
+
+
+def test_nothing_is_drawn_while_nobody_is_there(chromium: Browser, tmp_path: Path) -> None:
+    actors = (dataclasses.replace(FAKE, last=15), dataclasses.replace(FAKE, first=35))
+    clip = film(tmp_path / "gap.mp4", *actors, frames=55)
+    save_report(analyzed(clip, *actors), tmp_path / "out")
+    watched = show(chromium, tmp_path / "out")
+    seek(watched.page, 1.0)
+    assert "nobody" in watched.page.inner_text("#now")
+    shown = screen(watched.page)
+    bare(watched.page)
+    watched.page.locator("#show").uncheck()
+    assert not changed(shown, screen(watched.page)).any()
+    seek(watched.page, 1.6)
+    assert left_edge(watched.page) == pytest.approx(area_of(FAKE, 40).x1, abs=3)
+    watched.close()
+
+
+def test_the_layer_lies_right_on_a_fine_screen(chromium: Browser, folder: Path) -> None:
+    watched = show(chromium, folder, device_scale_factor=2)
+    bare(watched.page)
+    assert left_edge(watched.page) == pytest.approx(area_of(FAKE, 0).x1, abs=3)
+    watched.close()
+
+
+def test_somebody_who_cannot_be_judged_gets_no_score(chromium: Browser, tmp_path: Path) -> None:
+    tiny = Actor(FAKE.colour, 40, side=12)
+    clip = film(tmp_path / "tiny.mp4", tiny, frames=20)
+    report = analyzed(clip, tiny)
+    assert report.findings[0].score is None
+    save_report(report, tmp_path / "out")
+    watched = show(chromium, tmp_path / "out")
+    assert "person 1 not judged" in watched.page.inner_text("#now")
+    assert not watched.page.locator(".lane, article").count()
+    watched.close()
+
+
+def test_the_pictures_of_a_card_show_the_face_with_and_without_its_heatmap(
+    opened: Watched,
+) -> None:
+    def mean_of(selector: str) -> NDArray[np.float64]:
+        data = opened.page.locator(selector).first.screenshot()
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        middle = image[len(image) // 3 : -len(image) // 3, len(image[0]) // 3 : -len(image[0]) // 3]
+        return np.asarray(middle.reshape(-1, 3).mean(axis=0))
+
+    untouched, heated = mean_of("#person-1 .pair > img"), mean_of("#person-1 .pair .face")
+    assert np.abs(untouched[::-1] - FAKE.colour).max() < 15
+    assert np.abs(heated - untouched).max() > 30
+
+
 def turned_clip(path: Path) -> Path:
     return make_clip(path, frames=12, size=(240, 144), rotation=90)
 
@@ -353,6 +428,47 @@ def test_while_dragged_the_video_shows_what_is_quick_and_at_rest_what_is_exact(
     watched.close()
 
 
+def test_a_drag_back_to_the_beginning_is_over_when_it_is(opened: Watched) -> None:
+    page = opened.page
+    for time in (1.5, 0.5, 0):
+        page.locator("#seek").evaluate(
+            "(bar, time) => { bar.value = time; bar.dispatchEvent(new Event('input')) }", time
+        )
+        page.wait_for_timeout(60)
+    settle(page)
+    assert number_on(page) == 0
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(600)
+    assert page.inner_text("#clock") > "0:00.2"
+
+
+def test_the_speed_can_be_chosen(opened: Watched) -> None:
+    opened.page.select_option("#speed", "0.25")
+    assert opened.page.evaluate("document.querySelector('video').playbackRate") == 0.25
+
+
+def test_uneven_frames_are_stepped_through_one_by_one(chromium: Browser, tmp_path: Path) -> None:
+    ticks = [0, 1, 2, 10, 11, 25, 26, 27, 28, 50, 51, 52]
+    clip = make_clip(
+        tmp_path / "uneven.mp4",
+        frames=len(ticks),
+        size=(WIDTH, HEIGHT),
+        rate=Fraction(25),
+        pts=ticks,
+        time_base=Fraction(1, 25),
+    )
+    save_report(analyzed(clip, FAKE), tmp_path / "out")
+    watched = show(chromium, tmp_path / "out")
+    watched.page.locator("#boxes").uncheck()
+    seen = [number_on(watched.page)]
+    for name in ["One frame on"] * 8 + ["One frame back"] * 3:
+        watched.page.get_by_role("button", name=name).click()
+        settle(watched.page)
+        seen.append(number_on(watched.page))
+    assert seen == [0, 1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5]
+    watched.close()
+
+
 def test_frames_can_be_stepped_through(opened: Watched) -> None:
     page = opened.page
     seek(page, 1.0)
@@ -363,22 +479,24 @@ def test_frames_can_be_stepped_through(opened: Watched) -> None:
         assert number_on(page) == number
 
 
+@pytest.mark.parametrize(("name", "codec"), [("late.mp4", "libx264"), ("late.webm", "libvpx-vp9")])
 def test_times_are_told_from_the_first_frame_of_a_video_that_begins_later(
-    chromium: Browser, tmp_path: Path
+    chromium: Browser, tmp_path: Path, name: str, codec: str
 ) -> None:
     path = make_clip(
-        tmp_path / "late.mp4",
+        tmp_path / name,
         frames=50,
         size=(WIDTH, HEIGHT),
         rate=Fraction(25),
-        pts=[75_000 + 1000 * frame for frame in range(50)],
-        time_base=Fraction(1, 25_000),
+        pts=[3000 + 40 * frame for frame in range(50)],
+        time_base=Fraction(1, 1000),
+        codec=codec,
     )
     save_report(analyzed(path, FAKE), tmp_path / "out")
     watched = show(chromium, tmp_path / "out")
     seek(watched.page, 1.0)
     watched.page.locator("#boxes").uncheck()
-    assert watched.page.inner_text("#clock").startswith("0:01.0")
+    assert watched.page.inner_text("#clock") == "0:01.0 / 0:02.0"
     assert number_on(watched.page) == 25
     watched.close()
 
@@ -398,7 +516,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(opened: Watched) -> None
         )
     controls = {"play", "back", "forth", "seek", "speed", "full", "show", "opacity", "boxes"}
     assert controls | {"lane1", "lane2", "start-blind", "print", "add-mark", "save-page"} <= reached
-    page.evaluate("document.activeElement.blur()")
+    page.locator("#screen").focus()
     page.keyboard.press("End")
     settle(page)
     page.keyboard.press("b")
@@ -418,9 +536,13 @@ def test_everything_can_be_done_with_the_keyboard_alone(opened: Watched) -> None
     lane = page.locator(".lane-plot[data-person='1']")
     lane.focus()
     before = number_on(page)
-    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowDown")
     settle(page)
     assert number_on(page) == before - 1
+    page.locator("#play").focus()
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    assert number_on(page) == before
 
 
 def test_a_strongest_frame_can_be_jumped_to(chromium: Browser, tmp_path: Path) -> None:
@@ -515,6 +637,19 @@ def test_it_prints_the_findings_and_no_controls(opened: Watched) -> None:
     assert 2 <= len(re.findall(rb"/Type /Page\b", document)) <= 8
 
 
+def test_all_of_a_review_is_printed(opened: Watched) -> None:
+    page = opened.page
+    notes = [f"line {number}" for number in range(40)]
+    page.fill("#review-notes", "\n".join(notes))
+    page.emulate_media(media="print")
+    assert not page.locator("#review-notes").is_visible()
+    printed = page.locator("#review-print")
+    assert printed.inner_text().splitlines()[-40:] == ["Notes: line 0", *notes[1:]]
+    box = printed.bounding_box()
+    assert box is not None
+    assert box["height"] > 40 * 14
+
+
 def test_without_scripts_the_findings_can_be_read(chromium: Browser, folder: Path) -> None:
     watched = Watched(chromium, java_script_enabled=False)
     watched.page.goto((folder / "report.html").as_uri())
@@ -562,6 +697,11 @@ def test_a_blind_reviewer_sees_no_answer_before_uncovering_it(
         assert np.flatnonzero(dark.any(axis=0)).max() < 12
         edge = screen(page, 4 * WIDTH, 4 * HEIGHT)[240:480, 4 * int(face.x1) - 3 :][:, :6]
         assert edge.min(axis=2).max() > 210
+    for key in "12hb":
+        page.locator("#screen").focus()
+        page.keyboard.press(key)
+    settle(page)
+    assert not changed(screen(page), seen).any(), "keys lead to no answer"
     page.fill("#reviewer", "Ada </script><b>")
     page.select_option("#mark-person", "1")
     page.locator("#start-now").click()
@@ -605,7 +745,58 @@ def test_marks_made_with_the_answer_in_sight_are_not_called_blind(
     page.get_by_role("button", name="Review blind first").click()
     page.wait_for_selector("html.blind[data-ready=yes]")
     page.get_by_role("button", name="Uncover").click()
-    assert "in sight" in page.inner_text("#blind-done")
+    assert "after this page had shown" in page.inner_text("#blind-done")
+
+
+def test_a_blind_review_stays_covered_until_it_is_uncovered(
+    chromium: Browser, folder: Path
+) -> None:
+    watched = show(chromium, folder, "#blind")
+    page = watched.page
+    page.get_by_role("button", name="Mark", exact=True).click()
+    page.keyboard.press("Home")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    for address in (page.url, (folder / "report.html").as_uri()):
+        page.goto("about:blank")
+        page.goto(address)
+        page.wait_for_selector("html.blind[data-ready=yes]")
+        assert page.locator("#suspicions li").count() == 1
+    page.get_by_role("button", name="Uncover").click()
+    assert "Reviewed blind" in page.inner_text("#blind-done")
+    page.reload()
+    page.wait_for_selector("html:not(.blind)[data-ready=yes]")
+    assert "Reviewed blind" in page.inner_text("#blind-done")
+    page.get_by_role("button", name="New blind review").click()
+    page.wait_for_selector("html.blind[data-ready=yes]")
+    assert page.locator("#suspicions li").count() == 0
+    assert watched.complaints == []
+    watched.close()
+
+
+def test_a_page_that_has_shown_its_answer_calls_no_later_review_blind(
+    chromium: Browser, folder: Path
+) -> None:
+    watched = show(chromium, folder)
+    page = watched.page
+    page.evaluate("location.hash = 'blind'")
+    page.wait_for_selector("html.blind[data-ready=yes]")
+    page.get_by_role("button", name="Mark", exact=True).click()
+    page.get_by_role("button", name="Uncover").click()
+    assert "after this page had shown" in page.inner_text("#blind-done")
+    watched.close()
+
+
+def test_a_draft_that_makes_no_sense_is_passed_over(chromium: Browser, folder: Path) -> None:
+    watched = show(chromium, folder)
+    watched.page.evaluate(
+        "localStorage.setItem('fakelens-review-' + document.documentElement.dataset.report,"
+        ' \'{"version": 1, "blind": 3}\')'
+    )
+    watched.page.reload()
+    watched.page.wait_for_selector("html[data-ready=yes]")
+    assert watched.complaints == []
+    watched.close()
 
 
 def test_a_stretch_that_ends_before_it_starts_is_refused_in_words(opened: Watched) -> None:

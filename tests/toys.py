@@ -105,7 +105,9 @@ def draw_scene(number: int, actors: Sequence[Actor]) -> RGBImage:
 def film(path: Path, *actors: Actor, frames: int = 40, keys_every: int = 250) -> Path:
     """Write a clip of some actors, nearly without loss, with a keyframe now and then."""
     with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": "6", "g": str(keys_every)})
+        stream = container.add_stream(
+            "libx264", rate=RATE, options={"crf": "6", "g": str(keys_every)}
+        )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(frames):
             image = draw_scene(number, actors)

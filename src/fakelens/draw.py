@@ -194,7 +194,8 @@ class Painter:
             self._stamp(canvas, x1, y, across, colour)
         for x in (x1, x1 + width - down.shape[1]):
             self._stamp(canvas, x, y1, down, colour)
-        lines = [f"#{mark.person} {mark.score:.2f} {mark.verdict}"]
+        said = "not judged" if mark.score is None else f"{mark.score:.2f} {mark.verdict}"
+        lines = [f"#{mark.person} {said}"]
         if mark.trust:
             lines.append(f"heatmap: {mark.trust}")
         self._paint_label(canvas, lines, x1, y1, colour)

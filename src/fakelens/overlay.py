@@ -27,7 +27,7 @@ class Mark:
     Attributes:
         person: number of the person.
         verdict: on the person, over the whole video.
-        score: 0..1 of this moment, 1 = fake.
+        score: 0..1 of this moment, 1 = fake; ``None`` for somebody who cannot be judged.
         box: around the face.
         area: the square that the heatmap covers.
         strength: (h, w) float32, -1..1 on the video's one scale, positive = evidence of fake.
@@ -36,7 +36,7 @@ class Mark:
 
     person: int
     verdict: Verdict
-    score: float
+    score: float | None
     box: Box
     area: Box
     strength: FloatArray
@@ -101,10 +101,11 @@ class Overlay:
         rows, weights = self._witnesses(track, place)
         heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
         values = spread(np.tensordot(weights, np.stack(heatmaps), axes=1))
+        steadied = float(sigmoid(float(weights @ track.logits[rows])))
         return Mark(
             person=track.person,
             verdict=finding.verdict,
-            score=float(sigmoid(float(weights @ track.logits[rows]))),
+            score=None if finding.score is None else steadied,
             box=Box(*_between(track.boxes, place)),
             area=Box(*_between(track.areas, place)),
             strength=np.clip(values / self._scale, -1, 1).astype(np.float32),

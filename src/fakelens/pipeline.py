@@ -221,9 +221,14 @@ def _examine(
         recorder.add(glimpse, float(logit), heatmap, row)
 
 
+def _written(name: str) -> str:
+    """A file's name as it can be written down: names need not be valid Unicode."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance:
     return Provenance(
-        input_name=path.name,
+        input_name=_written(path.name),
         input_sha256=file_sha256(path),
         input_bytes=path.stat().st_size,
         network_sha256=network.sha256,

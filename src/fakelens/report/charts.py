@@ -12,6 +12,7 @@ from fakelens.data import sigmoid
 from fakelens.results import Track
 
 _POINTS = 600  # of a curve: about what a screen shows
+_ALL_POINTS = 6000  # of all curves of a page
 # One for each of ``regions.NAMES``, after Okabe and Ito.
 _PART_COLOURS = ("#0072b2", "#f0e442", "#d55e00", "#56b4e9", "#cc79a7", "#009e73", "#999999")
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
@@ -59,11 +60,12 @@ class Curve:
     cloud: str
 
 
-def score_curve(track: Track, every: int, axis: Axis) -> Curve:
-    """The curve of a track whose faces are ``every`` frames apart."""
+def score_curve(track: Track, every: int, axis: Axis, curves: int) -> Curve:
+    """The curve of a track whose faces are ``every`` frames apart, one of several on a page."""
+    points = max(_POINTS // 5, min(_POINTS, _ALL_POINTS // curves))
     heights = 100 - 100 * sigmoid(track.logits).astype(np.float64)
     across = axis.across(track.times)
-    bins = np.minimum((across * _POINTS / 1000).astype(int), _POINTS - 1)
+    bins = np.minimum((across * points / 1000).astype(int), points - 1)
     breaks = np.flatnonzero((np.diff(track.frames) > every) & (np.diff(bins) > 0)) + 1
     line, cloud = [], []
     for stretch in np.split(np.arange(len(track)), breaks):

@@ -154,7 +154,10 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
     height, width = report.heatmaps.shape or (0, 0)
     document = Document(
         schema_version=SCHEMA_VERSION,
-        input_path=relative_path(report.source, final_folder),
+        # Names need not be valid Unicode; one that is not has to be told when the report is read.
+        input_path=relative_path(report.source, final_folder)
+        .encode("utf-8", "backslashreplace")
+        .decode(),
         video=report.video,
         frames=report.frames,
         damage=list(report.damage),

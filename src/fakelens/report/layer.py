@@ -17,15 +17,19 @@ from fakelens.assessments import TrustMark
 from fakelens.data import FloatArray, sigmoid
 from fakelens.draw import Style, ink_tables
 from fakelens.overlay import Mark, Overlay
+from fakelens.report.pictures import suspicious_first
 from fakelens.results import Report, Track
 
 TICKS = 10_000  # a second
 LEVELS = 63  # of a strength, each sign; finer than an eye sees
-MAX_ROWS = 24_000  # boxes and scores, all persons together
+MAX_ROWS = 24_000  # boxes and scores, all persons together; twice that where they are short
 MAX_CELLS = 4_000_000  # of all heatmaps
 MAX_BYTES = 1_400_000  # of the layer in the page
 _MAX_SIDE = 28  # cells; finer heatmaps are averaged
 _BOX_STEPS = 8000  # in the longer side of the picture
+
+# By number of the track, the rows and whether each is joined to the next.
+_Kept = dict[int, tuple[NDArray[np.int64], NDArray[np.bool_]]]
 
 _USABLE, _JOINED, _HAS_MAP = 1, 2, 4
 
@@ -39,11 +43,13 @@ class Layer:
         data: base64 of the deflated columns.
         maps_per_second: that are stored of a person, at most; less than the frames where the
             video is long.
+        left_out: number of persons who are not in it.
     """
 
     facts: dict[str, Any]
     data: str
     maps_per_second: float
+    left_out: int
 
 
 def pack(report: Report, style: Style) -> Layer:
@@ -68,20 +74,43 @@ def pack(report: Report, style: Style) -> Layer:
     height, width = _cells(report)
     stride = _stride(faces, MAX_ROWS)
     map_stride = _stride(faces // stride * height * width, MAX_CELLS)
-    while len((layer := _pack(report, style, stride, map_stride)).data) > MAX_BYTES:
-        map_stride *= 2
-    return layer
+    kept, thinner = _kept(report, stride), 2
+    while len((layer := _pack(report, style, kept, map_stride)).data) > MAX_BYTES:
+        if map_stride > MAX_ROWS:
+            break  # no heatmaps are left that could go
+        map_stride, thinner = map_stride * thinner, thinner * 2
+    return replace(layer, maps_per_second=layer.maps_per_second / stride)
 
 
-def _pack(report: Report, style: Style, stride: int, map_stride: int) -> Layer:
+def _kept(report: Report, stride: int) -> _Kept:
+    """By number of the track the rows to keep, see ``_thinned``; the most suspicious first."""
+    kept: _Kept = {}
+    rows = 0
+    ranked = suspicious_first(report)
+    for number in [*ranked, *sorted(set(range(len(report.tracks))) - set(ranked))]:
+        thinned = _thinned(report.tracks[number], report.settings.every, stride)
+        rows += len(thinned[0])
+        if kept and rows > 2 * MAX_ROWS:
+            break
+        kept[number] = thinned
+    return dict(sorted(kept.items()))
+
+
+def _pack(
+    report: Report,
+    style: Style,
+    kept: _Kept,
+    map_stride: int,
+) -> Layer:
     overlay = Overlay(report, smooth=style.smooth)
     step = max(report.video.width, report.video.height) / _BOX_STEPS
-    persons, columns = [], []
-    for number, (track, finding) in enumerate(zip(report.tracks, report.findings, strict=True)):
-        rows, joined = _thinned(track, report.settings.every, stride)
-        mapped = _mapped(joined, map_stride)
-        marks = [overlay.mark(number, int(frame)) for frame in track.frames[rows]]
-        seen = [mark for mark in marks if mark]
+    persons, columns, before = [], [], 0
+    for number, (rows, joined) in kept.items():
+        track, finding = report.tracks[number], report.findings[number]
+        # Counted through all persons, so that stretches of few frames do not all have one.
+        mapped = np.arange(before, before + len(rows)) % map_stride == 0
+        before += len(rows)
+        seen = [mark for row in rows if (mark := overlay.mark(number, int(track.frames[row])))]
         flags = track.usable[rows] * _USABLE + joined * _JOINED + mapped * _HAS_MAP
         columns += [
             *_columns(report, track, rows, seen, step),
@@ -92,6 +121,7 @@ def _pack(report: Report, style: Style, stride: int, map_stride: int) -> Layer:
             {
                 "person": track.person,
                 "verdict": finding.verdict.value,
+                "judged": finding.score is not None,
                 "hatched": finding.trust_mark is TrustMark.CHANCE,
                 "rows": len(rows),
                 "maps": int(mapped.sum()),
@@ -111,7 +141,8 @@ def _pack(report: Report, style: Style, stride: int, map_stride: int) -> Layer:
     return Layer(
         facts,
         _base64(zlib.compress(b"".join(column.tobytes() for column in columns))),
-        1 / (min(spacing) * stride * map_stride) if spacing else 0.0,
+        1 / (min(spacing) * map_stride) if spacing else 0.0,
+        len(report.tracks) - len(kept),
     )
 
 
@@ -140,22 +171,13 @@ def _thinned(track: Track, every: int, stride: int) -> tuple[NDArray[np.int64], 
     return np.concatenate(kept), np.concatenate(joined)
 
 
-def _mapped(joined: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
-    """Rows that keep their heatmap: of each stretch every ``stride``-th, and the last."""
-    follows = np.concatenate([[False], joined[:-1]])
-    starts = np.flatnonzero(~follows)
-    place = np.arange(len(joined)) - np.repeat(starts, np.diff(np.append(starts, len(joined))))
-    mapped: NDArray[np.bool_] = np.logical_or(place % stride == 0, ~joined)
-    return mapped
-
-
 def _columns(
     report: Report, track: Track, rows: NDArray[np.int64], marks: list[Mark], step: float
 ) -> list[NDArray[Any]]:
     times = np.round((track.times[rows] - float(report.video.start)) * TICKS)
     areas = track.areas[rows]
     sides = np.column_stack([areas[:, :2], areas[:, 2] - areas[:, 0]])
-    steady = np.array([mark.score for mark in marks])
+    steady = np.array([mark.score or 0.0 for mark in marks])
     return [
         _differences(times, "<i4"),
         _differences(track.frames[rows], "<i4"),
@@ -174,6 +196,8 @@ def _differences(values: NDArray[Any], kind: str) -> NDArray[Any]:
 
 
 def _codes(marks: list[Mark], report: Report) -> NDArray[np.int8]:
+    if not marks:
+        return np.empty(0, np.int8)
     maps = np.stack([_fitted(mark.strength, *_cells(report)) for mark in marks])
     codes = np.round(maps * LEVELS).astype(np.int64)
     return np.diff(codes, axis=0, prepend=0).astype(np.int8)

@@ -1,9 +1,12 @@
 """The untouched video beside the page, as a browser can play it."""
 
 import shutil
+from array import array
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 
 from fakelens.encode import transcribe
 from fakelens.results import Report
@@ -32,6 +35,8 @@ _PLAYABLE = (
     ),
 )
 _KEYS_APART = 0.5  # seconds
+_UNEVEN = 0.1  # spread of the time from picture to picture, over its mean
+_MOST_FRAMES = 20_000
 _DECODERS = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 
 
@@ -78,20 +83,44 @@ def write_original(report: Report, folder: Path, profile: Profile) -> str:
     return NAMES[0]
 
 
-def key_times(path: Path) -> tuple[float, ...]:
-    """Timestamps, in seconds, of the pictures that a player can show without decoding others.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a video's pictures are shown; timestamps in seconds.
 
-    At most about two a second. Packets are read, nothing is decoded.
+    Attributes:
+        keys: of pictures that a player can show without decoding others, at most two a second.
+        frames: of all pictures, where they are not evenly spaced and not too many.
+        end: of the last picture, when it goes.
+    """
+
+    keys: tuple[float, ...]
+    frames: tuple[float, ...]
+    end: float
+
+
+def timing(path: Path) -> Timing:
+    """Read a video's packets; nothing is decoded.
 
     Args:
         path: of a video that ``playable_name`` or ``write_original`` named.
     """
-    times: list[float] = []
+    keys: list[float] = []
+    shown = array("d")
+    end = 0.0
     with av.open(f"file:{path}") as container:
         for packet in container.demux(container.streams.video[0]):
-            if not packet.is_keyframe or packet.pts is None or packet.time_base is None:
+            if packet.pts is None or packet.time_base is None:
                 continue
             time = float(packet.pts * packet.time_base)
-            if not times or time >= times[-1] + _KEYS_APART:
-                times.append(time)
-    return tuple(times)
+            if packet.is_keyframe and (not keys or time >= keys[-1] + _KEYS_APART):
+                keys.append(time)
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            shown.append(time)
+    times = np.unique(shown)
+    gaps = np.diff(times)
+    uneven = len(gaps) > 0 and float(np.ptp(gaps)) > _UNEVEN * float(gaps.mean())
+    return Timing(
+        keys=tuple(keys),
+        frames=tuple(times.tolist()) if uneven and len(times) <= _MOST_FRAMES else (),
+        end=end,
+    )

@@ -23,7 +23,8 @@ from fakelens.draw import Style
 from fakelens.explain import METHODS, Method
 from fakelens.report import document, original, pictures, table, video, words
 from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
-from fakelens.report.layer import pack
+from fakelens.report.layer import Layer, pack
+from fakelens.report.original import Timing
 from fakelens.results import Finding, Report, Track, Verdict
 from fakelens.video import open_video
 
@@ -43,14 +44,16 @@ class Beside:
     Attributes:
         video: address of the untouched video, relative to the page; ``None`` without a player.
         exact: that it is the input, bit for bit.
-        keys: timestamps of its pictures that need no others, see ``original.key_times``.
+        timing: of it.
+        unplayable: that browsers do not play the input, if there is no video for that.
         faces: JPEG of what the network saw, as in ``pictures.Portraits``.
         notes: sentences on how the videos differ from the input.
     """
 
     video: str | None = None
     exact: bool = False
-    keys: tuple[float, ...] = ()
+    timing: Timing | None = None
+    unplayable: bool = False
     faces: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -68,8 +71,9 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
         MediaError: the input is a picture and cannot be read again.
     """
     start = float(report.video.start)
-    last = max((finding.last - start for finding in report.findings), default=0.0)
-    axis = Axis(start, max(float(report.video.duration or 0), last, 1e-3))
+    timing = beside.timing or Timing((), (), start + float(report.video.duration or 0))
+    last = max((finding.last for finding in report.findings), default=start)
+    axis = Axis(start, max(timing.end - start, last - start, 1e-3))
     method = METHODS[report.cam]
     ranked = pictures.suspicious_first(report)
     detailed = set(ranked[: pictures.MOST_FILMS])
@@ -81,11 +85,13 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
     facts = {
         "layer": layer.facts if layer else None,
         "sha256": report.provenance.input_sha256,
+        "report": _identity(report),
         "name": report.provenance.input_name,
         "start": start,
         "duration": axis.duration,
         "step": 1 / float(report.video.rate or 25),
-        "keys": [round(key - start, 4) for key in beside.keys],
+        "keys": [round(key - start, 4) for key in timing.keys],
+        "frames": [round(frame - start, 4) for frame in timing.frames],
         "findings": [_told(finding, start) for finding in report.findings],
     }
     html = (
@@ -102,13 +108,14 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
             lanes=bool(cards) and not report.video.is_picture,
             any_steadiness=any(f.assessment and f.assessment.steadiness for f in report.findings),
             choice=_choosable(method),
-            legend=_legend(method, layer.maps_per_second if layer else 0, report),
+            report_identity=_identity(report),
+            legend=_legend(method, style, layer, report) if layer else "",
             notes=beside.notes,
             not_examined=words.not_examined(report),
             video=beside.video,
             own_videos=original.NAMES,
             picture=_still(report) if report.video.is_picture else None,
-            shown_video=words.shown(report, beside.video, exact=beside.exact),
+            shown_video=_shown(report, beside),
             annotated=_present(folder, video.FILE_NAME) or _present(folder, pictures.STILL_NAME),
             table=table.FILE_NAME,
             document=document.FILE_NAME,
@@ -154,7 +161,7 @@ def _policy() -> str:
             f"script-src {hashed(_EARLY_SCRIPTS)} {hashed(_SCRIPTS)}",
             f"style-src {hashed(_STYLES)}",
             "img-src data:",
-            "media-src 'self'",
+            "media-src 'self' file:",  # whether a file's own kind is 'self' is for browsers to say
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
@@ -178,6 +185,7 @@ def _person(
     """What the card and the lane of a person show."""
     track, finding = report.tracks[number], report.findings[number]
     assessment = finding.assessment
+    curves = min(len(report.tracks), pictures.MOST_CARDS)
     regions = assessment.regions if assessment else None
     faces = beside.faces.get(number, {})
     key = faces.get(finding.key_frame)
@@ -191,7 +199,7 @@ def _person(
         "worth": words.worth(finding.log10_likelihood_ratio, report.network.calibration),
         "trust": words.trust(assessment),
         "band": steadiness.band if steadiness else finding.interval,
-        "curve": score_curve(track, report.settings.every, axis),
+        "curve": score_curve(track, report.settings.every, axis, curves),
         "key_face": key and _address(key, _KEY_SIDE if detailed else _SMALL_SIDE),
         "key_time": _seconds(track, finding.key_frame) - axis.start,
         "mean": _address(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
@@ -236,8 +244,8 @@ def _choosable(method: Method) -> bool:
     return method.signed and method.positive == "fake"
 
 
-def _legend(method: Method, maps_per_second: float, report: Report) -> str:
-    """What the colours of the heatmap mean."""
+def _legend(method: Method, style: Style, layer: Layer, report: Report) -> str:
+    """What the colours of the heatmap mean, and what the layer leaves out."""
     if method.positive == "neither":
         said = "Heat marks what the network's layer sees most of, whatever it speaks for"
     elif _choosable(method):
@@ -245,13 +253,40 @@ def _legend(method: Method, maps_per_second: float, report: Report) -> str:
     else:
         said = f"Heat marks areas that speak for {method.positive}"
     said += f" ({method.title}). All faces are drawn on one scale."
-    rate = float(report.video.rate or 0) / report.settings.every
-    if maps_per_second and rate and maps_per_second < 0.9 * rate:
+    if style.smooth and not report.video.is_picture:
         said += (
-            f" Over the video, {maps_per_second:.1f} heatmaps a second are kept in this page; "
-            "in between it interpolates."
+            " Heatmaps and scores over the video are steadied over a tenth of a second; the lanes "
+            "show each frame's own score."
         )
+    rate = float(report.video.rate or 0) / report.settings.every
+    if layer.maps_per_second and layer.maps_per_second < 0.9 * rate:
+        said += (
+            f" This page keeps {layer.maps_per_second:.1f} heatmaps a second; in between it "
+            "interpolates."
+        )
+    if layer.left_out:
+        said += f" {layer.left_out} less suspicious persons are not drawn over the video."
     return said
+
+
+def _shown(report: Report, beside: Beside) -> str:
+    """What the player of the page plays."""
+    if report.video.is_picture:
+        return "the picture, compressed again for this page"
+    if beside.video is None:
+        why = "browsers do not play the input" if beside.unplayable else "it was left out"
+        return f"no video: {why}"
+    if beside.exact:
+        return f"{beside.video}, the input bit for bit"
+    changes = " ".join(("", *beside.notes))
+    return f"{beside.video}, written anew, since browsers do not play the input as it is.{changes}"
+
+
+def _identity(report: Report) -> str:
+    """Of this report, to tell it from others of the same video."""
+    made = report.provenance
+    told = (made.input_sha256, made.network_sha256, made.created, *map(str, report.findings))
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
 
 
 def _still(report: Report) -> str:

@@ -116,7 +116,7 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
         mark = Mark(
             person=track.person,
             verdict=finding.verdict,
-            score=finding.score or 0.0,
+            score=finding.score,
             box=Box(0, 0, _SIDE, _SIDE),
             area=Box(0, 0, _SIDE, _SIDE),
             strength=np.clip(mean.values / scale, -1, 1).astype(np.float32),

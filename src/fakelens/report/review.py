@@ -4,6 +4,7 @@ A review may be *blind first*: the reviewer marks what looks suspicious before t
 the network says, so that the answer cannot lead the eye. Both stay in the page afterwards.
 """
 
+import json
 import re
 from typing import Annotated, Literal, Self
 
@@ -46,7 +47,9 @@ class Review(_Model):
     version: Literal[1] = 1
     video_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="of the video")]
     reviewer: Annotated[str, Field(max_length=200)] = ""
-    blind: Annotated[bool, Field(description="suspicions were marked before the answer was shown")]
+    blind: Annotated[
+        bool, Field(description="marked before the page showed the answer, as far as it can know")
+    ]
     opinion: Literal["manipulated", "genuine", "cannot tell"] | None = None
     suspicions: Annotated[tuple[Suspicion, ...], Field(max_length=500)] = ()
     uncovered: Annotated[
@@ -69,9 +72,8 @@ def embed(page: str, review: Review | None, *, save_to: str | None = None) -> st
         ValueError: it is not such a page.
     """
     saved = "null" if review is None else review.model_dump_json()
-    address = "null" if save_to is None else f'"{save_to}"'
     # Within a script element nothing but "<" could end it.
-    block = f'{{"save_to":{address},"review":{saved}}}'.replace("<", "\\u003c")
+    block = f'{{"save_to":{json.dumps(save_to)},"review":{saved}}}'.replace("<", "\\u003c")
     changed, places = _BLOCK.subn(lambda found: found[1] + block + found[2], page)
     if places != 1:
         raise ValueError("not a page of a report: it has no place for a review")

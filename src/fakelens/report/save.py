@@ -1,5 +1,6 @@
 """Puts all files of a report into a folder: every one of them, or none."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from fakelens.pipeline import Progress
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
 from fakelens.report.original import NAMES as ORIGINAL_NAMES
-from fakelens.report.original import key_times, playable_name, write_original
+from fakelens.report.original import playable_name, timing, write_original
 from fakelens.report.page import FILE_NAME as PAGE_NAME
 from fakelens.report.page import Beside, write_page
 from fakelens.report.pictures import (
@@ -167,11 +168,11 @@ def _with_video(
     there_already = report.source.resolve().parent == folder.resolve()
     if copy and (report.tracks or exact) and not (exact and there_already):
         name = write_original(report, staging, profile)
-        return replace(beside, video=name, exact=exact, keys=key_times(staging / name))
+        return replace(beside, video=name, exact=exact, timing=timing(staging / name))
     if exact:
-        address = quote(relative_path(report.source, folder))
-        return replace(beside, video=address, exact=True, keys=key_times(report.source))
-    return beside
+        address = quote(os.fsencode(relative_path(report.source, folder)))
+        return replace(beside, video=address, exact=True, timing=timing(report.source))
+    return replace(beside, unplayable=not exact)
 
 
 def _existing(folder: Path) -> Path:

@@ -52,6 +52,8 @@ def overall(report: Report) -> str:
     if suspects:
         highest = max(suspects, key=lambda finding: finding.score or 0)
         sentence += f" The highest score is person {highest.person}'s, {highest.score:.2f}."
+    if others := len(report.findings) - len(judged):
+        sentence += f" {others} more had no face that is good enough to be judged."
     return sentence
 
 
@@ -79,17 +81,6 @@ def not_examined(report: Report) -> list[str]:
     if report.video.audio:
         told.append("the sound: fakelens judges faces only")
     return told
-
-
-def shown(report: Report, video: str | None, *, exact: bool) -> str:
-    """What the player of the page plays."""
-    if report.video.is_picture:
-        return "the picture, compressed again for this page"
-    if video is None:
-        return "no video: it was not wanted, or browsers cannot play it"
-    if exact:
-        return f"{video}, the input bit for bit"
-    return f"{video}, written anew from the input, which browsers do not play as it is"
 
 
 def worth(ratio: float | None, calibration: Calibration | None) -> str | None:

@@ -38,6 +38,7 @@ function wireLane(plot, person, player) {
   plot.tabIndex = 0;
   plot.setAttribute("role", "slider");
   plot.setAttribute("aria-label", `Person ${person.person}: position in the video`);
+  plot.setAttribute("aria-describedby", plot.querySelector("svg").getAttribute("aria-labelledby"));
   plot.setAttribute("aria-valuemin", "0");
   plot.setAttribute("aria-valuemax", facts.duration.toFixed(1));
   plot.addEventListener("pointerdown", (event) => {
@@ -46,6 +47,7 @@ function wireLane(plot, person, player) {
   });
   const update = () => {
     head.style.left = `${(100 * player.place) / facts.duration}%`;
+    if (player.playing) return; // a screen reader would read it out all the time
     plot.setAttribute("aria-valuenow", player.place.toFixed(1));
     plot.setAttribute("aria-valuetext", sayRow(person, player.place));
   };

@@ -108,11 +108,15 @@ function lookAt(person, seconds) {
   };
 }
 
-// Strengths -1..1 of the cells, between the two nearest heatmaps that are kept.
+// Strengths -1..1 of the cells, between the two nearest heatmaps that are kept of a stretch without
+// a gap; null if there is none.
 function mapAt(person, { row, share }) {
   let before = row, after = share ? row + 1 : row;
-  while (person.mapOf[before] < 0) before--;
-  while (person.mapOf[after] < 0) after++;
+  while (person.mapOf[before] < 0 && person.flags[before - 1] & JOINED) before--;
+  while (person.mapOf[after] < 0 && person.flags[after] & JOINED) after++;
+  if (person.mapOf[before] < 0) before = after;
+  if (person.mapOf[after] < 0) after = before;
+  if (person.mapOf[before] < 0) return null;
   const cells = facts.layer.cells[0] * facts.layer.cells[1];
   const first = person.mapOf[before] * cells, second = person.mapOf[after] * cells;
   const span = person.time[after] - person.time[before];
@@ -165,8 +169,9 @@ function spots(pixels, cells) {
   });
 }
 
-// Everybody at a time, onto a canvas that shows the video's picture in [x, y, width, height].
-function paintScene(context, persons, seconds, [x, y, width, height], view) {
+// Everybody at a time, onto a canvas that shows the video's picture in [x, y, width, height]; unit
+// is the canvas's pixels in one of the page's.
+function paintScene(context, persons, seconds, [x, y, width, height], unit, view) {
   const across = width / facts.layer.width, down = height / facts.layer.height;
   const seen = persons.map((person) => lookAt(person, seconds)).filter(Boolean);
   context.save();
@@ -174,46 +179,53 @@ function paintScene(context, persons, seconds, [x, y, width, height], view) {
   context.rect(x, y, width, height);
   context.clip();
   if (view.show && !view.blind)
-    for (const mark of seen) {
+    for (const mark of seen.filter(({ map }) => map)) {
       const [left, top, side] = mark.area;
       const place = [x + left * across, y + top * down, side * across, side * down];
       paintMap(context, mark.map, place, view, mark.person.hatched);
     }
-  if (view.boxes) for (const mark of seen) paintBox(context, mark, x, y, across, down, view);
+  const scale = unit * Math.max(1, width / unit / 960);
+  if (view.boxes)
+    for (const mark of seen) {
+      const box = mark.box.map((value, side) => (side % 2 ? y + value * down : x + value * across));
+      paintBox(context, mark, box, [x, y, width], scale, view);
+    }
   context.restore();
   return seen;
 }
 
-function paintBox(context, mark, x, y, across, down, view) {
-  const [x1, y1, x2, y2] = mark.box;
-  const left = x + x1 * across, top = y + y1 * down;
-  const unit = Math.max(1, context.canvas.width / 960);
+function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
   const colour = view.blind ? "#ffffff" : COLOURS[mark.person.verdict];
-  context.lineWidth = 2 * unit;
+  context.lineWidth = 2 * scale;
   context.strokeStyle = colour;
-  context.setLineDash(view.blind ? [6 * unit, 4 * unit] : []);
-  context.strokeRect(left, top, (x2 - x1) * across, (y2 - y1) * down);
+  context.setLineDash(view.blind ? [6 * scale, 4 * scale] : []);
+  context.strokeRect(x1, y1, x2 - x1, y2 - y1);
   context.setLineDash([]);
-  const lines = [`#${mark.person.person}`];
-  if (!view.blind) {
-    lines[0] += ` ${mark.score.toFixed(2)} ${mark.person.verdict}`;
-    if (mark.person.hatched) lines.push("heatmap not better than chance");
+  const lines = view.blind ? [`#${mark.person.person}`] : [`#${sayScore(mark)}`];
+  if (!view.blind && mark.person.hatched) lines.push("heatmap not better than chance");
+  let size = 13 * scale, wide = 0;
+  for (;;) {
+    context.font = `600 ${size}px system-ui, sans-serif`;
+    wide = Math.max(...lines.map((line) => context.measureText(line).width)) + size;
+    if (wide <= width || size < 6 * scale) break;
+    size *= 0.9; // a label that is cut off would say something else
   }
-  const size = Math.round(13 * unit);
-  context.font = `600 ${size}px system-ui, sans-serif`;
-  const wide = Math.max(...lines.map((line) => context.measureText(line).width)) + size;
   const tall = lines.length * 1.35 * size + 0.3 * size;
-  const edge = context.canvas.width - wide;
-  const labelX = Math.max(0, Math.min(left, edge)), labelY = Math.max(0, top - tall);
+  const left = Math.max(x, Math.min(x1, x + width - wide)), top = Math.max(y, y1 - tall);
   context.fillStyle = "rgba(0, 0, 0, 0.78)";
-  context.fillRect(labelX, labelY, wide, tall);
+  context.fillRect(left, top, wide, tall);
   context.fillStyle = colour;
-  context.fillRect(labelX, labelY, 3 * unit, tall);
+  context.fillRect(left, top, 3 * scale, tall);
   context.fillStyle = "#ffffff";
   context.textBaseline = "middle";
   lines.forEach((line, number) =>
-    context.fillText(line, labelX + 0.6 * size, labelY + (0.8 + 1.35 * number) * size),
+    context.fillText(line, left + 0.6 * size, top + (0.8 + 1.35 * number) * size),
   );
+}
+
+function sayScore({ person, score }) {
+  const said = person.judged ? `${score.toFixed(2)} ${person.verdict}` : "not judged";
+  return `${person.person} ${said}`;
 }
 
 // The heatmap over a picture of what the network saw of a person.
@@ -222,6 +234,6 @@ function paintFace(holder, persons, view) {
   const person = persons.find((one) => one.person === Number(holder.dataset.person));
   const mark = person && lookAt(person, Number(holder.dataset.time));
   canvas.width = canvas.height = 320;
-  if (mark && view.show)
+  if (mark?.map)
     paintMap(canvas.getContext("2d"), mark.map, [0, 0, 320, 320], view, person.hatched);
 }

@@ -17,7 +17,9 @@ function startScene(persons, player) {
   const shown = byId("video"), canvas = byId("layer"), said = byId("now");
   let seen = [];
   const say = () => {
-    if (said && !player?.playing && !player?.moving) said.textContent = sayScene(seen, player);
+    if (!said || player?.playing || player?.moving) return;
+    const words = sayScene(seen, player);
+    if (words !== said.textContent) said.textContent = words; // it is read out
   };
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
@@ -26,10 +28,11 @@ function startScene(persons, player) {
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     const place = pictureIn(shown).map((value) => value * ratio);
-    seen = paintScene(context, persons, player?.time ?? 0, place, viewOf());
+    seen = paintScene(context, persons, player?.time ?? 0, place, ratio, viewOf());
     say();
   };
   new ResizeObserver(draw).observe(shown);
+  window.addEventListener("resize", draw); // also when the page is enlarged
   shown.addEventListener("load", draw);
   player?.addEventListener("frame", draw);
   player?.addEventListener("change", say);
@@ -40,28 +43,40 @@ function startScene(persons, player) {
 function sayScene(seen, player) {
   const when = player ? `${clock(player.time)}: ` : "";
   if (!seen.length) return `${when}nobody who was examined is in the picture`;
-  const people = seen.map(({ person, score }) => `person ${person.person} ${score.toFixed(2)}`);
-  return `${when}${people.join(", ")}`;
+  return `${when}${seen.map((mark) => `person ${sayScore(mark)}`).join(", ")}`;
 }
 
+// On a lane, as on other sliders.
+const SLIDER_KEYS = { ArrowUp: "ArrowRight", ArrowDown: "ArrowLeft" };
+
+// Keys work where the video is looked at, and are the page's own everywhere else.
 function wireKeys(player, persons) {
-  const toggle = (id) => byId(id)?.click();
+  const toggle = (id) => isBlind() || byId(id)?.click();
   const keys = {
     " ": () => player.toggle(),
-    Home: () => player.seek(0),
-    End: () => player.seek(player.length),
-    ArrowLeft: (event) => (event.shiftKey ? player.seek(player.place - 1) : player.stepBy(-1)),
-    ArrowRight: (event) => (event.shiftKey ? player.seek(player.place + 1) : player.stepBy(1)),
+    home: () => player.seek(0),
+    end: () => player.seek(player.length),
+    arrowleft: (event) => (event.shiftKey ? player.seek(player.place - 1) : player.stepBy(-1)),
+    arrowright: (event) => (event.shiftKey ? player.seek(player.place + 1) : player.stepBy(1)),
     h: () => toggle("show"),
     b: () => toggle("boxes"),
     f: () => toggleFullScreen(),
   };
+  for (const number of "123456789") {
+    const person = persons.find((one) => one.person === Number(number));
+    if (person) keys[number] = () => isBlind() || player.seek(strongest(person));
+  }
   document.addEventListener("keydown", (event) => {
-    const onControl = event.target.closest("input, select, textarea, button, summary, a");
+    const { target } = event;
+    const lane = target.matches(".lane-plot");
+    const key = (lane && SLIDER_KEYS[event.key]) || event.key;
+    const pointed = target === document.body && document.querySelector("#stage:hover, .lane-plot:hover");
+    const here = lane || target.closest("#stage") || pointed;
+    if (!here || byId("screen").hidden) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (onControl && !(event.target.id === "seek" && event.key.startsWith("Arrow"))) return;
-    const person = /^[1-9]$/.test(event.key) && persons.find((one) => one.person === Number(event.key));
-    const act = person && !isBlind() ? () => player.seek(strongest(person)) : keys[event.key];
+    if (target.closest("select, input:not([type=checkbox], #seek)")) return;
+    if (key === " " && target.closest("button, summary, a, input[type=checkbox]")) return;
+    const act = keys[key.toLowerCase()];
     if (!act) return;
     event.preventDefault();
     act(event);
@@ -82,30 +97,51 @@ function wireJumps(player) {
       player.video.pause();
       player.seek(Number(link.dataset.time));
       byId("stage").scrollIntoView();
-      byId("play").focus({ preventScroll: true });
+      byId("screen").focus({ preventScroll: true });
     });
 }
 
-async function main() {
+// The layer's persons; none, with a word to the reader, where they cannot be unpacked.
+async function personsOrTrouble() {
+  try {
+    return await loadPersons();
+  } catch {
+    byId("trouble").hidden = false;
+    return [];
+  }
+}
+
+function wirePage() {
   for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address may say that this review is blind
+    byId("main").focus();
+  });
+  byId("print").addEventListener("click", () => window.print());
+  byId("start-blind").addEventListener("click", () => {
+    location.hash = "blind";
+  });
+  window.addEventListener("hashchange", () => {
+    if (location.hash === "#blind") location.reload();
+  });
   // The picture under a heatmap is the untouched one beside it; the page holds it once.
   for (const picture of document.querySelectorAll(".pair > img")) {
     const copy = picture.cloneNode();
     copy.alt = "The same with its heatmap";
     picture.nextElementSibling.prepend(copy);
   }
-  const able = "DecompressionStream" in window;
-  byId("too-old").hidden = able;
-  const persons = able ? await loadPersons() : [];
+}
+
+async function main() {
+  wirePage();
+  const persons = await personsOrTrouble();
   const shown = byId("video");
   const player = shown instanceof HTMLVideoElement ? new Player(shown) : null;
   const draw = shown && facts.layer ? startScene(persons, player) : () => {};
-  const redraw = () => {
-    draw();
-    for (const face of document.querySelectorAll(".face")) paintFace(face, persons, viewOf());
-  };
+  const first = viewOf(); // the pictures keep it, as their captions and the printed page do
+  for (const face of document.querySelectorAll(".face")) paintFace(face, persons, first);
   for (const control of document.querySelectorAll("#tools input"))
-    control.addEventListener("input", redraw);
+    control.addEventListener("input", draw);
   wireLanes(player, persons);
   if (player) {
     wirePlayer(player);
@@ -118,13 +154,7 @@ async function main() {
     if (shown.error) giveUp();
     else shown.addEventListener("error", giveUp);
   }
-  new ReviewForm(player, redraw);
-  byId("print").addEventListener("click", () => window.print());
-  byId("start-blind").addEventListener("click", () => {
-    location.hash = "blind";
-    location.reload();
-  });
-  redraw();
+  new ReviewForm(player, draw);
   document.documentElement.dataset.ready = "yes";
 }
 

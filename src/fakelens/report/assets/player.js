@@ -18,6 +18,16 @@ function keyBefore(seconds) {
   return keys.length ? keys.at(-1) : seconds;
 }
 
+// When the frame that is n further on is shown; the grid is even where frames are not listed.
+function frameTime(seconds, further = 0) {
+  const grid = facts.frames;
+  if (!grid.length)
+    return (Math.floor(seconds / facts.step + 0.05) + further) * facts.step;
+  let here = grid.findLastIndex((time) => time <= seconds + 0.001);
+  here = Math.min(Math.max(here + further, 0), grid.length - 1);
+  return grid[here];
+}
+
 // Times are seconds since the first frame; the browser's own count from the file's zero.
 class Player extends EventTarget {
   constructor(video) {
@@ -44,7 +54,8 @@ class Player extends EventTarget {
   }
 
   followRoughly() {
-    if (this.video.readyState >= 2) this.show(this.video.currentTime - facts.start);
+    const time = frameTime(this.video.currentTime - facts.start);
+    if (this.video.readyState >= 2 && !this.video.seeking && time !== this.time) this.show(time);
     requestAnimationFrame(() => this.followRoughly());
   }
 
@@ -89,8 +100,8 @@ class Player extends EventTarget {
 
   head(seconds) {
     this.goal = Math.min(Math.max(seconds, 0), Math.max(this.length - facts.step / 2, 0));
-    this.tell("change");
     if (!this.video.seeking) this.depart();
+    this.tell("change");
   }
 
   get target() {
@@ -98,7 +109,10 @@ class Player extends EventTarget {
   }
 
   depart() {
-    if (this.heading === this.target) return;
+    if (this.heading === this.target) {
+      this.arrive(); // it is there already
+      return;
+    }
     this.heading = this.target;
     // A little beyond the timestamp: rounded down, it would lie in the frame before.
     this.video.currentTime = facts.start + this.heading + 0.0005;
@@ -116,7 +130,7 @@ class Player extends EventTarget {
 
   stepBy(frames) {
     this.video.pause();
-    this.seek(this.place + frames * facts.step + (frames > 0 ? 0.002 : 0));
+    this.seek(frameTime(this.place, frames));
   }
 }
 
@@ -142,13 +156,15 @@ function wirePlayer(player) {
     player.video.muted = !player.video.muted;
   });
   byId("full").addEventListener("click", () => toggleFullScreen());
+  byId("full").hidden = !byId("stage").requestFullscreen;
+  byId("screen").addEventListener("click", () => player.toggle());
   const update = () => {
     play.textContent = player.playing ? "Pause" : "Play";
-    play.setAttribute("aria-pressed", String(player.playing));
     sound?.setAttribute("aria-pressed", String(!player.video.muted));
     seek.value = player.place;
     seek.setAttribute("aria-busy", String(player.goal !== null));
-    seek.setAttribute("aria-valuetext", clock(player.place));
+    // A screen reader would read it out all the time.
+    if (!player.playing) seek.setAttribute("aria-valuetext", clock(player.place));
     byId("clock").textContent = `${clock(player.place)} / ${clock(player.length)}`;
   };
   player.addEventListener("frame", update);
@@ -158,5 +174,5 @@ function wirePlayer(player) {
 
 function toggleFullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else byId("screen").requestFullscreen?.();
+  else byId("stage").requestFullscreen?.();
 }

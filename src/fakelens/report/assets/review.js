@@ -3,30 +3,26 @@
 
 class ReviewForm {
   constructor(player, onUncover) {
-    const kept = JSON.parse(byId("review").textContent);
+    const given = JSON.parse(byId("review").textContent);
     this.player = player;
-    this.saveTo = kept.save_to;
-    this.key = `fakelens-review-${facts.sha256}`;
+    this.saveTo = given.save_to;
     this.onUncover = onUncover;
-    this.review = kept.review ?? this.draft() ?? fresh();
-    // Blind is what was begun with the answer covered, and until it was uncovered on purpose.
-    if (this.review.uncovered === null) this.review.blind = isBlind() && (this.review.blind || !said(this.review));
+    this.review = latest(given.review, readDraft()) ?? fresh();
+    if (!this.covered) this.noteSeen();
     this.wire();
     this.show();
   }
 
-  // Unsaved work of an earlier visit, where the browser keeps such things.
-  draft() {
-    try {
-      const review = JSON.parse(localStorage.getItem(this.key));
-      return review?.video_sha256 === facts.sha256 ? review : null;
-    } catch {
-      return null;
-    }
-  }
-
   get covered() {
     return isBlind() && this.review.uncovered === null;
+  }
+
+  // The answer is in sight: what is marked from now on is not marked blind.
+  noteSeen() {
+    if (this.review.uncovered !== null) return;
+    this.review.blind = false;
+    keep(SEEN_KEY, now());
+    if (readDraft()) keep(DRAFT_KEY, JSON.stringify(this.review));
   }
 
   wire() {
@@ -47,6 +43,7 @@ class ReviewForm {
     byId("save-review").addEventListener("click", () => this.save());
     byId("save-page").addEventListener("click", () => this.savePage());
     byId("save-json").addEventListener("click", () => this.saveJson());
+    byId("new-review").addEventListener("click", () => this.startAnew());
     byId("review-form").addEventListener("submit", (event) => event.preventDefault());
     byId("save-review").hidden = !this.saveTo;
   }
@@ -59,11 +56,15 @@ class ReviewForm {
     how();
     this.review.saved = now();
     byId("review-status").textContent = "Not saved yet.";
-    try {
-      localStorage.setItem(this.key, JSON.stringify(this.review));
-    } catch {
-      // A browser that keeps nothing; saving is still possible.
-    }
+    keep(DRAFT_KEY, JSON.stringify(this.review));
+    this.tellPrint();
+  }
+
+  // Another person, of whom this page knows nothing, begins with the answer covered.
+  startAnew() {
+    forget(SEEN_KEY);
+    keep(DRAFT_KEY, JSON.stringify({ ...fresh(), blind: true }));
+    location.hash = "blind";
   }
 
   addMark() {
@@ -80,9 +81,10 @@ class ReviewForm {
 
   uncover() {
     this.change(() => (this.review.uncovered = now()));
+    keep(SEEN_KEY, now());
     if (this.saveTo) this.save();
     document.documentElement.classList.remove("blind");
-    history.replaceState(null, "", location.pathname + location.search);
+    history.replaceState(null, "", location.href.split("#")[0]);
     this.show();
     this.onUncover();
     byId("persons")?.scrollIntoView();
@@ -99,12 +101,23 @@ class ReviewForm {
     byId("blind-part").disabled = locked;
     byId("blind-done").hidden = !locked;
     byId("blind-done").textContent = review.blind
-      ? `Reviewed blind: the marks below were made while this page covered the machine's answer, until ${review.uncovered}. They can no longer be changed.`
-      : `The marks below were begun with the machine's answer in sight, and closed at ${review.uncovered}.`;
-    byId("your-review").classList.toggle("empty", !said(review) && !review.notes);
+      ? `Reviewed blind: the marks below were made before this page showed the machine's answer in this browser, at ${review.uncovered}. They can no longer be changed.`
+      : `The marks below were made after this page had shown the machine's answer, and closed at ${review.uncovered}.`;
+    this.tellPrint();
     byId("suspicions").replaceChildren(...review.suspicions.map((mark) => this.item(mark, locked)));
     byId("comparison").hidden = !locked;
     if (locked) byId("comparison").replaceChildren(...comparison(review));
+  }
+
+  // Fields cut long texts off on paper.
+  tellPrint() {
+    const { reviewer, opinion, suspicions, notes, blind, uncovered } = this.review;
+    const lines = suspicions.map((mark) => `Suspicious: ${sayMark(mark)}`);
+    if (opinion) lines.unshift(`The video is: ${opinion}`);
+    if (reviewer) lines.unshift(`Reviewer: ${reviewer}`);
+    if (notes) lines.push(`Notes: ${notes}`);
+    byId("review-print").textContent = lines.join("\n");
+    byId("your-review").classList.toggle("empty", !lines.length && !(blind && uncovered));
   }
 
   item(mark, locked) {
@@ -159,11 +172,53 @@ class ReviewForm {
   }
 }
 
+const DRAFT_KEY = `fakelens-review-${facts.report}`;
+const SEEN_KEY = `fakelens-seen-${facts.report}`;
+
+// What a browser may keep between visits; some keep nothing, and saving works all the same.
+function keep(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // See above.
+  }
+}
+
+function kept(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function forget(key) {
+  try {
+    localStorage.removeItem(key);
+  } catch {
+    // See above.
+  }
+}
+
+// Unsaved work of an earlier visit.
+function readDraft() {
+  try {
+    const review = JSON.parse(kept(DRAFT_KEY));
+    return review?.version === 1 && Array.isArray(review.suspicions) ? review : null;
+  } catch {
+    return null;
+  }
+}
+
+function latest(one, other) {
+  if (!one || !other) return one ?? other;
+  return Date.parse(other.saved) > Date.parse(one.saved) ? other : one;
+}
+
 const fresh = () => ({
-  version: 1, video_sha256: facts.sha256, reviewer: "", blind: true, opinion: null,
-  suspicions: [], uncovered: null, notes: "", saved: now(),
+  version: 1, video_sha256: facts.sha256, reviewer: "", blind: isBlind() && kept(SEEN_KEY) === null,
+  opinion: null, suspicions: [], uncovered: null, notes: "", saved: now(),
 });
-const said = (review) => review.opinion !== null || review.suspicions.length > 0;
 const isBlind = () => document.documentElement.classList.contains("blind");
 const now = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
 
