@@ -48,14 +48,13 @@ LEVELS = (
     (
         "report.charts",
         "report.document",
-        "report.layer",
         "report.original",
         "report.pictures",
         "report.review",
         "report.table",
         "report.words",
     ),
-    ("report.video",),
+    ("report.layer", "report.video"),
     ("report.page",),
     ("report.save",),
     ("benchmark.localisation", "benchmark.passes", "benchmark.forgeries"),
@@ -70,13 +69,35 @@ LEVELS = (
     ("benchmark.measure", "benchmark.tables", "benchmark.plots"),
     ("benchmark.save",),
     ("demo", "console", "shell"),
-    ("cli_benchmark",),
+    ("web", "web.limits", "web.problems", "web.protocol", "web.rendering"),
+    ("web.records", "web.running", "web.uploads", "web.worker"),
+    ("web.files",),
+    ("web.bundle", "web.guard", "web.store"),
+    ("web.queue", "web.reviews"),
+    ("web.asking",),
+    ("web.api_jobs", "web.api_results"),
+    ("web.api", "web.pages"),
+    ("web.app",),
+    ("web.server",),
+    ("cli_benchmark", "cli_serve"),
     ("cli",),
     ("__main__",),
 )
 LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 
-HEAVY = {"cv2", "av", "onnxruntime", "onnx", "h5py", "torch", "scipy", "pydantic", "jinja2"}
+HEAVY = {
+    "cv2",
+    "av",
+    "onnxruntime",
+    "onnx",
+    "h5py",
+    "torch",
+    "scipy",
+    "pydantic",
+    "jinja2",
+    "fastapi",
+    "uvicorn",
+}
 
 
 def name_of(path: Path) -> str:
@@ -161,6 +182,12 @@ def test_a_name_loads_no_more_than_it_needs() -> None:
     loaded = set(run("import sys, fakelens; fakelens.FakelensError; print(*sys.modules)").split())
     assert "fakelens.errors" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_command_line_loads_no_server_unless_it_is_to_serve() -> None:
+    loaded = set(run("import sys, fakelens.cli; print(*sys.modules)").split())
+    assert "fakelens.cli_serve" in loaded
+    assert not loaded & {"fastapi", "uvicorn", "fakelens.web"}
 
 
 def test_the_public_names_are_told_alike_in_all_three_places() -> None:

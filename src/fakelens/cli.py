@@ -9,6 +9,7 @@ import typer
 
 from fakelens import __version__, demo
 from fakelens.cli_benchmark import benchmark
+from fakelens.cli_serve import serve
 from fakelens.console import (
     model_table,
     print_table,
@@ -41,6 +42,7 @@ app = typer.Typer(
 models = typer.Typer()
 app.add_typer(models, name="models")
 app.add_typer(benchmark, name="benchmark")
+app.command("serve")(serve)
 
 Folder = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")

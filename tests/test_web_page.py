@@ -1,0 +1,211 @@
+"""The page of the server, in a real browser."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from browser import Watched, accessibility_findings, running_browser
+from fakelens import demo
+from media import draw_frame, make_clip
+from serving import Server, serving
+from toys import photograph
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server") / "results", "--max-upload", 5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "Two <b>people é.mp4"
+    demo.make_clip(path, seconds=1)
+    return path
+
+
+@pytest.fixture
+def empty(server: Server) -> Server:
+    """The server, without jobs."""
+    for job in server.client.get("/api/jobs").json()["jobs"]:
+        server.client.delete(f"/api/jobs/{job['id']}")
+    return server
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """One that must not complain, nor ask anybody else."""
+    opened = Watched(browser)
+    opened.page.set_default_timeout(30_000)
+    yield opened.page
+    assert opened.complaints == []
+    assert opened.hosts() <= {"127.0.0.1"}
+    opened.close()
+
+
+def result(page: Page, name: str) -> Any:
+    return page.locator("#results > li").filter(has_text=name)
+
+
+def test_a_video_goes_through_the_page(empty: Server, page: Page, clip: Path) -> None:
+    page.goto(empty.url)
+    expect(page.get_by_text("No results yet.")).to_be_visible()
+    seen = page.evaluate(_WATCH_PROGRESS)
+    page.set_input_files("#files", clip)
+    row = result(page, clip.name)
+    expect(row).to_be_visible()
+    expect(page.get_by_text("No results yet.")).to_be_hidden()
+    expect(page.locator("#work-section")).to_be_hidden()
+    seen = page.evaluate("window.seen")
+    assert any(re.match(r"Now examining: \d+ of 25 frames", text) for text in seen), seen
+    assert any(text.startswith("Now drawing") for text in seen), seen
+    assert row.locator("h3").inner_text() == clip.name, "as it is, and not as HTML"
+    job = empty.client.get("/api/jobs").json()["jobs"][0]
+    chips = [
+        f"Person {person['person']}: {person['verdict']} {person['score']:.2f}"
+        for person in job["summary"]["persons"]
+    ]
+    assert row.locator(".chips li").all_inner_texts() == chips
+    assert chips[0] in page.locator("#said").inner_text()
+
+    with page.expect_download() as download:
+        row.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "Two _b_people é.zip"
+
+    row.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(row).to_be_visible()
+    row.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(row).to_have_count(0)
+    expect(page.get_by_text("No results yet.")).to_be_visible()
+    assert empty.files() == set()
+
+
+_WATCH_PROGRESS = """() => {
+    window.seen = [];
+    new MutationObserver(() => {
+        for (const meta of document.querySelectorAll("#work .meta")) seen.push(meta.textContent);
+    }).observe(document.getElementById("work"), { subtree: true, childList: true });
+}"""
+
+
+def test_the_review_page_opens_and_keeps_the_review(empty: Server, page: Page, clip: Path) -> None:
+    job = empty.wait(empty.upload(clip, clip.name)["id"])
+    page.goto(empty.url)
+    page.get_by_text("Blind first").click()
+    row = result(page, clip.name)
+    expect(row.locator(".chips")).to_have_text("answers hidden")
+    assert "likely" not in page.locator("main").inner_text()
+    page.reload()
+    expect(row.locator(".chips")).to_have_text("answers hidden")
+    row.get_by_role("link", name="Review").click()
+    page.wait_for_url("**/report.html#blind")
+    expect(page.locator("html")).to_have_class(re.compile("blind"))
+    page.get_by_label("manipulated").check()
+    with page.expect_response("**/review") as answer:
+        page.get_by_role("button", name="Uncover").click()
+    assert answer.value.status == 200
+    kept = empty.client.get(f"/api/jobs/{job['id']}/review").json()
+    assert (kept["opinion"], kept["blind"]) == ("manipulated", True)
+    assert kept["uncovered"]
+    page.goto(f"{empty.url}/results/{job['id']}/report.html")
+    expect(page.get_by_text("Reviewed blind")).to_be_visible()
+
+
+def test_what_fails_says_why_and_can_be_tried_again(
+    empty: Server, page: Page, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("this is no video\n")
+    (tmp_path / "large.mp4").write_bytes(bytes(6_000_000))
+    (tmp_path / "empty.mp4").touch()
+    page.goto(empty.url)
+    expect(page.locator("#empty")).to_be_visible()
+    page.set_input_files("#files", [tmp_path / "text.mp4", tmp_path / "large.mp4"])
+    row = result(page, "text.mp4")
+    expect(row.locator(".problem")).to_contain_text("not a video or picture that can be read")
+    problem = page.locator("#work > li").filter(has_text="large.mp4")
+    expect(problem).to_contain_text("is larger than the 5.0 MB that this server takes")
+    problem.get_by_role("button", name="Dismiss").click()
+    expect(problem).to_have_count(0)
+    row.get_by_role("button", name="Run again").click()
+    expect(row.locator(".problem")).to_contain_text("not a video or picture")
+    (job,) = empty.client.get("/api/jobs").json()["jobs"]
+    assert job["attempts"] == 2
+
+
+def test_a_running_job_is_cancelled_on_the_page(empty: Server, page: Page, tmp_path: Path) -> None:
+    make_clip(tmp_path / "longer.mp4", frames=600, size=(640, 360))
+    page.goto(empty.url)
+    page.set_input_files("#files", tmp_path / "longer.mp4")
+    row = page.locator("#work > li").filter(has_text="Now examining")
+    row.get_by_role("button", name="Cancel").click()
+    expect(result(page, "longer.mp4")).to_contain_text("cancelled")
+
+
+def test_the_page_can_be_used_with_the_keyboard_alone(
+    empty: Server, page: Page, tmp_path: Path
+) -> None:
+    empty.wait(empty.upload(photograph(tmp_path / "p.png", draw_frame(1)), "p.png")["id"])
+    page.goto(empty.url)
+    expect(result(page, "p.png")).to_be_visible()
+    names = []
+    for _ in range(10):  # three of them links that have neither
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.id || document.activeElement.ariaLabel"))
+    assert [name for name in names if name] == [
+        *("files", "every", "trust", "blind"),
+        *("Review p.png", "Download p.png", "Delete p.png"),
+    ]
+    page.get_by_role("button", name="Delete p.png").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Delete p.png")).to_be_focused()
+
+
+def test_the_pages_suit_everybody(empty: Server, browser: Browser, clip: Path) -> None:
+    """On a phone and a desk, by day and by night, without serious findings of axe-core."""
+    (clip.parent / "text.mp4").write_text("this is no video\n")
+    empty.wait(empty.upload(clip, "a_very_long_name_" * 6 + ".mp4")["id"])
+    empty.wait(empty.upload(clip.parent / "text.mp4", "text.mp4")["id"])
+    for width, scheme in ((320, "light"), (1100, "dark")):
+        size = {"width": width, "height": 800}
+        watched = Watched(browser, viewport=size, color_scheme=scheme)
+        for path in ("/", "/docs"):
+            watched.page.goto(empty.url + path)
+            if path == "/":
+                expect(watched.page.locator("#results > li")).to_have_count(2)
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert accessibility_findings(watched.page) == []
+        assert watched.complaints == []
+        watched.close()
+
+
+def test_the_page_that_asks_for_the_token(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "results", "--token", "let me in") as server:
+        watched = Watched(browser)
+        watched.page.goto(server.url)
+        assert accessibility_findings(watched.page) == []
+        watched.page.get_by_label("Token").fill("wrong")
+        watched.page.get_by_role("button", name="Go on").click()
+        expect(watched.page.get_by_role("heading", name="Which token?")).to_be_visible()
+        watched.page.get_by_label("Token").fill("let me in")
+        watched.page.get_by_role("button", name="Go on").click()
+        expect(watched.page.get_by_text("No results yet.")).to_be_visible()
+        assert watched.page.url == f"{server.url}/"
+        watched.page.goto(f"{server.url}/docs")
+        expect(watched.page.get_by_role("heading", name="API", exact=True)).to_be_visible()
+        watched.close()
