@@ -48,7 +48,23 @@ async (seconds) => {
   return { frames: shown.length / seconds, gaps, late };
 }
 """
-# How long the layer takes to be drawn, and a single seek to be shown.
+# Clicks on a lane, all over the video, each until its very frame is shown.
+JUMP = """
+async () => {
+  const lane = document.querySelector(".lane-plot"), bar = document.getElementById("seek");
+  const box = lane.getBoundingClientRect(), times = [];
+  for (let turn = 0; turn < 20; turn++) {
+    const clientX = box.x + box.width * ((turn * 0.618) % 1);
+    const began = performance.now();
+    lane.dispatchEvent(new PointerEvent("pointerdown", { clientX, pointerId: 1 }));
+    while (bar.getAttribute("aria-busy") === "true")
+      await new Promise((later) => setTimeout(later, 5));
+    times.push(performance.now() - began);
+  }
+  return times;
+}
+"""
+# How long the layer takes to be drawn.
 DRAW = """
 async () => {
   const boxes = document.getElementById("boxes"), times = [];
@@ -117,7 +133,12 @@ def measure(address: str) -> None:
             f"(of {OPENINGS}: {min(opened) / 1000:.2f} to {max(opened) / 1000:.2f})"
         )
         drawn = page.evaluate(DRAW)
-        print(f"draw the layer and all pictures: {statistics.median(drawn):.1f} ms")
+        print(f"draw the layer: {statistics.median(drawn):.1f} ms")
+        jumps = sorted(page.evaluate(JUMP))
+        print(
+            f"click on a lane until the very frame is shown: {statistics.median(jumps):.0f} ms, "
+            f"at most {jumps[-1]:.0f} ms"
+        )
         scrubbed = page.evaluate(SCRUB, 10)
         gaps = sorted(scrubbed["gaps"])
         print(

@@ -1,5 +1,6 @@
 """Make the pictures of the docs from the demo clip: ``python docs/make_pictures.py``."""
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,7 @@ def main() -> None:
         fakelens.save_report(fakelens.analyze(clip), results)
         annotated = frame_of(results / "annotated.mp4")
         photograph(results)
+        photograph_server(clip, Path(folder))
         means = cv2.imread(str(results / "mean_faces" / f"person-{TAMPERED}.png"))
         wrong = fakelens.analyze(clip, settings=fakelens.Settings(cam="gradcam++"), network=meso())
         fakelens.save_report(wrong, results, force=True)
@@ -48,18 +50,35 @@ def photograph(results: Path) -> None:
         page.locator("#seek").fill(str(FRAME / 25))
         page.locator("input[value=both]").check()
         page.wait_for_timeout(1000)
-        shots = {
-            "report.jpg": page.screenshot(),
-            "report_card.jpg": page.locator(f"#person-{TAMPERED}").screenshot(),
-        }
+        keep("report.jpg", page.screenshot())
+        keep("report_card.jpg", page.locator(f"#person-{TAMPERED}").screenshot())
         page.goto(f"{address}#blind")
-        page.reload()
         page.wait_for_selector("html.blind[data-ready=yes]")
         page.wait_for_timeout(1000)
-        shots["report_blind.jpg"] = page.screenshot()
-    for name, png in shots.items():
-        shot = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-        write(name, np.ascontiguousarray(shot[:, :, ::-1]))
+        keep("report_blind.jpg", page.screenshot())
+
+
+def photograph_server(clip: Path, folder: Path) -> None:
+    """The page of ``fakelens serve``: a result, and the clip being examined once more."""
+    command = [sys.executable, "-m", "fakelens", "serve", "--port", "0", "--folder", folder / "web"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[-1]
+        with running_browser() as browser:
+            page = browser.new_page(viewport={"width": 1100, "height": 900})
+            page.goto(address)
+            page.set_input_files("input[type=file]", clip)
+            page.wait_for_selector("text=Person 2", timeout=120_000)
+            page.set_input_files("input[type=file]", clip)
+            page.wait_for_selector("text=/[1-9][0-9] of 200/", timeout=60_000)
+            keep("serve.jpg", page.screenshot(full_page=True))
+        server.terminate()
+
+
+def keep(name: str, png: bytes) -> None:
+    """A screenshot, as JPEG, into the docs."""
+    shot = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    write(name, np.ascontiguousarray(shot[:, :, ::-1]))
 
 
 def meso() -> fakelens.Network:

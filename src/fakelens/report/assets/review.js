@@ -46,6 +46,7 @@ class ReviewForm {
     byId("new-review").addEventListener("click", () => this.startAnew());
     byId("review-form").addEventListener("submit", (event) => event.preventDefault());
     byId("save-review").hidden = !this.saveTo;
+    byId("new-review").hidden = Boolean(this.saveTo); // a server keeps one, and keeps it as it is
   }
 
   takeTime(field) {
