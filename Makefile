@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 	$(BIN)/fakelens demo -o demo --force
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadscope
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

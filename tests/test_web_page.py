@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browser import Watched, accessibility_findings, running_browser
+from browser import Watched, accessibility_findings
 from fakelens import demo
 from media import draw_frame, make_clip
 from serving import Server, serving
@@ -20,12 +20,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("server") / "results", "--max-upload", 5) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
         yield running
 
 
@@ -45,9 +39,9 @@ def empty(server: Server) -> Server:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """One that must not complain, nor ask anybody else."""
-    opened = Watched(browser)
+    opened = Watched(chromium)
     opened.page.set_default_timeout(30_000)
     yield opened.page
     assert opened.complaints == []
@@ -176,14 +170,14 @@ def test_the_page_can_be_used_with_the_keyboard_alone(
     expect(page.get_by_role("button", name="Delete p.png")).to_be_focused()
 
 
-def test_the_pages_suit_everybody(empty: Server, browser: Browser, clip: Path) -> None:
+def test_the_pages_suit_everybody(empty: Server, chromium: Browser, clip: Path) -> None:
     """On a phone and a desk, by day and by night, without serious findings of axe-core."""
     (clip.parent / "text.mp4").write_text("this is no video\n")
     empty.wait(empty.upload(clip, "a_very_long_name_" * 6 + ".mp4")["id"])
     empty.wait(empty.upload(clip.parent / "text.mp4", "text.mp4")["id"])
     for width, scheme in ((320, "light"), (1100, "dark")):
         size = {"width": width, "height": 800}
-        watched = Watched(browser, viewport=size, color_scheme=scheme)
+        watched = Watched(chromium, viewport=size, color_scheme=scheme)
         for path in ("/", "/docs"):
             watched.page.goto(empty.url + path)
             if path == "/":
@@ -194,9 +188,9 @@ def test_the_pages_suit_everybody(empty: Server, browser: Browser, clip: Path) -
         watched.close()
 
 
-def test_the_page_that_asks_for_the_token(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_that_asks_for_the_token(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "results", "--token", "let me in") as server:
-        watched = Watched(browser)
+        watched = Watched(chromium)
         watched.page.goto(server.url)
         assert accessibility_findings(watched.page) == []
         watched.page.get_by_label("Token").fill("wrong")
