@@ -33,7 +33,7 @@ class Server:
         with self.log.open("ab") as log:
             began = self.log.stat().st_size
             self.process = subprocess.Popen(
-                list(map(str, [*command, *options])), stdout=log, stderr=log
+                list(map(str, [*command, *options])), stdout=log, stderr=log, process_group=0
             )
         self.printed = self._wait_for_address(began)
         self.url = self.printed.split("?")[0].rstrip("/")
@@ -102,6 +102,7 @@ def serving(folder: Path, *options: object) -> Iterator[Server]:
     try:
         yield server
     finally:
+        server.client.close()
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
 

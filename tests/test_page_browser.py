@@ -814,7 +814,8 @@ def test_a_review_that_a_server_put_in_is_shown(
     copy = Path(shutil.copytree(folder, tmp_path / "out"))
     page = (copy / "report.html").read_text(encoding="utf-8")
     sha256 = json.loads((copy / "report.json").read_text())["provenance"]["input_sha256"]
-    review = Review(video_sha256=sha256, blind=False, notes="<b>&\u2028", saved="now")
+    notes, moment = "<b>&\u2028", "2026-11-23T12:00:00Z"
+    review = Review(video_sha256=sha256, blind=False, notes=notes, saved=moment)
     (copy / "report.html").write_text(embed(page, review), encoding="utf-8")
     watched = show(chromium, copy)
     assert watched.page.input_value("#review-notes") == "<b>&\u2028"

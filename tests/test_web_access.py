@@ -108,6 +108,7 @@ def test_other_names_cannot_point_here(server: Server, host: str, status: int) -
 FOREIGN = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    {"Origin": "http://["},
     {"Origin": "http://localhost:1"},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
@@ -179,6 +180,7 @@ def test_browsers_get_a_cookie_for_the_token(locked: Server) -> None:
         assert TOKEN not in cookie
         assert browser.get("/").status_code == 200
         assert browser.get("/api/health").status_code == 200
+        assert browser.get("/", params={"x": "1"}).status_code == 200
         foreign = {"Origin": "https://evil.example"}
         assert browser.post("/api/jobs", content=b"x", headers=foreign).status_code == 403
 

@@ -63,7 +63,5 @@ def test_answers_about_a_job_that_is_done_are_as_described(server: Server, tmp_p
         server.client.delete(f"/api/jobs/{job['id']}")
     job = server.wait(server.upload(tmp_path / "clip.mp4")["id"])
     parameters = f'"path.job_id" = {json.dumps(job["id"])}'
-    try_out(
-        server, tmp_path, parameters, "--phases", "coverage", "--exclude-method", "DELETE"
-    )
+    try_out(server, tmp_path, parameters, "--phases", "coverage", "--exclude-method", "DELETE")
     assert server.job(job["id"]) == job

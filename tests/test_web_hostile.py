@@ -93,6 +93,13 @@ def _large_picture(folder: Path) -> Path:
     return path
 
 
+def _playlist(folder: Path) -> Path:
+    """Of itself, again and again."""
+    path = folder / "list.mp4"
+    path.write_text("ffconcat version 1.0\n" + 1000 * "file input\n")
+    return path
+
+
 def _too_long(folder: Path) -> Path:
     """Three frames, ten hours apart."""
     return make_clip(
@@ -110,6 +117,7 @@ def _too_long(folder: Path) -> Path:
         (_text, "not a video or picture that can be read"),
         (_truncated, "not a video or picture that can be read"),
         (_sound, "there is only sound in this file"),
+        (_playlist, "not a video, but a list of other files"),
         (_bomb, "30000 x 30000 pixels, and this server takes 120 million"),
         (_large_picture, "11000 x 11000 pixels, and this server takes 120 million"),
         (_too_long, "is 1200 minutes long, and this server takes 1"),

@@ -1,10 +1,13 @@
 """The life of a job, through a real server: uploaded, followed, done, fetched, gone."""
 
+import asyncio
 import io
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import threading
 import time
 import zipfile
@@ -17,6 +20,9 @@ import httpx
 import pytest
 
 from fakelens import demo
+from fakelens.web import queue
+from fakelens.web.limits import Limits
+from fakelens.web.protocol import Outcome
 from fakelens.web.records import Job, State
 from fakelens.web.store import Store, now
 from media import draw_frame, make_clip
@@ -312,7 +318,7 @@ def test_a_full_queue_says_so(long_clip: Path, picture: Path, tmp_path: Path) ->
         before = server.files()
         answer = server.client.post("/api/jobs", content=picture.read_bytes())
         assert answer.status_code == 429
-        assert "the queue is full (1 jobs wait)" in answer.json()["detail"]
+        assert "the queue is full (1 wait or arrive)" in answer.json()["detail"]
         assert server.files() == before
         server.client.post(f"/api/jobs/{first}/cancel")
 
@@ -421,6 +427,64 @@ def test_the_server_ends_in_order(long_clip: Path, tmp_path: Path) -> None:
         assert server.job(job)["attempts"] == 1, "an end in order is no attempt"
         assert server.stop(signal.SIGTERM) < 3
         assert server.process.returncode == 0
+
+
+def test_ctrl_c_in_a_terminal_ends_the_server_and_leaves_its_job_in_the_queue(
+    long_clip: Path, tmp_path: Path
+) -> None:
+    """It reaches the whole group of processes, also a worker that begins."""
+    for moment in (0.0, 0.4):
+        folder = tmp_path / f"results{moment}"
+        with serving(folder) as server:
+            job = server.upload(long_clip)["id"]
+            time.sleep(moment)
+            os.killpg(server.process.pid, signal.SIGINT)
+            assert server.process.wait(PATIENCE) == 0
+            said = server.log.read_text()
+            assert "Traceback" not in said
+        with sqlite3.connect(folder / "jobs.sqlite3") as database:
+            (state,) = database.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+        database.close()
+        assert state == "queued"
+
+
+class Reluctant(Store):
+    """A store on a disk that is full for a while."""
+
+    refusals = 2
+
+    def finish(self, job: str, outcome: Outcome) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(28, "No space left on device")
+        super().finish(job, outcome)
+
+
+def test_a_result_that_cannot_be_stored_for_a_while_is_stored_later(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "_AGAIN_SECONDS", 0.1)
+
+    async def work() -> list[str]:
+        store = Reluctant(tmp_path / "results", lost=3)
+        jobs = queue.Queue(store, Limits(), "fakelens-patch")
+        ids = []
+        for _ in range(2):
+            ids.append(store.make_folder())
+            shutil.copy(picture, store.input(ids[-1]))
+            size = picture.stat().st_size
+            told = {"name": "p.png", "bytes": size, "every": 1, "trust": True, "created": now()}
+            jobs.add(Job(id=ids[-1], state=State.QUEUED, **told))
+        with jobs.subscribed() as changes:
+            while any(not (found := jobs.find(job)) or not found.state.is_over for job in ids):
+                async with asyncio.timeout(PATIENCE):
+                    await changes.news()
+        states = [str(found.state) for job in ids if (found := jobs.find(job))]
+        await jobs.stop()
+        store.close()
+        return states
+
+    assert asyncio.run(work()) == ["done", "done"]
 
 
 def test_the_health_of_a_server(server: Server) -> None:

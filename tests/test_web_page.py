@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from browser import Watched, accessibility_findings
 from fakelens import demo
@@ -33,7 +33,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def empty(server: Server) -> Server:
     """The server, without jobs."""
-    for job in server.client.get("/api/jobs").json()["jobs"]:
+    for job in server.client.get("/api/jobs?limit=200").json()["jobs"]:
         server.client.delete(f"/api/jobs/{job['id']}")
     return server
 
@@ -140,13 +140,162 @@ def test_what_fails_says_why_and_can_be_tried_again(
     assert job["attempts"] == 2
 
 
-def test_a_running_job_is_cancelled_on_the_page(empty: Server, page: Page, tmp_path: Path) -> None:
-    make_clip(tmp_path / "longer.mp4", frames=600, size=(640, 360))
-    page.goto(empty.url)
-    page.set_input_files("#files", tmp_path / "longer.mp4")
-    row = page.locator("#work > li").filter(has_text="Now examining")
-    row.get_by_role("button", name="Cancel").click()
+@pytest.fixture
+def busy(empty: Server, tmp_path: Path) -> Server:
+    """The server at work on a video that takes long."""
+    clip = make_clip(tmp_path / "longer.mp4", frames=600, size=(640, 360))
+    empty.wait(empty.upload(clip, "longer.mp4")["id"], "running")
+    return empty
+
+
+def test_a_second_click_does_not_cancel_the_next_job(busy: Server, page: Page) -> None:
+    for name in ("next.mp4", "last.mp4"):
+        busy.upload(b"this is no video\n", name)
+    page.goto(busy.url)
+    rows = page.locator("#work > li")
+    expect(rows).to_have_count(3)
+    place = rows.first.get_by_role("button", name="Cancel").bounding_box()
+    assert place is not None
+    middle = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.click(*middle)
+    expect(page.get_by_role("heading", name="Cancel this job?")).to_be_visible()
+    page.get_by_role("button", name="Keep it").click()
+    expect(rows).to_have_count(3)
+    page.mouse.dblclick(*middle)
+    with page.expect_request("**/cancel"):
+        page.get_by_role("button", name="Cancel it").click()
+    page.mouse.dblclick(*middle)  # the list moves up
     expect(result(page, "longer.mp4")).to_contain_text("cancelled")
+    for name in ("next.mp4", "last.mp4"):
+        expect(result(page, name)).to_contain_text("failed")
+
+
+def test_a_button_waits_for_its_request(busy: Server, page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/cancel", held.append)
+    page.goto(busy.url)
+    button = page.get_by_role("button", name="Cancel longer.mp4")
+    button.click()
+    with page.expect_request("**/cancel"):
+        page.get_by_role("button", name="Cancel it").click()
+    expect(button).to_be_disabled()
+    held.pop().continue_()
+    expect(result(page, "longer.mp4")).to_contain_text("cancelled")
+    page.get_by_role("button", name="Delete longer.mp4").click()
+    expect(page.get_by_role("heading", name="Delete this result?")).to_be_visible()
+
+
+def test_however_many_jobs_there_are_the_page_finds_them(busy: Server, page: Page) -> None:
+    (at_work,) = busy.client.get("/api/jobs").json()["jobs"]
+    jobs = [busy.upload(b"this is no video\n", f"{number}.mp4")["id"] for number in range(60)]
+    page.goto(busy.url)
+    expect(page.locator("#work > li")).to_have_count(61)  # the oldest, at work, included
+    for job in jobs:
+        busy.client.post(f"/api/jobs/{job}/cancel")
+    expect(page.locator("#results > li")).to_have_count(60)
+    busy.client.delete(f"/api/jobs/{at_work['id']}")
+
+    page.reload()
+    expect(page.locator("#results > li")).to_have_count(50)
+    for job in jobs[-12:]:
+        busy.client.delete(f"/api/jobs/{job}")
+    expect(page.locator("#results > li")).to_have_count(38)
+    page.get_by_role("button", name="Show older results").click()
+    expect(page.locator("#results > li")).to_have_count(48)
+    expect(page.get_by_role("button", name="Show older results")).to_be_hidden()
+    names = page.locator("#results h3").all_inner_texts()
+    assert names == [f"{number}.mp4" for number in reversed(range(48))]
+
+
+def test_what_was_missed_is_made_up_for(empty: Server, chromium: Browser) -> None:
+    """Jobs deleted while the page was told of nothing; the end of all telling."""
+    watched = Watched(chromium)
+    answers = iter([
+        {"content_type": "text/event-stream", "body": "retry: 400\n\n"},
+        {"content_type": "text/event-stream", "body": "retry: 400\n\n"},
+    ])  # fmt: skip
+    watched.page.route(
+        "**/api/events", lambda route: route.fulfill(**next(answers, {"status": 401}))
+    )
+    kept, deleted = (empty.upload(b"this is no video\n", name)["id"] for name in ("kept", "gone"))
+    empty.wait(kept), empty.wait(deleted)
+    watched.page.goto(empty.url)
+    expect(watched.page.locator("#results > li")).to_have_count(2)
+    empty.client.delete(f"/api/jobs/{deleted}")
+    expect(watched.page.locator("#results > li")).to_have_count(1)
+    expect(result(watched.page, "kept")).to_be_visible()
+    expect(watched.page.get_by_role("alert")).to_contain_text("Reload the page")
+    assert all("401" in complaint for complaint in watched.complaints), watched.complaints
+    watched.close()
+
+
+def test_the_page_works_where_storage_is_blocked(empty: Server, page: Page) -> None:
+    empty.wait(empty.upload(b"this is no video\n")["id"])
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage',"
+        " { get() { throw new DOMException('blocked', 'SecurityError'); } })"
+    )
+    page.goto(empty.url)
+    expect(result(page, "clip.mp4")).to_be_visible()
+    page.get_by_text("Blind first").click()
+    expect(page.get_by_role("switch")).to_be_checked()
+
+
+def test_the_switch_follows_other_tabs(empty: Server, page: Page) -> None:
+    page.goto(empty.url)
+    other = page.context.new_page()
+    other.goto(empty.url)
+    other.get_by_text("Blind first").click()
+    expect(page.get_by_role("switch")).to_be_checked()
+    other.get_by_text("Blind first").click()
+    expect(page.get_by_role("switch")).not_to_be_checked()
+
+
+def test_an_answer_of_a_proxy_does_not_block_what_follows(
+    empty: Server, chromium: Browser, tmp_path: Path
+) -> None:
+    watched = Watched(chromium)
+    page = watched.page
+    html = {"status": 413, "content_type": "text/html", "body": "<h1>Too large</h1>"}
+    page.route("**/api/jobs?name=*", lambda route: route.fulfill(**html), times=1)
+    for name in ("first.mp4", "second.mp4"):
+        (tmp_path / name).write_text("this is no video\n")
+    page.goto(empty.url)
+    page.set_input_files("#files", [tmp_path / "first.mp4", tmp_path / "second.mp4"])
+    expect(result(page, "second.mp4")).to_contain_text("failed")
+    expect(page.locator("#work > li")).to_contain_text("first.mp4: the server answered 413")
+    assert all("413" in complaint for complaint in watched.complaints), watched.complaints
+    watched.close()
+
+
+def test_leaving_breaks_no_upload_off_unasked(empty: Server, page: Page, tmp_path: Path) -> None:
+    held: list[Route] = []
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.route("**/api/jobs?name=*", held.append)
+    for name in ("first.mp4", "second.mp4"):
+        (tmp_path / name).write_text("this is no video\n")
+    page.goto(empty.url)
+    page.get_by_role("heading", level=1).click()  # without a touch no page may ask
+    with page.expect_request("**/api/jobs?name=*"):
+        page.set_input_files("#files", [tmp_path / "first.mp4", tmp_path / "second.mp4"])
+    with page.expect_event("dialog"):
+        page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+
+    page.get_by_role("button", name="Cancel second.mp4").click()
+    page.get_by_role("button", name="Stop it").click()
+    expect(page.locator("#work > li")).to_have_count(1)
+    held.pop().continue_()
+    expect(result(page, "first.mp4")).to_be_visible()
+    page.reload()
+    assert asked == ["beforeunload"], "nothing is lost"
+    assert empty.client.get("/api/jobs").json()["total"] == 1
 
 
 def test_the_page_can_be_used_with_the_keyboard_alone(

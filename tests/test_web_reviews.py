@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,7 @@ def test_what_was_said_blind_cannot_be_changed_afterwards(server: Server, job: A
         {"blind": False},
         {"uncovered": None},
         {"uncovered": "2026-01-02T00:00:00Z"},
+        {"reviewer": "Bob"},
     ):
         answer = put(server, job, blind | change)
         assert answer.status_code == 409
@@ -93,6 +95,35 @@ def test_what_was_said_blind_cannot_be_changed_afterwards(server: Server, job: A
     assert server.client.get(f"/api/jobs/{job['id']}/review").json() == noted
 
 
+def test_an_older_review_does_not_replace_a_newer_one(server: Server, job: Any) -> None:
+    newer = review(job, notes="newer", saved="2026-01-02T00:00:00Z")
+    assert put(server, job, newer).status_code == 200
+    answer = put(server, job, review(job, notes="older"))
+    assert answer.status_code == 409
+    assert "a newer review is kept already" in answer.json()["detail"]
+    assert server.client.get(f"/api/jobs/{job['id']}/review").json()["notes"] == "newer"
+
+
+def test_a_damaged_review_is_set_aside(server: Server, job: Any) -> None:
+    place = server.folder / "jobs" / job["id"] / "results" / "review.json"
+    place.write_text("{")
+    assert server.client.get(f"/results/{job['id']}/report.html").status_code == 200
+    assert server.client.get(f"/api/jobs/{job['id']}/review").status_code == 404
+    assert place.with_suffix(".damaged").read_text() == "{"
+    place.with_suffix(".damaged").unlink()
+
+
+def test_results_that_are_gone_are_told(server: Server, tmp_path: Path) -> None:
+    picture = photograph(tmp_path / "p.png", draw_frame(2))
+    lost = server.wait(server.upload(picture)["id"])["id"]
+    shutil.rmtree(server.folder / "jobs" / lost / "results")
+    for path in (f"/results/{lost}/report.html", f"/api/jobs/{lost}/bundle"):
+        answer = server.client.get(path)
+        assert answer.status_code == 404
+        assert "no longer on the server's disk" in answer.json()["detail"]
+    assert server.client.delete(f"/api/jobs/{lost}").status_code == 204
+
+
 @pytest.mark.parametrize(
     ("change", "status", "said"),
     [
@@ -100,6 +131,7 @@ def test_what_was_said_blind_cannot_be_changed_afterwards(server: Server, job: A
         ({"video_sha256": "x"}, 422, "video_sha256"),
         ({"version": 2}, 422, "version"),
         ({"more": 1}, 422, "more"),
+        ({"uncovered": ""}, 422, "uncovered"),
         ({"notes": "x" * 20_001}, 422, "notes"),
         ({"suspicions": [{"person": 1, "start": 2, "end": 1}]}, 422, "ends before it starts"),
         ({"notes": "x" * 4_000_000}, 413, "larger than the 4 MB"),

@@ -28,6 +28,8 @@ _KNOWN_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 _NEAREST_MATRIX = {10: 9}  # BT.2020's two kinds
 _UNKNOWN_MATRIX = 2
 _LFS_POINTER = b"version https://git-lfs"
+# Files of names of other files; FFmpeg would open those while it finds out what this is.
+_PLAYLISTS = (b"ffconcat version", b"#EXTM3U")
 _MAX_DEMUX_ERRORS = 100  # in a row; after that there is nothing more to be had
 _DAMAGE_GAP = Fraction(1)  # seconds; damage of one kind closer together is told once
 _SHORT_BY = Fraction(1, 2)  # seconds missing at the end that are worth telling
@@ -71,7 +73,7 @@ class VideoReader:
         self.decoded = 0
         self._last: int | None = None
         self._path = path
-        self._container = _open(path)
+        self._container = open_container(path)
         try:
             stream = _video_stream(self._container, path)
             stream.thread_type = "AUTO"
@@ -251,7 +253,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(path: Path) -> InputContainer:
+def open_container(path: Path) -> InputContainer:
+    """Open a file as FFmpeg sees it; nothing is decoded, and no other file is read.
+
+    Raises:
+        MediaError: it is not there, or not a file of pictures.
+    """
     try:
         if path.exists() and not path.is_file():
             raise MediaError(f"{path}: is not a file; name a video")
@@ -259,6 +266,8 @@ def _open(path: Path) -> InputContainer:
             start = file.read(len(_LFS_POINTER))
         if not start:
             raise MediaError(f"{path}: the file is empty")
+        if start.startswith(_PLAYLISTS):
+            raise MediaError(f"{path}: not a video, but a list of other files; name one of those")
         if start == _LFS_POINTER:
             raise MediaError(f"{path}: only a Git LFS pointer; fetch the file with 'git lfs pull'")
         # With "file:" a colon in the name is no protocol.

@@ -15,7 +15,9 @@ _BLOCK = re.compile(r'(<script type="application/json" id="review">)[^<]*(</scri
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, description="seconds into the video")]
-Moment = Annotated[str, Field(max_length=40, description="ISO 8601")]
+Moment = Annotated[
+    str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="ISO 8601, UTC")
+]
 Notes = Annotated[str, Field(max_length=20_000)]
 
 

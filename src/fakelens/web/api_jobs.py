@@ -62,7 +62,8 @@ async def upload(
     with queue.room() as there_is_room:
         if not there_is_room:
             raise ProblemError(
-                429, f"the queue is full ({queue.limits.queue} jobs wait): try again later"
+                429,
+                f"the queue is full ({queue.limits.queue} wait or arrive): try again later",
             )
         job_id = queue.store.make_folder()
         try:
@@ -72,19 +73,19 @@ async def upload(
                 queue.limits.upload_bytes,
                 queue.limits.idle_seconds,
             )
+            job = Job(
+                id=job_id,
+                name=uploads.clean_name(name),
+                state=State.QUEUED,
+                bytes=size,
+                every=every,
+                trust=trust,
+                created=now(),
+            )
+            queue.add(job)
         except BaseException:
             queue.store.abandon(job_id)
             raise
-    job = Job(
-        id=job_id,
-        name=uploads.clean_name(name),
-        state=State.QUEUED,
-        bytes=size,
-        every=every,
-        trust=trust,
-        created=now(),
-    )
-    queue.add(job)
     response.headers["Location"] = f"/api/jobs/{job_id}"
     return queue.find(job_id) or job
 

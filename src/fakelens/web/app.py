@@ -1,5 +1,6 @@
 """The application: the API and the pages over one queue, behind the guard."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -17,7 +18,9 @@ from fakelens.web.guard import Access, Guard
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
 from fakelens.web.rendering import refusal
+from fakelens.web.store import UNSTORABLE
 
+_log = logging.getLogger("fakelens.web")
 _ABOUT = (
     "Upload a video or picture, follow its job, fetch the results. A score is evidence, not proof."
 )
@@ -54,6 +57,8 @@ def create_app(queue: Queue, access: Access, network: str) -> Guard:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(ClientDisconnect, _gone)
+    for kind in UNSTORABLE:
+        app.add_exception_handler(kind, _unstorable)
     app.add_exception_handler(Exception, _unexpected)
     return Guard(app, access)
 
@@ -92,6 +97,12 @@ def _allowed(request: Request) -> str:
 
 async def _gone(_: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody is there to read it
+
+
+async def _unstorable(request: Request, error: Exception) -> Response:
+    _log.error("cannot be stored or read", exc_info=error)
+    sentence = "the server cannot store or read its files now: its disk may be full"
+    return refusal(507, sentence, request.headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

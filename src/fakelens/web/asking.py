@@ -37,7 +37,7 @@ async def known_job(job_id: JobId, queue: TheQueue) -> Job:
     return job
 
 
-async def done_job(job: Annotated[Job, Depends(known_job)]) -> Job:
+async def done_job(job: Annotated[Job, Depends(known_job)], queue: TheQueue) -> Job:
     """A job that has results.
 
     Raises:
@@ -45,6 +45,8 @@ async def done_job(job: Annotated[Job, Depends(known_job)]) -> Job:
     """
     if job.state is not State.DONE:
         raise ProblemError(409, f"this job has no results: it is {job.state}")
+    if not queue.store.results(job.id).is_dir():
+        raise ProblemError(404, "the results of this job are no longer on the server's disk")
     return job
 
 

@@ -132,12 +132,13 @@ class Guard:
             # Headers are read as Latin-1, whatever they are.
             if self._access.knows(credentials.strip().encode("latin-1")):
                 return None
-        elif scope["path"] == "/" and scope["method"] == "GET" and scope["query_string"]:
-            (token, *_) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
-            if self._access.knows(token.encode()):
-                return self._exchange()
-        elif self._access.knows_cookie(headers.get("cookie", "")):
-            return None
+        else:
+            if scope["path"] == "/" and scope["method"] == "GET" and scope["query_string"]:
+                (token, *_) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
+                if self._access.knows(token.encode()):
+                    return self._exchange()
+            if self._access.knows_cookie(headers.get("cookie", "")):
+                return None
         refused = refusal(
             401,
             "this server wants a token, and the right one: send it as 'Authorization: Bearer "
@@ -184,11 +185,14 @@ def _host(header: str) -> str:
 def _is_foreign(method: str, headers: Headers) -> bool:
     """Whether another site asked: for a change, or for more than to be shown a page."""
     site = headers.get("sec-fetch-site")
-    if site is not None and site not in _OURS:
+    if site is not None:
+        if site in _OURS:
+            return False
         return method not in _READING or headers.get("sec-fetch-mode") != "navigate"
     origin = headers.get("origin")
-    return (
-        method not in _READING
-        and origin is not None
-        and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
-    )
+    if method in _READING or origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    except ValueError:
+        return True

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,9 +15,10 @@ from fakelens.web import running
 from fakelens.web.limits import Limits
 from fakelens.web.protocol import Failure, Outcome, Progress, Task
 from fakelens.web.records import Job, State
-from fakelens.web.store import Store
+from fakelens.web.store import UNSTORABLE, Store, remove
 
 _log = logging.getLogger("fakelens.web")
+_AGAIN_SECONDS = 2.0  # until what could not be stored is tried again
 _UNEXPECTED = "the analysis failed unexpectedly; the server's log says why"
 
 
@@ -165,8 +166,9 @@ class Queue:
         """End a job if need be, and take away every trace of it."""
         if job in self._running:
             await self.cancel(job)
-        self.store.delete(job)
+        rest = self.store.delete(job)
         self._tell(job)
+        await asyncio.to_thread(remove, rest)  # large files take their time
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[Subscription]:
@@ -183,10 +185,15 @@ class Queue:
     def fill(self) -> None:
         """Start workers as long as there are jobs and room."""
         while not self._stopped and len(self._running) < self.limits.workers:
-            job = self.store.next_queued()
-            if job is None:
+            try:
+                job = self.store.next_queued()
+                if job is None:
+                    return
+                self.store.start(job.id)
+            except UNSTORABLE:
+                _log.exception("no job can be started; it is tried again")
+                self._later(self.fill)
                 return
-            self.store.start(job.id)
             at_work = self._running[job.id] = _Running()
             hear = partial(self._hear, job.id, at_work)
             at_work.work = asyncio.create_task(
@@ -226,23 +233,33 @@ class Queue:
         self._tell(job)
 
     def _ended(self, job: Job, at_work: _Running, work: asyncio.Task[Outcome | Failure]) -> None:
-        del self._running[job.id]
         try:
-            if work.cancelled():
-                if at_work.unwanted:
-                    self.store.cancel(job.id)
-                else:
-                    self.store.put_back(job.id)
-            elif error := work.exception():
-                _log.error("job %s", job.id, exc_info=error)
-                self.store.fail(job.id, f"{job.name}: {_UNEXPECTED}")
-            elif isinstance(said := work.result(), Failure):
-                self.store.fail(job.id, said.sentence)
-            else:
-                self.store.finish(job.id, said)
-        finally:
-            self._tell(job.id)
-            self.fill()
+            self._settle(job, at_work, work)
+        except UNSTORABLE:
+            # As when the disk is full. The job keeps its place meanwhile.
+            _log.exception("job %s: how it ended cannot be kept; it is tried again", job.id)
+            self._later(partial(self._ended, job, at_work, work))
+            return
+        del self._running[job.id]
+        self._tell(job.id)
+        self.fill()
+
+    def _settle(self, job: Job, at_work: _Running, work: asyncio.Task[Outcome | Failure]) -> None:
+        if at_work.unwanted:
+            self.store.cancel(job.id)
+        elif work.cancelled():
+            self.store.put_back(job.id)
+        elif error := work.exception():
+            _log.error("job %s", job.id, exc_info=error)
+            self.store.fail(job.id, f"{job.name}: {_UNEXPECTED}")
+        elif isinstance(said := work.result(), Failure):
+            self.store.fail(job.id, said.sentence)
+        else:
+            self.store.finish(job.id, said)
+
+    def _later(self, what: Callable[[], None]) -> None:
+        if not self._stopped:
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, what)
 
     def _shown(self, job: Job) -> Job:
         at_work = self._running.get(job.id)

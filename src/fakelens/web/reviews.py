@@ -1,11 +1,15 @@
 """A person's review of a job's video, kept beside the report."""
 
+import logging
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from fakelens.report.review import Review
 from fakelens.web.files import REVIEW
 from fakelens.web.store import write_durably
 
+_log = logging.getLogger("fakelens.web")
 _BLIND_PART = ("blind", "opinion", "suspicions", "uncovered")
 
 
@@ -14,7 +18,12 @@ def read(results: Path) -> Review | None:
     path = results / REVIEW
     if not path.exists():
         return None
-    return Review.model_validate_json(path.read_bytes())
+    try:
+        return Review.model_validate_json(path.read_bytes())
+    except ValidationError:
+        _log.exception("%s is damaged; it is set aside", path)
+        path.replace(path.with_suffix(".damaged"))
+        return None
 
 
 def objection(results: Path, sha256: str | None, review: Review) -> str | None:
@@ -28,9 +37,15 @@ def objection(results: Path, sha256: str | None, review: Review) -> str | None:
     if review.video_sha256 != sha256:
         return "this review is of another video: its SHA-256 differs"
     before = read(results)
-    if before is None or before.uncovered is None:
+    if before is None:
+        return None
+    if review.saved < before.saved:
+        return "a newer review is kept already: reload the page"
+    if before.uncovered is None:
         return None
     changed = [name for name in _BLIND_PART if getattr(before, name) != getattr(review, name)]
+    if before.reviewer and before.reviewer != review.reviewer:
+        changed.append("reviewer")
     if changed:
         return (
             "the machine's answer has been uncovered, so what was said before cannot change any "

@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from typing import Any
 
 from fakelens.web.protocol import Failure, Outcome, Progress, Said, Task
 
 _COMMAND = (sys.executable, "-P", "-m", "fakelens.web.worker")
+_OWN_GROUP: dict[str, Any] = {"process_group": 0}
+if sys.platform == "win32":
+    _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 _GRACE = 1.0  # seconds from asking to end to making it end
 _LONGEST_LINE = 2**24  # bytes; an outcome names every person
 
@@ -25,7 +30,12 @@ async def run(
         listener: told how far it is.
     """
     process = await asyncio.create_subprocess_exec(
-        *_COMMAND, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
+        # In a group of its own: Ctrl-C in a terminal is for the server, which ends it in order.
+        *_COMMAND,
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=_LONGEST_LINE,
+        **_OWN_GROUP,
     )
     try:
         return await _listen(process, task, stall_seconds, listener)

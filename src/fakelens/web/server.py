@@ -21,6 +21,7 @@ from fakelens.web.store import Store
 
 _GRACE = 2  # seconds that answers on their way have when the server ends
 _TOKEN_BYTES = 24
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only told from other addresses
 _FILES = (".onnx", ".h5")
 
 
@@ -80,7 +81,7 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
         local = is_loopback(options.host)
         token = options.token or (None if local else secrets.token_urlsafe(_TOKEN_BYTES))
         port = listener.getsockname()[1]
-        host = options.host if local else socket.gethostname()
+        host = socket.gethostname() if options.host in _EVERYWHERE else options.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         query = f"?{urlencode({'token': token})}" if token else ""
         address = Address(url + query, token != options.token)

@@ -25,6 +25,9 @@ from fakelens.web import files
 from fakelens.web.protocol import Outcome
 from fakelens.web.records import Job, State, Summary
 
+UNSTORABLE = (OSError, sqlite3.Error)
+"""What goes wrong where nothing can be stored, as on a full disk."""
+
 _VERSION = 1
 _ID_BYTES = 16
 _SCHEMA = f"""
@@ -161,7 +164,8 @@ class Store:
 
     def finish(self, job: str, outcome: Outcome) -> None:
         """Put its results in their place."""
-        self.unfinished(job).rename(self.results(job))
+        if self.unfinished(job).exists():  # not if this was begun before
+            self.unfinished(job).rename(self.results(job))
         summary = Summary(
             video_sha256=outcome.video_sha256,
             faces_found=outcome.faces_found,
@@ -190,15 +194,19 @@ class Store:
             State.QUEUED,
         )
 
-    def delete(self, job: str) -> None:
-        """Take away every trace of it."""
+    def delete(self, job: str) -> Path:
+        """Forget it.
+
+        Returns:
+            What is left of its files, to be taken away with ``remove``.
+        """
         folder = self.folder(job)
         gone = folder.with_name(folder.name + _GONE)
         if folder.exists():
             folder.rename(gone)  # at once: then the row can go, and then what takes time
         with self._database:
             self._database.execute("DELETE FROM jobs WHERE id = ?", (job,))
-        shutil.rmtree(gone, ignore_errors=True)
+        return gone
 
     def abandon(self, job: str) -> None:
         """Take away the folder of a job that came to nothing."""
@@ -209,9 +217,9 @@ class Store:
         folder = self.folder(job)
         for place in folder.iterdir() if folder.exists() else ():
             if place.name not in _KEPT[state]:
-                _remove(place)
+                remove(place)
         if not _KEPT[state]:
-            _remove(folder)
+            remove(folder)
 
     def _change(self, job: str, what: str, *values: object) -> None:
         with self._database:
@@ -236,11 +244,11 @@ class Store:
             if folder.name in states:
                 self.tidy(folder.name, State(states[folder.name]))
             elif _is_left_over(folder):
-                _remove(folder)
+                remove(folder)
         for job, state in states.items():
             needed = _RESULTS if state == State.DONE else _INPUT
             if state != State.CANCELLED and not (self.folder(job) / needed).exists():
-                self.delete(job)  # it was being deleted
+                remove(self.delete(job))  # it was being deleted
 
 
 def now() -> str:
@@ -308,7 +316,8 @@ def _is_left_over(folder: Path) -> bool:
     return ours and (name != folder.name or not (folder / _RESULTS).exists())
 
 
-def _remove(place: Path) -> None:
+def remove(place: Path) -> None:
+    """Take away a file or a folder, if it is there."""
     if place.is_dir():
         shutil.rmtree(place, ignore_errors=True)
     else:

@@ -66,12 +66,16 @@ async def receive(request: Request, path: Path, most: int, idle_seconds: float) 
 def _check_announced(size: int, folder: Path, most: int) -> None:
     if size > most:
         raise _too_large(most)
+    _check_free(folder, size)
+
+
+def _check_free(folder: Path, size: int) -> None:
     if shutil.disk_usage(folder).free < size + _SPARE:
         raise ProblemError(507, "the server's disk is too full for this upload")
 
 
 async def _write(body: AsyncIterator[bytes], path: Path, most: int, idle_seconds: float) -> int:
-    size = 0
+    size = checked = 0
     try:
         with path.open("xb", buffering=0) as file:
             while True:
@@ -82,6 +86,9 @@ async def _write(body: AsyncIterator[bytes], path: Path, most: int, idle_seconds
                 size += len(chunk)
                 if size > most:
                     raise _too_large(most)
+                if size - checked > _SPARE // 2:  # others fill the disk too
+                    checked = size
+                    _check_free(path.parent, 0)
                 await asyncio.to_thread(_write_all, file.fileno(), chunk)
             await asyncio.to_thread(os.fsync, file.fileno())
     except TimeoutError:

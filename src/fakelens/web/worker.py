@@ -22,6 +22,7 @@ from fakelens.networks import load_network
 from fakelens.pipeline import analyze
 from fakelens.report.save import save_report
 from fakelens.results import Report, Settings
+from fakelens.video import open_container
 from fakelens.web.protocol import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
 
 AUTO_PER_SECOND = 5.0
@@ -95,12 +96,13 @@ def _look(task: Task) -> None:
 
     What is wrong otherwise is left to ``analyze`` to tell.
     """
+    try:
+        open_container(task.input).close()
+    except MediaError:
+        return
     av.logging.set_level(av.logging.ERROR)
     try:
-        with (
-            av.logging.Capture(local=False) as log,
-            av.open(f"file:{task.input}", options={"protocol_whitelist": "file"}) as container,
-        ):
+        with av.logging.Capture(local=False) as log, open_container(task.input) as container:
             minutes = (container.duration or 0) / av.time_base / 60
             if minutes > task.minutes:
                 raise MediaError(
