@@ -8,7 +8,10 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser
 
-from browser import running_browser
+from browser import Watched, running_browser
+from fakelens.report.save import save_report
+from looking import FRAMES, show
+from toys import FAKE, REAL, analyzed, film
 
 # How long an example takes hangs on what else the machine does.
 settings.register_profile("unhurried", deadline=None)
@@ -33,6 +36,25 @@ def chromium() -> Iterator[Browser]:
     """
     with running_browser() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of two people, one red and one blue."""
+    place = tmp_path_factory.mktemp("clip")
+    clip = film(place / "two.mp4", FAKE, REAL, frames=FRAMES)
+    save_report(analyzed(clip, FAKE, REAL), place / "out")
+    return place / "out"
+
+
+@pytest.fixture
+def opened(chromium: Browser, folder: Path) -> Iterator[Watched]:
+    """That report's page, which must not complain, nor ask anybody for anything."""
+    watched = show(chromium, folder)
+    yield watched
+    assert watched.complaints == []
+    assert watched.hosts() == set()
+    watched.close()
 
 
 @pytest.fixture

@@ -18,25 +18,15 @@ from fakelens.assessments import Assessment
 from fakelens.crops import to_jpeg
 from fakelens.data import Calibration, Damage, sigmoid
 from fakelens.draw import Style
-from fakelens.pipeline import analyze
 from fakelens.report.page import Beside, write_page
 from fakelens.report.save import save_report
-from fakelens.results import Report, Settings
+from fakelens.results import Report
 from media import make_clip
 from pages import Page
-from toys import FAKE, REAL, Actor, RedNetwork, ScriptedDetector, film
+from toys import FAKE, REAL, analyzed, film
 
 FRAMES = 30
 LIMIT = 3_000_000  # bytes of a page
-
-
-def analyzed(path: Path, *actors: Actor) -> Report:
-    return analyze(
-        path,
-        network=RedNetwork(),
-        faces=ScriptedDetector(*actors),
-        settings=Settings(trust=False),
-    )
 
 
 @pytest.fixture(scope="module")

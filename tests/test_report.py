@@ -19,12 +19,11 @@ from fakelens.crops import cut
 from fakelens.data import Box, sigmoid
 from fakelens.draw import Style
 from fakelens.errors import MediaError, OutputError, ReportError
-from fakelens.pipeline import analyze
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.pictures import Portraits
 from fakelens.report.save import save_drawings, save_report
 from fakelens.report.table import COLUMNS, write_table
-from fakelens.results import Report, Settings, Track
+from fakelens.results import Report, Track
 from fakelens.video import open_video
 from toys import (
     FAKE,
@@ -32,8 +31,7 @@ from toys import (
     REAL,
     WIDTH,
     Actor,
-    RedNetwork,
-    ScriptedDetector,
+    analyzed,
     count_frames,
     draw_scene,
     film,
@@ -52,12 +50,6 @@ FILES = {
     "faces/person-2.png",
 }
 DRAWINGS = {"annotated.mp4", "faces/person-1.png", "faces/person-2.png"}
-
-
-def analyzed(path: Path, *actors: Actor) -> Report:
-    # Uniformly red faces have uniform maps, which would be hatched in grey.
-    detector, settings = ScriptedDetector(*actors), Settings(trust=False)
-    return analyze(path, network=RedNetwork(), faces=detector, settings=settings)
 
 
 @pytest.fixture(scope="module")
