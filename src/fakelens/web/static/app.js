@@ -1,22 +1,24 @@
 // The page of fakelens serve: uploads, the queue, results. No framework, no build step.
 
-import { fillJobRow, fillRow, makeRow, megabytes, verdicts } from "./rows.js";
+import { act, fillJobRow, fillRow, isOver, makeRow, megabytes, verdicts } from "./rows.js";
+import { BLIND, keepBlind, read, readBlind } from "./rows.js";
 
-const PAGE = 50; // jobs asked for at a time
+const PAGE = 50; // jobs asked for at first, and for each "Show older results"
+const LARGEST_PAGE = 200; // that the server gives
 
 const $ = (id) => document.getElementById(id);
 const jobs = new Map();
 const rows = new Map(); // of jobs and of uploads
+const gone = new Set(); // ids of deleted jobs: an answer on its way may still have them
 const waiting = []; // uploads
-let sending = false;
+let sending = null; // the upload on its way: its file and request
 let limits = null;
-let listed = 0; // jobs that the server was asked for
+let oldest = ""; // when the last job listed was created: all since then are known
 
 async function ask(path, options) {
   const answer = await fetch(path, options);
   if (answer.status === 401) location.reload(); // it asks for the token
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
-  throw new Error((await answer.json()).detail);
+  return answer.status === 204 ? null : read(answer.status, await answer.text());
 }
 
 function say(text) {
@@ -40,16 +42,16 @@ function keep(key, row) {
 
 function makeJobRow(job) {
   const row = keep(job.id, makeRow(job.name));
-  const act = (name, work) => {
-    row.querySelector(`.${name}`).addEventListener("click", () => work().catch(complain));
-  };
   const path = `/api/jobs/${job.id}`;
-  act("cancel", async () => take(await ask(`${path}/cancel`, { method: "POST" })));
-  act("retry", async () => take(await ask(`${path}/retry`, { method: "POST" })));
-  act("delete", async () => {
-    if (!(await confirmed(job.name))) return;
+  act(row, "cancel", { question: "cancel", complain }, async () => {
+    take(await ask(`${path}/cancel`, { method: "POST" }));
+  });
+  act(row, "retry", { complain }, async () => {
+    take(await ask(`${path}/retry`, { method: "POST" }));
+  });
+  act(row, "delete", { question: "delete", complain }, async () => {
     await ask(path, { method: "DELETE" });
-    drop(job.id);
+    forget(job.id);
     say(`${job.name} was deleted`);
     $("results-title").focus();
   });
@@ -58,7 +60,7 @@ function makeJobRow(job) {
 }
 
 function place(row, job) {
-  const over = !["queued", "running"].includes(job.state);
+  const over = isOver(job);
   const list = over ? $("results") : $("work");
   if (row.parentElement === list) return;
   const later = [...list.children].find((other) => {
@@ -71,10 +73,11 @@ function place(row, job) {
 
 function tidy() {
   $("work-section").hidden = !$("work").children.length;
-  $("empty").hidden = $("results").children.length > 0;
+  $("empty").hidden = $("results").children.length > 0 || !$("older").hidden;
 }
 
 function take(job) {
+  if (gone.has(job.id)) return;
   const before = jobs.get(job.id);
   jobs.set(job.id, job);
   showJob(job);
@@ -91,6 +94,11 @@ function drop(key) {
   tidy();
 }
 
+function forget(id) {
+  gone.add(id);
+  drop(id);
+}
+
 function complain(error) {
   say(error.message);
   const row = keep(error, makeRow("That did not work"));
@@ -102,26 +110,11 @@ function complain(error) {
   tidy();
 }
 
-function confirmed(name) {
-  $("confirm-text").textContent =
-    `The upload, the results and the review of ${name} will be deleted. This cannot be undone.`;
-  const dialog = $("confirm");
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  });
-}
-
 function enqueue(files) {
   for (const file of files) {
     const row = keep(file, makeRow(file.name));
     fillRow(row, { meta: "Waiting to be uploaded", actions: ["cancel"] });
-    row.querySelector(".cancel").addEventListener("click", () => {
-      if (!waiting.includes(file)) return; // it is being sent
-      waiting.splice(waiting.indexOf(file), 1);
-      drop(file);
-    });
+    act(row, "cancel", { question: "stop", complain }, () => stop(file));
     $("work").append(row);
     waiting.push(file);
   }
@@ -129,12 +122,23 @@ function enqueue(files) {
   sendNext();
 }
 
+function stop(file) {
+  if (sending?.file === file) {
+    sending.request.abort();
+  } else if (waiting.includes(file)) {
+    waiting.splice(waiting.indexOf(file), 1);
+    drop(file);
+  } else {
+    throw new Error(`${file.name} was there before it could be stopped: cancel it below`);
+  }
+}
+
 function sendNext() {
   if (sending || !waiting.length) return;
-  sending = true;
   const file = waiting.shift();
+  sending = { file, request: new XMLHttpRequest() };
   const end = (problem) => {
-    sending = false;
+    sending = null;
     drop(file);
     if (problem) complain(new Error(`${file.name}: ${problem}`));
     sendNext();
@@ -142,25 +146,27 @@ function sendNext() {
   if (limits && file.size > limits.upload_bytes) {
     end(`is larger than the ${megabytes(limits.upload_bytes)} that this server takes`);
   } else {
-    send(file, end);
+    send(sending, end);
   }
 }
 
-function send(file, end) {
+function send({ file, request }, end) {
   const options = { name: file.name, every: $("every").value, trust: $("trust").checked };
-  const request = new XMLHttpRequest();
   const row = rows.get(file);
   const show = (sent) => fillRow(row, {
     meta: `Uploading: ${megabytes(sent)} of ${megabytes(file.size)}`,
     progress: [sent, file.size || 1],
     actions: ["cancel"],
   });
-  row.querySelector(".cancel").addEventListener("click", () => request.abort());
   request.upload.addEventListener("progress", (event) => show(event.loaded));
   request.addEventListener("load", () => {
-    const answer = JSON.parse(request.responseText);
-    if (request.status === 201) take(answer);
-    end(request.status === 201 ? null : answer.detail);
+    let problem = null;
+    try {
+      take(read(request.status, request.responseText));
+    } catch (error) {
+      problem = error.message;
+    }
+    end(problem);
   });
   request.addEventListener("error", () => end("the upload was broken off; is the server there?"));
   request.addEventListener("abort", () => end(null));
@@ -170,19 +176,49 @@ function send(file, end) {
   request.send(file);
 }
 
-async function list(offset) {
-  const found = await ask(`/api/jobs?limit=${PAGE}&offset=${offset}`);
-  listed = Math.max(listed, offset + found.jobs.length);
+async function list(offset, limit) {
+  const found = await ask(`/api/jobs?limit=${limit}&offset=${offset}`);
   found.jobs.forEach(take);
-  $("older").hidden = listed >= found.total;
+  oldest = found.jobs.at(-1)?.created ?? oldest;
+  $("older").hidden = !found.jobs.length || countListed() >= found.total;
   tidy();
+  return found;
+}
+
+// Without those before the oldest, which are known only since something happened to them.
+function countListed() {
+  return [...jobs.values()].filter((job) => job.created >= oldest).length;
+}
+
+// The newest first, as many as are shown, and on until those that wait, the oldest, are there.
+async function listAll() {
+  const shown = [...jobs.keys()];
+  const fresh = new Set();
+  let found;
+  do {
+    found = await list(fresh.size, fresh.size ? LARGEST_PAGE : PAGE);
+    found.jobs.forEach((job) => fresh.add(job.id));
+  } while (
+    found.jobs.length && fresh.size < found.total
+    && (fresh.size < shown.length || await isWorkMissing())
+  );
+  shown.filter((id) => !fresh.has(id)).forEach(drop); // deleted while nobody told us
+}
+
+async function isWorkMissing() {
+  const { queued, running } = await ask("/api/health");
+  return [...jobs.values()].filter((job) => !isOver(job)).length < queued + running;
 }
 
 function follow() {
   const events = new EventSource("/api/events");
-  events.addEventListener("open", () => list(0).catch(complain)); // also what was missed
+  events.addEventListener("open", () => listAll().catch(complain)); // also what was missed
   events.addEventListener("job", (event) => take(JSON.parse(event.data)));
-  events.addEventListener("deleted", (event) => drop(JSON.parse(event.data).id));
+  events.addEventListener("deleted", (event) => forget(JSON.parse(event.data).id));
+  events.addEventListener("error", () => {
+    if (events.readyState !== EventSource.CLOSED) return; // the browser tries again
+    $("lost").hidden = false;
+  });
 }
 
 function listenForFiles() {
@@ -202,16 +238,28 @@ function listenForFiles() {
   });
 }
 
-function start() {
-  $("blind").checked = localStorage.getItem("blind") === "yes";
+function listenForBlind() {
+  $("blind").checked = readBlind();
   $("blind").addEventListener("change", () => {
-    localStorage.setItem("blind", isBlind() ? "yes" : "no");
+    keepBlind(isBlind());
     jobs.forEach(showJob);
   });
+  window.addEventListener("storage", (event) => {
+    if (![BLIND, null].includes(event.key)) return;
+    $("blind").checked = readBlind();
+    jobs.forEach(showJob);
+  });
+}
+
+function start() {
+  listenForBlind();
+  listenForFiles();
   $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
   $("confirm-no").addEventListener("click", () => $("confirm").close(""));
-  $("older").addEventListener("click", () => list(listed).catch(complain));
-  listenForFiles();
+  $("older").addEventListener("click", () => list(countListed(), PAGE).catch(complain));
+  window.addEventListener("beforeunload", (event) => {
+    if (sending || waiting.length) event.preventDefault(); // uploads end with the page
+  });
   ask("/api/health").then((health) => { limits = health.limits; }).catch(complain);
   follow();
 }

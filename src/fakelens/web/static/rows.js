@@ -1,4 +1,5 @@
 // What a row of the page says, and what can be done with it. Names are set as text, never as HTML.
+// And what the page needs of the browser: answers read, a switch kept.
 
 const CHIPS = 8; // verdicts shown of one video
 const CLASSES = { "likely fake": "fake", "likely real": "real" };
@@ -10,6 +11,26 @@ const ACTIONS = {
   failed: ["retry", "delete"],
   cancelled: ["delete"],
 };
+
+export const BLIND = "blind"; // kept under this name
+
+const QUESTIONS = { // title, what will happen, the button that does it
+  delete: [
+    "Delete this result?",
+    (name) => `The upload, the results and the review of ${name} will be deleted. This cannot be undone.`,
+    "Delete it",
+  ],
+  cancel: [
+    "Cancel this job?",
+    (name) => `${name} will not be examined, and its upload will be deleted. This cannot be undone.`,
+    "Cancel it",
+  ],
+  stop: ["Stop this upload?", (name) => `${name} will not be examined.`, "Stop it"],
+};
+
+export function isOver(job) {
+  return !["queued", "running"].includes(job.state);
+}
 
 export function megabytes(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -95,4 +116,64 @@ export function fillJobRow(row, job, isBlind) {
   if (job.state !== "done") return;
   row.querySelector(".open").href = job.summary.links.page + (isBlind ? "#blind" : "");
   row.querySelector(".bundle").href = job.summary.links.bundle;
+}
+
+// Rows move up under the pointer, so that a second click hits another one: it only asks.
+function confirmed(question, row) {
+  const part = (name) => document.getElementById(`confirm${name}`);
+  const [title, text, yes] = QUESTIONS[question];
+  part("-title").textContent = title;
+  part("-text").textContent = text(row.querySelector(".name").textContent);
+  part("-yes").textContent = yes;
+  const dialog = part("");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+// What a button of a row does, after a question if need be; not again until it is done.
+export function act(row, name, { question, complain }, work) {
+  const button = row.querySelector(`.${name}`);
+  button.addEventListener("click", async () => {
+    if (question && !(await confirmed(question, row))) return;
+    button.disabled = true; // only now: a disabled button could not get the focus back
+    try {
+      await work();
+    } catch (error) {
+      complain(error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+// What the server said, or the sentence with which it refused.
+export function read(status, text) {
+  let told = null;
+  try {
+    told = JSON.parse(text);
+  } catch {
+    // Not from the server, but from a proxy in front of it.
+  }
+  if (told && status < 300) return told;
+  throw new Error(told?.detail ?? `the server answered ${status}`);
+}
+
+// Storage may be blocked: then the switch is not kept, but works.
+export function readBlind() {
+  try {
+    return localStorage.getItem(BLIND) === "yes";
+  } catch {
+    return false;
+  }
+}
+
+export function keepBlind(is) {
+  try {
+    localStorage.setItem(BLIND, is ? "yes" : "no");
+  } catch {
+    // See above.
+  }
 }
