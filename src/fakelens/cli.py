@@ -22,15 +22,12 @@ from fakelens.errors import UsageError
 from fakelens.explain import METHODS, find_method
 from fakelens.faces import DETECTORS, load_detector
 from fakelens.networks import DEFAULT, load_network, pull
-from fakelens.pipeline import analyze
+from fakelens.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report
 from fakelens.results import Report, Settings
 from fakelens.shell import FAILED, NO_FACE, SOME_FAILED, Force, Quiet, one_sentence
 from fakelens.stages import Profile
-
-_AUTO_PER_SECOND = 5.0
-"""Frames a second that ``--every auto`` examines."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -120,7 +117,7 @@ def analyze_command(
     with one_sentence():
         settings = Settings(
             every=1 if every == "auto" else _parse_every(every),
-            per_second=_AUTO_PER_SECOND if every == "auto" else None,
+            per_second=AUTO_PER_SECOND if every == "auto" else None,
             cam=cam,
             threshold=threshold,
             trust=not no_trust,

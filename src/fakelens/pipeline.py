@@ -34,6 +34,9 @@ Progress = Callable[[int, int | None], None]
 DETECT_EVERY = 3
 """Frames from one face detection to the next, when every frame is examined."""
 
+AUTO_PER_SECOND = 5.0
+"""Frames a second that are examined where a user asks for a quick look."""
+
 SEARCH_SECONDS = Fraction(2, 5)
 """From one detection in the whole picture to the next, while there is somebody; at most."""
 

@@ -19,14 +19,11 @@ import av
 
 from fakelens.errors import FakelensError, MediaError
 from fakelens.networks import load_network
-from fakelens.pipeline import analyze
+from fakelens.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.report.save import save_report
 from fakelens.results import Report, Settings
 from fakelens.video import open_container
 from fakelens.web.protocol import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
-
-AUTO_PER_SECOND = 5.0
-"""Frames a second that ``every=auto`` examines."""
 
 _PAUSE = 0.2  # seconds between two messages on progress
 _NICE = 10
