@@ -206,9 +206,9 @@ def test_the_curve_has_a_gap_where_nobody_was_seen(tmp_path: Path) -> None:
 
 
 def test_a_long_videos_curve_stays_short_and_shows_its_extremes(tmp_path: Path) -> None:
-    logits = np.sin(np.arange(20_000) / 500)
-    logits[7777] = 9
-    report = make_report(make_track(logits, heatmaps=np.zeros(20_000)), maps=np.ones((1, 4, 4)))
+    logits = np.sin(np.arange(6000) / 500)
+    logits[3777] = 9
+    report = make_report(make_track(logits, heatmaps=np.zeros(6000)), maps=np.ones((1, 4, 4)))
     html = written(report, tmp_path)
     ((curve,),) = curves(html)
     assert len(curve) <= 600
@@ -290,13 +290,13 @@ def crowd(people: int, frames: int, cells: int, rng: np.random.Generator) -> Rep
         for number in range(people)
     ]
     report = make_report(*tracks, maps=maps)
-    strongest = Assessment(None, None, None, None, None, (0, 20, 40, 60, 80), ())
+    strongest = Assessment(None, None, None, None, None, (0, 10, 20, 30, 35), ())
     findings = tuple(dataclasses.replace(f, assessment=strongest) for f in report.findings)
     return dataclasses.replace(report, findings=findings)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("people", "frames"), [(2, 9000), (150, 100), (50, 480)])
+@pytest.mark.parametrize(("people", "frames"), [(2, 3000), (150, 40), (50, 160)])
 def test_a_page_stays_small(people: int, frames: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     grain = rng.normal(128, 60, (320, 320, 3)).astype(np.float32)
@@ -304,7 +304,7 @@ def test_a_page_stays_small(people: int, frames: int, tmp_path: Path) -> None:
     noise = to_jpeg(np.clip(blurred, 0, 255).astype(np.uint8))
     report = crowd(people, frames, 14, rng)
     faces = {
-        number: dict.fromkeys((finding.key_frame, 0, 20, 40, 60, 80), noise)
+        number: dict.fromkeys((finding.key_frame, 0, 10, 20, 30, 35), noise)
         for number, finding in enumerate(report.findings)
     }
     html = written(report, tmp_path, video="untouched.mp4", faces=faces)
