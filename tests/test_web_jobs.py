@@ -448,6 +448,23 @@ def test_ctrl_c_in_a_terminal_ends_the_server_and_leaves_its_job_in_the_queue(
         assert state == "queued"
 
 
+@linux
+def test_a_worker_that_is_interrupted_by_mistake_is_begun_again(
+    long_clip: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "results") as server:
+        job = server.upload(long_clip)["id"]
+        server.wait_for_work(job)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGINT)
+        deadline = time.monotonic() + PATIENCE
+        while (again := server.workers()) in ([], [worker]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert len(again) == 1
+        assert server.job(job)["state"] == "running"
+
+
 class Reluctant(Store):
     """A store on a disk that is full for a while."""
 

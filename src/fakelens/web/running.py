@@ -24,6 +24,8 @@ async def run(
 ) -> Outcome | Failure:
     """Do a task in a process of its own; cancelled, it ends the process first.
 
+    A worker that is interrupted (SIGINT) counts as cancelled.
+
     Args:
         task: what to do.
         stall_seconds: a worker that says nothing for so long is ended.
@@ -60,7 +62,11 @@ async def _listen(
         async with asyncio.timeout(stall_seconds):
             line = await process.stdout.readline()
         if not line.endswith(b"\n"):
-            return _died(task, await process.wait())
+            code = await process.wait()
+            if code == -signal.SIGINT:
+                # Ctrl-C that was meant for the server caught it before it had its own group.
+                raise asyncio.CancelledError
+            return _died(task, code)
         said = Said.validate_json(line)
         if not isinstance(said, Progress):
             return said
