@@ -65,8 +65,15 @@ def _playable_name(reader: VideoReader) -> str | None:
     return None
 
 
-def write_original(report: Report, folder: Path, profile: Profile) -> str:
-    """Copy the input bit for bit where browsers play it; else write it anew as H.264 in MP4.
+def copy_original(report: Report, folder: Path, name: str, profile: Profile) -> str:
+    """Copy the input bit for bit, under the name that ``playable_name`` gave; returns it."""
+    with profile.spend("copy the video"):
+        shutil.copyfile(report.source, folder / name)
+    return name
+
+
+def rewrite_original(report: Report, folder: Path, profile: Profile) -> str:
+    """Write the input anew as H.264 in MP4, for browsers that do not play it as it is.
 
     Returns:
         The file's name.
@@ -75,10 +82,6 @@ def write_original(report: Report, folder: Path, profile: Profile) -> str:
         MediaError: the input cannot be read again.
         OutputError: the file cannot be written.
     """
-    if name := playable_name(report):
-        with profile.spend("copy the video"):
-            shutil.copyfile(report.source, folder / name)
-        return name
     transcribe(report.source, folder / NAMES[0], lambda index, planes: None, profile=profile)
     return NAMES[0]
 
@@ -102,7 +105,7 @@ def timing(path: Path) -> Timing:
     """Read a video's packets; nothing is decoded.
 
     Args:
-        path: of a video that ``playable_name`` or ``write_original`` named.
+        path: of a video that ``playable_name`` or ``rewrite_original`` named.
     """
     keys: list[float] = []
     shown = array("d")

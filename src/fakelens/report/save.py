@@ -15,7 +15,7 @@ from fakelens.pipeline import Progress
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
 from fakelens.report.original import NAMES as ORIGINAL_NAMES
-from fakelens.report.original import playable_name, timing, write_original
+from fakelens.report.original import copy_original, playable_name, rewrite_original, timing
 from fakelens.report.page import FILE_NAME as PAGE_NAME
 from fakelens.report.page import Beside, write_page
 from fakelens.report.pictures import (
@@ -164,15 +164,18 @@ def _with_video(
     """With the untouched video: put beside the page on request, else where it is."""
     if report.video.is_picture:
         return beside
-    exact = playable_name(report) is not None
+    playable = playable_name(report)
     there_already = report.source.resolve().parent == folder.resolve()
-    if copy and (report.tracks or exact) and not (exact and there_already):
-        name = write_original(report, staging, profile)
-        return replace(beside, video=name, exact=exact, timing=timing(staging / name))
-    if exact:
+    if copy and playable and not there_already:
+        name = copy_original(report, staging, playable, profile)
+        return replace(beside, video=name, exact=True, timing=timing(staging / name))
+    if copy and report.tracks and not playable:
+        name = rewrite_original(report, staging, profile)
+        return replace(beside, video=name, timing=timing(staging / name))
+    if playable:
         address = quote(os.fsencode(relative_path(report.source, folder)))
         return replace(beside, video=address, exact=True, timing=timing(report.source))
-    return replace(beside, unplayable=not exact)
+    return replace(beside, unplayable=True)
 
 
 def _existing(folder: Path) -> Path:
