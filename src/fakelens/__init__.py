@@ -5,8 +5,13 @@
 >>> fakelens.save_report(report, "interview_analyzed")  # doctest: +SKIP
 """
 
+import os
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime writes a device id under the user's cache and contacts its maker's host at every run
+# unless this is set before it is imported. No module of this package is imported before this line.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from fakelens.data import (

@@ -1,0 +1,3 @@
+"""Measures speed, memory and explanations; see ``benchmarks/README.md``."""
+
+import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before anything imports it
