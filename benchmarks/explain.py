@@ -1,20 +1,22 @@
 """``fakelens benchmark explain`` on the development data, in one go.
 
-Self-blends of DFDC faces that no network was trained on, cut with mirrored borders as for training,
-and the frame-aligned pairs of FaceForensics++. Run from the root of the repository, with the extras
-``benchmark`` and ``train``: ``PYTHONPATH=. python benchmarks/explain.py --data DATA --output DIR``.
+Forgeries planted in genuine faces that no network was trained on, and the frame-aligned pairs of
+FaceForensics++. Run it with the extras ``benchmark`` and ``train`` as
+``python -m benchmarks.explain --data DATA --output DIR``.
 """
 
 import argparse
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from training.data import load_pairs
-from training.localise import aligned_pairs, cut_mirrored, self_blends
-from training.videos import read_manifest
+import numpy as np
+from training.videos import Clip, read_manifest
+from training.yardstick.sources import validation_faces
 
 from fakelens.benchmark.differences import forged_frames
-from fakelens.benchmark.forgeries import Material
+from fakelens.benchmark.forgeries import Forgery, Material
 from fakelens.benchmark.measure import Settings, left_out, measure
 from fakelens.benchmark.methods import choose_methods
 from fakelens.benchmark.save import check_free, describe, save
@@ -22,13 +24,34 @@ from fakelens.benchmark.tables import markdown
 from fakelens.console import progress_bar
 from fakelens.faces import YuNet
 from fakelens.networks import load_network
+from fakelens.planting import RECIPES, plant
+
+
+def planted_blends(data: Path, count: int, seed: int) -> list[Forgery]:
+    """A forgery in each of some faces of ``real_faces``, split val, by each recipe in turn."""
+    faces = list(validation_faces(data, YuNet()))
+    forgeries = []
+    for number, row in enumerate(np.random.default_rng(seed).permutation(len(faces))[:count]):
+        view = faces[row].views[0]
+        recipe = RECIPES[number % len(RECIPES)]
+        image, mask = plant(view.picture, np.asarray(view.face.landmarks), recipe)
+        mask = np.rint(255 * mask).astype(np.uint8)
+        forgeries.append(Forgery(image, mask, view.face, faces[row].group))
+    return forgeries
+
+
+def aligned_pairs(clips: Sequence[Clip]) -> list[tuple[Clip, Clip]]:
+    """The real and the fake clip of each FaceForensics++ group: the same frames, one forged."""
+    groups: defaultdict[str, dict[bool, Clip]] = defaultdict(dict)
+    for clip in clips:
+        if clip.dataset.startswith("FF++"):
+            groups[clip.group][clip.fake] = clip
+    return [(both[False], both[True]) for _, both in sorted(groups.items()) if len(both) == 2]
 
 
 def gather(data: Path, blends: int, frames: int, seed: int) -> list[Material]:
-    """The self-blends, and one material for each pair of the manifest."""
-    faces_file = Path("training") / "runs" / "faces-val.npz"
-    pairs = load_pairs(data / "dfdc_crops", "val", faces_file)[:blends]
-    materials = [Material("self-blends", self_blends(pairs, seed), cut_mirrored)]
+    """The planted blends, and one material for each pair of the manifest."""
+    materials = [Material("planted blends", planted_blends(data, blends, seed))]
     for use in ("choose", "test"):
         for real, fake in aligned_pairs(read_manifest(data, use)):
             kind = fake.dataset.split()[-1]
@@ -52,7 +75,6 @@ def main() -> None:
     check_free(options.output, force=options.force)
     names = options.network or [
         "fakelens-patch",
-        "fakelens-meso",
         str(options.data / "weights" / "MesoInception_DF.h5"),
     ]
     networks = {Path(name).stem: load_network(name) for name in names}

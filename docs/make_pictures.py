@@ -1,4 +1,7 @@
-"""Make the pictures of the docs from the demo clip: ``python docs/make_pictures.py``."""
+"""Make the pictures of the docs from the demo clip: ``python docs/make_pictures.py``.
+
+Needs the published weights: ``fakelens models pull mesoinception4-df``.
+"""
 
 import subprocess
 import sys
@@ -83,7 +86,7 @@ def keep(name: str, png: bytes) -> None:
 
 def meso() -> fakelens.Network:
     """On its flatten-and-dense head Grad-CAM++ does not show what the answer rests on."""
-    return fakelens.load_network("fakelens-meso")
+    return fakelens.load_network("mesoinception4-df")
 
 
 def frame_of(video: Path) -> RGBImage:

@@ -379,7 +379,7 @@ def test_wrong_usage_is_told_in_one_sentence(portraits: Path, tmp_path: Path) ->
     assert "nothing to measure on" in fails(2, *out)
     assert "--real and --fake belong together" in fails(2, "--real", portraits, *out)
     assert "one name" in fails(
-        2, portraits, "--network", "fakelens-meso", "--network", "fakelens-meso", *out
+        2, portraits, "--network", "fakelens-patch", "--network", "fakelens-patch", *out
     )
     assert "nowhere" in fails(1, tmp_path / "nowhere", *out)
     assert not (tmp_path / "out").exists()

@@ -340,7 +340,6 @@ def test_models_are_listed_and_pulled_from_a_file(
     assert listed.exit_code == 0
     for name in (
         "fakelens-patch",
-        "fakelens-meso",
         "meso4-df",
         "meso4-f2f",
         "mesoinception4-df",

@@ -307,9 +307,7 @@ def test_network_failures_are_one_sentence(tmp_path: Path, published: Path) -> N
 
 def test_unknown_names_list_the_known_ones() -> None:
     for call in (lambda: load_network("xception"), lambda: pull("xception")):
-        with pytest.raises(
-            UsageError, match=r"'xception'.*fakelens-patch, fakelens-meso, meso4-df, meso4-f2f"
-        ):
+        with pytest.raises(UsageError, match=r"'xception'.*fakelens-patch, meso4-df, meso4-f2f"):
             call()
     with pytest.raises(UsageError, match="comes with fakelens"):
         pull(DEFAULT)
@@ -367,13 +365,13 @@ def test_the_table_is_light() -> None:
 
 def test_a_device_that_is_not_there_is_told_with_what_would_help() -> None:
     with pytest.raises(UsageError, match=r"cannot use cuda, only cpu; the package onnxruntime-gpu"):
-        load_network("fakelens-meso", device="cuda")
+        load_network(DEFAULT, device="cuda")
     with pytest.raises(UsageError, match="no device is called 'quantum'; there are auto, cuda"):
-        load_network("fakelens-meso", device="quantum")
+        load_network(DEFAULT, device="quantum")
 
 
 def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = load_network("fakelens-meso", device="auto")
+    network = load_network(DEFAULT, device="auto")
     assert isinstance(network, OnnxNetwork)
     assert network.device == "cpu"
     several = ["OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]

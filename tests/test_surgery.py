@@ -1,5 +1,7 @@
 """Heads and randomised copies of evidence networks."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -7,11 +9,24 @@ from onnx import TensorProto, helper, numpy_helper
 
 from builders import CARD
 from fakelens.errors import NetworkError
-from fakelens.networks import load_network
+from fakelens.networks import DEFAULT, load_network
 from fakelens.networks.onnx import OnnxNetwork
 from fakelens.networks.surgery import extract_head, randomise
+from meso_reference import TorchMeso, write_keras_h5
 
-BUNDLED = ("fakelens-patch", "fakelens-meso")
+
+@pytest.fixture(params=["a mean", "dense layers"], scope="module")
+def network(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> OnnxNetwork:
+    """The default network, whose head has no weights, and a MesoNet, whose head is a network."""
+    name: str | Path = DEFAULT
+    if request.param == "dense layers":
+        name = tmp_path_factory.mktemp("meso") / "random.h5"
+        write_keras_h5(TorchMeso("mesoinception4", 256, seed=1), name)
+    loaded = load_network(name)
+    assert isinstance(loaded, OnnxNetwork)
+    return loaded
 
 
 def crops(network: OnnxNetwork, count: int = 3) -> np.ndarray:
@@ -21,26 +36,23 @@ def crops(network: OnnxNetwork, count: int = 3) -> np.ndarray:
     return coarse.repeat(16, axis=1).repeat(16, axis=2)
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_a_head_gives_the_logit_of_its_layer(name: str) -> None:
-    network = load_network(name)
-    assert isinstance(network, OnnxNetwork)
+def test_a_head_gives_the_logit_of_its_layer(network: OnnxNetwork) -> None:
     evidence = network.examine(crops(network))
     np.testing.assert_allclose(network.head(evidence.activation), evidence.logit, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_a_head_changes_with_its_layer_as_the_gradient_says(name: str) -> None:
-    network = load_network(name)
-    assert isinstance(network, OnnxNetwork)
+def test_a_head_changes_with_its_layer_as_the_gradient_says(network: OnnxNetwork) -> None:
     evidence = network.examine(crops(network, 1))
     step = 1e-3 * np.abs(evidence.activation).max()
-    flat = np.argsort(-np.abs(evidence.gradient.ravel()))[:5]
+    # Zeros of a ReLU are tied in their pool: where they are, the head has a kink.
+    smooth = np.where(evidence.activation != 0, np.abs(evidence.gradient), 0)
+    flat = np.argsort(-smooth.ravel())[:5]
+    assert smooth.ravel()[flat].min() > 1e-3
     for place in flat:
         moved = evidence.activation.copy()
         moved.ravel()[place] += step
         slope = (network.head(moved) - network.head(evidence.activation)) / step
-        assert slope == pytest.approx(evidence.gradient.ravel()[place], rel=0.1, abs=1e-3)
+        assert slope == pytest.approx(evidence.gradient.ravel()[place], rel=0.01)
 
 
 def skipping() -> bytes:
@@ -76,10 +88,7 @@ def test_a_logit_that_looks_past_the_layer_has_no_head() -> None:
         network.head(np.zeros((1, 3, 32, 32), np.float32))
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_a_randomised_copy_has_the_same_weights_in_another_order(name: str) -> None:
-    network = load_network(name)
-    assert isinstance(network, OnnxNetwork)
+def test_a_randomised_copy_has_the_same_weights_in_another_order(network: OnnxNetwork) -> None:
     before = onnx.load_from_string(network._model)
     after = onnx.load_from_string(randomise(network._model, 1))
     changed = 0

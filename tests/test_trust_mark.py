@@ -1,4 +1,4 @@
-"""The trust mark on the bundled networks: told apart are maps that are true and maps that are not.
+"""The trust mark on two networks: told apart are maps that are true and maps that are not.
 
 Fakes of known origin: planted into two portraits that come with other packages, and, where the
 development data is, faces of the validation split.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fakelens.ablation import faithfulness, rows_of
 from fakelens.assessments import TrustMark
 from fakelens.crops import crop_area, cut
-from fakelens.data import Box, Evidence, Face, Network, sigmoid
+from fakelens.data import Box, Evidence, Network, sigmoid
 from fakelens.explain import METHODS
 from fakelens.faces import YuNet
 from fakelens.networks import load_network
@@ -136,19 +136,14 @@ def test_a_randomised_network_supports_nothing(
 )
 def test_validation_fakes_are_marked_rightly(name: str, least: float, shared_data: Path) -> None:
     """Single faces do not always tell MesoInception_DF from random weights."""
-    from training.data import load_pairs  # noqa: PLC0415 - needs the packages of training
-    from training.localise import cut_mirrored  # noqa: PLC0415
+    from training.yardstick.sources import dfdc_crops  # noqa: PLC0415 - the extra [train]
 
-    faces = Path(__file__).parents[1] / "training" / "runs" / "faces-val.npz"
-    if not faces.is_file():
-        pytest.skip("the faces of the validation split were not measured here")
     path = shared_data / "weights" / name
     network = load_network(path if path.exists() else name)
-    pairs = load_pairs(shared_data / "dfdc_crops", "val", faces)[:280]
     crops = []
-    for pair in pairs:
-        (x, y), half = pair.fake.center.tolist(), pair.fake.side / 2
-        face = Face(Box(x - half, y - half, x + half, y + half), pair.fake.landmarks, 1.0)
-        area = crop_area(face, network.card.crop)
-        crops.append(cut_mirrored(pair.fake.decode(), area, network.card.input_size))
+    for item in dfdc_crops(shared_data, YuNet(min_confidence=0.5), 280):
+        if item.fake:
+            view = item.views[0]
+            area = crop_area(view.face, network.card.crop)
+            crops.append(cut(view.picture, area, network.card.input_size))
     check_true_and_false(network, *confident(network, np.stack(crops)), least)

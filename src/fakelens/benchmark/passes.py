@@ -31,8 +31,8 @@ def blurred(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     A Gaussian of a twelfth of the side leaves the colours and the light of each place and nothing
     of eyes and mouth. Nothing that is done to a face leaves a detector of forgeries cold, but this,
     with hard edges, disturbs least: where a random tenth of 20 real faces was hidden so, the logits
-    of fakelens-patch, fakelens-meso and MesoInception_DF moved by 0.5, 0.1 and 1.5 (the crop's mean
-    colour: 0.5, 0.1 and 2.5; weaker blurs and soft edges: no less), mostly towards FAKE.
+    of fakelens-patch and MesoInception_DF moved by 0.5 and 1.5 (the crop's mean colour: 0.5 and
+    2.5; weaker blurs and soft edges: no less), mostly towards FAKE.
     """
     soft = cv2.GaussianBlur(crop, (0, 0), crop.shape[0] / 12)
     return soft.astype(np.uint8, copy=False)

@@ -49,7 +49,6 @@ KNOWN = {
     network.name: network
     for network in (
         KnownNetwork(DEFAULT, "fakelens-patch.onnx", "Apache-2.0", download=None),
-        KnownNetwork("fakelens-meso", "fakelens-meso.onnx", "Apache-2.0", download=None),
         _mesonet(
             "meso4-df",
             "Meso4_DF.h5",
