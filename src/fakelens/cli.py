@@ -90,8 +90,11 @@ def analyze_command(
     ] = None,
     every: Annotated[
         str,
-        typer.Option(metavar="N|auto", help="Examine every n-th frame; auto: about 5 a second."),
-    ] = "1",
+        typer.Option(
+            metavar="N|auto",
+            help="Examine every n-th frame and interpolate the others; auto: about 5 a second.",
+        ),
+    ] = str(Settings().every),
     no_trust: Annotated[
         bool,
         typer.Option("--no-trust", help="Do not measure how far scores and heatmaps hold."),
@@ -116,7 +119,7 @@ def analyze_command(
     """
     with one_sentence():
         settings = Settings(
-            every=1 if every == "auto" else _parse_every(every),
+            every=Settings().every if every == "auto" else _parse_every(every),
             per_second=AUTO_PER_SECOND if every == "auto" else None,
             cam=cam,
             threshold=threshold,

@@ -300,6 +300,8 @@ class NetworkCard:
         trained_on: data, in words.
         limits: what it cannot do, one sentence each.
         calibration: what the score is worth; ``None`` if the network was never calibrated.
+        smallest_face: shorter side of a face's box, pixels, below which the network is not
+            reliable; a person whose median face is smaller gets no verdict.
     """
 
     name: str
@@ -316,6 +318,7 @@ class NetworkCard:
     trained_on: str
     limits: tuple[str, ...]
     calibration: Calibration | None = None
+    smallest_face: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

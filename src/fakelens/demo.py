@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -23,6 +24,9 @@ from fakelens.planting import RECIPES, blend, changed_copy, soften
 from fakelens.results import Report, Track
 from fakelens.video import open_video
 
+Side = Literal["left", "right"]
+"""Where in the picture a person is: Hopper on the left, Collins on the right."""
+
 WIDTH, HEIGHT = 960, 540
 RATE = Fraction(25)
 SECONDS = 8
@@ -31,6 +35,8 @@ _TONE_HZ = 440
 _SEED = 1937
 _NOISE = 2.0  # standard deviation of the camera's noise, grey levels
 _NOISE_FIELDS = 8  # drawn once and shown in turn
+_RADII = (54, 70)  # of the replaced ellipse, pixels of the clip
+_SHIFT = 3  # of the copy, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,22 @@ class Pointing:
         return self.evidence_inside > self.area_inside and self.hits > 0.5
 
 
-def make_clip(path: Path, *, seconds: int = SECONDS, force: bool = False) -> None:
+def make_clip(
+    path: Path, *, seconds: int = SECONDS, tampered: Side = "right", force: bool = False
+) -> None:
     """Write the demo clip, an MP4 with H.264 and AAC.
+
+    Args:
+        path: of the file.
+        seconds: length.
+        tampered: the person whose face is tampered with.
+        force: overwrite an existing file.
 
     Raises:
         MissingExtraError: the packages that carry the portraits are not installed.
         OutputError: the file exists and ``force`` is not given, or it cannot be written.
     """
-    actors = _actors()
+    actors = _actors(tampered)
     if path.exists() and not force:
         raise OutputError(f"{path}: exists already; --force replaces it")
     try:
@@ -117,14 +131,18 @@ def _write_clip(path: Path, actors: tuple[_Actor, _Actor], seconds: int) -> None
         container.mux(sound.encode())
 
 
-def pointing(report: Report) -> Pointing | None:
-    """Hold the heatmaps of the tampered person against what was planted.
+def pointing(report: Report, tampered: Side = "right") -> Pointing | None:
+    """Compare the heatmaps of the tampered person with what was planted.
+
+    Args:
+        report: of the clip.
+        tampered: as of ``make_clip``.
 
     Returns:
         ``None`` if the tampered person was not found.
     """
-    _, tampered = _actors()
-    tracks = [t for t in report.tracks if _is_in_panel(t, tampered.panel)]
+    actor = _actors(tampered)[tampered == "right"]
+    tracks = [t for t in report.tracks if _is_in_panel(t, actor.panel)]
     if not tracks:
         return None
     track = max(tracks, key=len)
@@ -138,9 +156,9 @@ def pointing(report: Report) -> Pointing | None:
                 [0, side / sighting.area.height, -sighting.area.y1 * side / sighting.area.height],
             ]
         )
-        placed = np.vstack([tampered.placement(sighting.time), [0, 0, 1]])
-        placed[0, 2] += tampered.panel * WIDTH / 2
-        inside = cv2.warpAffine(tampered.mask, to_cells @ placed, (side, side)) > 0.5
+        placed = np.vstack([actor.placement(sighting.time), [0, 0, 1]])
+        placed[0, 2] += actor.panel * WIDTH / 2
+        inside = cv2.warpAffine(actor.mask, to_cells @ placed, (side, side)) > 0.5
         total = float(heatmap.sum())
         evidence += float(heatmap[inside].sum()) / total if total else 0.0
         area += float(inside.mean())
@@ -153,8 +171,8 @@ def _is_in_panel(track: Track, panel: int) -> bool:
     return (middle >= WIDTH / 2) == bool(panel)
 
 
-def _actors() -> tuple[_Actor, _Actor]:
-    """The untouched person and the tampered one."""
+def _actors(tampered: Side) -> tuple[_Actor, _Actor]:
+    """The person on the left and the one on the right."""
     try:
         from matplotlib.cbook import get_sample_data  # noqa: PLC0415 - optional
         from skimage.data import astronaut  # noqa: PLC0415 - optional
@@ -163,22 +181,36 @@ def _actors() -> tuple[_Actor, _Actor]:
     with open_video(Path(get_sample_data("grace_hopper.jpg", asfileobj=False))) as reader:
         hopper = next(reader.frames()).image
     collins: RGBImage = astronaut()  # type: ignore[no-untyped-call]  # scikit-image has no types
-    tampered, mask = _tamper(collins, center=(223, 124), radii=(34, 44))
-    untouched = np.zeros(hopper.shape[:2], dtype=np.float32)
-    return (
-        _Actor(hopper, (267, 226), 1.15, 0, 0.0, untouched),
-        _Actor(tampered, (223, 119), 1.6, 1, 1.3, mask),
+    people = (
+        (hopper, (267, 226), (267, 236), 1.15, 0.0),
+        (collins, (223, 119), (223, 124), 1.6, 1.3),
     )
+    actors = []
+    for panel, (portrait, center, face, scale, phase) in enumerate(people):
+        shown, mask = portrait, np.zeros(portrait.shape[:2], dtype=np.float32)
+        if (tampered == "right") == bool(panel):
+            shown, mask = _tamper(portrait, face, scale)
+        actors.append(_Actor(shown, center, scale, panel, phase, mask))
+    left, right = actors
+    return left, right
 
 
 def _tamper(
-    portrait: RGBImage, center: tuple[int, int], radii: tuple[int, int]
+    portrait: RGBImage, center: tuple[int, int], scale: float
 ) -> tuple[RGBImage, FloatArray]:
-    """Replace an ellipse by a softer, shifted, differently coloured copy of what is there."""
+    """Replace an ellipse by a softer, shifted, differently coloured copy of what is there.
+
+    Args:
+        portrait: (H, W, 3) uint8 RGB.
+        center: of the ellipse, pixels of the portrait.
+        scale: pixels of the clip per pixel of the portrait.
+    """
     mask = np.zeros(portrait.shape[:2], dtype=np.float32)
+    radii = tuple(round(radius / scale) for radius in _RADII)
     cv2.ellipse(mask, center, radii, 0, 0, 360, 1.0, -1)
-    mask = soften(mask, 2)
-    return blend(portrait, changed_copy(portrait, RECIPES[0], center, 2), mask), mask
+    mask = soften(mask, _SHIFT / scale)
+    copy = changed_copy(portrait, RECIPES[0], center, _SHIFT / scale)
+    return blend(portrait, copy, mask), mask
 
 
 def _picture(actors: tuple[_Actor, _Actor], time: float, noise: FloatArray) -> RGBImage:

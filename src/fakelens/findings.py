@@ -137,7 +137,12 @@ def _likelihood_ratio(logit: float, calibration: Calibration) -> float:
 
 
 def find(
-    track: Track, thresholds: Thresholds, calibration: Calibration | None = None, *, still: bool
+    track: Track,
+    thresholds: Thresholds,
+    calibration: Calibration | None = None,
+    *,
+    still: bool,
+    smallest_face: float = 0.0,
 ) -> Finding:
     """Say what the scores of one person amount to.
 
@@ -146,6 +151,7 @@ def find(
         thresholds: where a score becomes a verdict.
         calibration: of the network, if it has one.
         still: the input is one picture, so one sighting is all there can be.
+        smallest_face: as of the network's card, pixels.
     """
     blocks = _blocks(track)
     logit = person_logit(track)
@@ -153,6 +159,7 @@ def find(
     ratio: float | None = None
     interval: tuple[float, float] | None = None
     spans: tuple[Span, ...] = ()
+    seen_well = False
     if logit is None:
         verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
     else:
@@ -165,7 +172,14 @@ def find(
             verdict = Verdict.INCONCLUSIVE
             seconds = MIN_BLOCKS * BLOCK_SECONDS
             reasons = [f"too little to judge: good faces in less than {seconds:g} s"]
+        elif (size := _usual_size(track)) < smallest_face:
+            verdict = Verdict.INCONCLUSIVE
+            reasons = [
+                f"the face is {size:.0f} pixels wide: the network is not reliable below "
+                f"{smallest_face:.0f}"
+            ]
         else:
+            seen_well = True
             verdict, reasons = _judge(score, interval, spans, thresholds)
             if still:
                 reasons.append("a single picture: nothing says how steady the score is")
@@ -181,8 +195,15 @@ def find(
         examined=len(track),
         usable=int(np.count_nonzero(track.usable)),
         key_frame=_key_frame(track, score),
-        log10_likelihood_ratio=ratio,
+        log10_likelihood_ratio=ratio if seen_well else None,
+        seen_well=seen_well,
     )
+
+
+def _usual_size(track: Track) -> float:
+    """Median of the shorter side of the usable boxes, pixels."""
+    boxes = track.boxes[track.usable]
+    return float(np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1)))
 
 
 def temper(finding: Finding, thresholds: Thresholds) -> Finding:

@@ -32,7 +32,9 @@ Progress = Callable[[int, int | None], None]
 """Called with the number of frames done and of frames in all, if that is known."""
 
 DETECT_EVERY = 3
-"""Frames from one face detection to the next, when every frame is examined."""
+"""Frames from one face detection to the next. Faces are followed through all frames as long as they
+are examined that often; where they are examined more rarely, the frames between are not looked at.
+"""
 
 AUTO_PER_SECOND = 5.0
 """Frames a second that are examined where a user asks for a quick look."""
@@ -94,7 +96,13 @@ def analyze(
 
         def conclude(person: int, specimens: list[Specimen]) -> None:
             track = recorder.track(person)
-            found = find(track, thresholds, network.card.calibration, still=reader.info.is_picture)
+            found = find(
+                track,
+                thresholds,
+                network.card.calibration,
+                still=reader.info.is_picture,
+                smallest_face=network.card.smallest_face,
+            )
             findings[person] = examiner.assess(found, track, heatmaps, specimens)
             if found.interval or reader.info.is_picture:
                 pictures = [(kept.image, kept.face.landmarks) for kept in specimens]
@@ -156,12 +164,13 @@ def _overlapped(
     profile: Profile,
 ) -> Iterator[Iterator["_Crowd"]]:
     """Decode in one thread, find, follow and cut out faces in another."""
-    stride = max(1, DETECT_EVERY // settings.every)
+    skip = settings.every if settings.every > DETECT_EVERY else 1
+    stride = DETECT_EVERY if skip == 1 else 1
     gates = Gates(min_confidence=faces.sure_confidence)
-    decoding = profile.timed("decode", reader.frames(settings.every))
+    decoding = profile.timed("decode", reader.frames(skip))
     with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
         followed = follow(frames, faces, every=stride, narrow=SEARCH_SECONDS)
-        crowds = _crowds(followed, card, gates, trust=settings.trust)
+        crowds = _crowds(followed, card, gates, settings)
         following = profile.timed("find and follow faces", crowds)
         with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
             yield made
@@ -180,18 +189,19 @@ class _Crowd:
 
 
 def _crowds(
-    stream: Iterable[Followed], card: NetworkCard, gates: Gates, *, trust: bool
+    stream: Iterable[Followed], card: NetworkCard, gates: Gates, settings: Settings
 ) -> Generator[_Crowd]:
     keeper = Keeper(card)
     for followed in stream:
-        glimpses = _glimpses(followed, card, gates)
+        examined = followed.frame.index % settings.every == 0
+        glimpses = _glimpses(followed, card, gates) if examined else []
         for glimpse in glimpses:
             keeper.see(
                 glimpse.tracked.track,
                 glimpse.time,
                 followed.frame.pixels,
                 glimpse.tracked.face,
-                usable=trust and not glimpse.doubts,
+                usable=settings.trust and not glimpse.doubts,
             )
         yield _Crowd(followed.frame.index, glimpses, keeper.gone(float(followed.frame.time)))
     yield _Crowd(None, [], keeper.everybody())

@@ -160,6 +160,7 @@ class Finding:
         key_frame: frame index with the strongest usable evidence for the score's side.
         assessment: how far the score and the heatmaps can be trusted; ``None`` if that was not
             measured.
+        seen_well: enough good faces, large enough for the model, for a verdict.
     """
 
     person: int
@@ -175,6 +176,7 @@ class Finding:
     key_frame: int
     log10_likelihood_ratio: float | None = None
     assessment: Assessment | None = None
+    seen_well: bool = True
 
     @property
     def trust_mark(self) -> TrustMark | None:
@@ -188,7 +190,8 @@ class Settings:
     """What the caller may choose about an analysis.
 
     Attributes:
-        every: examine every n-th frame; in a report, what ``per_second`` came to.
+        every: examine every n-th frame, while boxes and heatmaps of the others are interpolated;
+            in a report, what ``per_second`` came to.
         per_second: examine about so many frames a second instead; ``None`` goes by ``every``.
         cam: heatmap method; ``None`` takes the one that suits the network.
         threshold: score from which a person is *likely fake*; ``None`` takes the network's.
@@ -200,7 +203,7 @@ class Settings:
         UsageError: a value is out of range.
     """
 
-    every: int = 1
+    every: int = 2
     cam: str | None = None
     threshold: float | None = None
     batch: int = 8
@@ -283,3 +286,13 @@ class Report:
     heatmaps: HeatmapStore
     provenance: Provenance
     mean_faces: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The most suspicious person who was seen well enough: the answer for the whole input.
+
+        Persons of whom too little was seen, whose faces are too small for the model or who may be
+        no faces do not decide. ``None`` if nobody was seen well enough.
+        """
+        seen = [finding for finding in self.findings if finding.seen_well]
+        return max(seen, key=lambda finding: finding.score or 0.0, default=None)
