@@ -23,9 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
-from training.judgement import to_planes
-from training.patchnet import PatchNet, load_imagenet
-from training.patchnet_graph import build_patchnet
+from training.network import PatchNet, load_imagenet
+from training.onnx_graph import build_graph
 from training.quantize import quantized
 
 from fakelens.data import Evidence
@@ -33,7 +32,7 @@ from fakelens.explain import METHODS
 
 Task = Callable[[NDArray[np.uint8]], object]
 
-
+_SIDE = 256
 _EVIDENCE = ["logit", "activation", "gradient"]
 
 
@@ -48,6 +47,11 @@ class Logits(nn.Module):
         """Planes, float 0..1, to logits."""
         logits: Tensor = self.network(planes).logits
         return logits[:, None]
+
+
+def to_planes(crops: NDArray[np.uint8]) -> Tensor:
+    """Crops (N, S, S, 3) uint8 to planes (N, 3, S, S) float 0..1, channels last."""
+    return torch.from_numpy(crops).movedim(-1, -3).float().div_(255)
 
 
 def by_fakelens(graph: onnx.ModelProto, name: str) -> dict[str, Task]:
@@ -82,14 +86,14 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
 
     @torch.inference_mode()
     def score(crops: NDArray[np.uint8]) -> object:
-        return plain(to_planes(torch.from_numpy(crops)))
+        return plain(to_planes(crops))
 
     tasks: dict[str, Task] = {"torch, score alone": score}
     model = Logits(deepcopy(network))  # the hooks of one library are no business of the other
-    extractor = TorchCam(model, target_layer="network.blocks", input_shape=(3, 224, 224))
+    extractor = TorchCam(model, target_layer="network.mix", input_shape=(3, _SIDE, _SIDE))
 
     def with_torchcam(crops: NDArray[np.uint8]) -> object:
-        scores = model(to_planes(torch.from_numpy(crops)).requires_grad_())
+        scores = model(to_planes(crops).requires_grad_())
         return extractor([0] * len(crops), scores)
 
     tasks["torchcam, Grad-CAM"] = with_torchcam
@@ -101,9 +105,9 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
         print(f"grad-cam is left out: {error}")
         return tasks
     other = Logits(deepcopy(network))
-    library = cam.GradCAM(other, [other.network.blocks])
+    library = cam.GradCAM(other, [other.network.mix])
     tasks["grad-cam, Grad-CAM"] = lambda crops: library(
-        to_planes(torch.from_numpy(crops)), [targets.RawScoresOutputTarget()] * len(crops)
+        to_planes(crops), [targets.RawScoresOutputTarget()] * len(crops)
     )
     return tasks
 
@@ -117,8 +121,8 @@ def main() -> None:
     torch.set_num_threads(1)
     network = PatchNet().eval()
     load_imagenet(network)
-    crops = np.random.default_rng(0).integers(0, 256, (options.batch, 224, 224, 3), np.uint8)
-    graph, head = build_patchnet(network)
+    crops = np.random.default_rng(0).integers(0, 256, (options.batch, _SIDE, _SIDE, 3), np.uint8)
+    graph, head = build_graph(network, _SIDE)
     # The first of each is what the others are compared with.
     groups = (
         by_fakelens(graph, "fakelens"),

@@ -16,30 +16,30 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
-from training.data import Crop, load_pairs
-from training.localise import cut_mirrored
+from training.yardstick.items import Item
+from training.yardstick.sources import dfdc_crops
 
 from fakelens.ablation import faithfulness, rows_of
 from fakelens.assessments import Ablation, Faithfulness, TrustMark
-from fakelens.crops import crop_area
-from fakelens.data import Box, Evidence, Face, FloatArray, Network, sigmoid
+from fakelens.crops import crop_area, cut
+from fakelens.data import Evidence, FloatArray, Network, sigmoid
 from fakelens.explain import METHODS, Method
+from fakelens.faces import YuNet
 from fakelens.networks import load_network
 from fakelens.networks.onnx import OnnxNetwork
 
-_FACES_FILE = Path(__file__).parents[1] / "training" / "runs" / "faces-val.npz"
+_GROUPS = 800
 _RANDOM_NETWORKS = 20
 
 
-def crops_of(network: Network, pictures: Sequence[Crop]) -> NDArray[np.uint8]:
-    """As training and validation cut them."""
-    cropped = []
-    for picture in pictures:
-        (x, y), half = picture.center.tolist(), picture.side / 2
-        face = Face(Box(x - half, y - half, x + half, y + half), picture.landmarks, 1.0)
-        area = crop_area(face, network.card.crop)
-        cropped.append(cut_mirrored(picture.decode(), area, network.card.input_size))
-    return np.stack(cropped)
+def crops_of(network: Network, items: Sequence[Item]) -> NDArray[np.uint8]:
+    """The first face of each item, cut as the network wants it."""
+    views = [item.views[0] for item in items]
+    size = network.card.input_size
+    areas = [crop_area(view.face, network.card.crop) for view in views]
+    return np.stack(
+        [cut(view.picture, area, size) for view, area in zip(views, areas, strict=True)]
+    )
 
 
 def examine(network: Network, crops: NDArray[np.uint8]) -> Evidence:
@@ -146,11 +146,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tries", type=int, default=200)
     options = parser.parse_args()
-    pairs = load_pairs(options.data / "dfdc_crops", "val", _FACES_FILE)
+    items = list(dfdc_crops(options.data, YuNet(min_confidence=0.5), _GROUPS))
     for name in options.networks:
         network = load_network(name)
-        judge_marks(network, crops_of(network, [pair.fake for pair in pairs]), options.tries)
-        judge_ablations(network, crops_of(network, [pair.real for pair in pairs[:400]]))
+        judge_marks(network, crops_of(network, [i for i in items if i.fake]), options.tries)
+        judge_ablations(network, crops_of(network, [i for i in items if not i.fake][:400]))
 
 
 if __name__ == "__main__":

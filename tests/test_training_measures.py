@@ -1,7 +1,7 @@
-"""What heatmaps are measured by, and what scores hang on, on toys with answers known by hand."""
+"""What scores hang on, and how videos are judged, on toys with answers known by hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,18 +11,25 @@ from numpy.typing import NDArray
 
 pytest.importorskip("tqdm", reason="training needs the extra [train]")
 
-from training import localise, sensitivity
-from training.evaluate import bootstrap_auc
+from benchmarks.explain import aligned_pairs
+from training import sensitivity, videos
 from training.sensitivity import COLUMNS, Effect
-from training.videos import Clip, read_manifest
+from training.videos import Clip, likelihood_ratio_cost, read_manifest, read_pictures
+from training.yardstick import figures
 
-from builders import CARD
-from drawn_faces import LANDMARKS, make_pair
-from fakelens.benchmark.forgeries import Cut, Forgery
+from builders import CARD, make_report, make_track
+from drawn_faces import LANDMARKS
 from fakelens.crops import cut
-from fakelens.data import Box, CropGeometry, Evidence, Face, NetworkCard, RGBImage
-from fakelens.errors import UsageError
-from fakelens.explain import METHODS
+from fakelens.data import (
+    Box,
+    Calibration,
+    CropGeometry,
+    Evidence,
+    Face,
+    NetworkCard,
+    RGBImage,
+)
+from fakelens.results import Report, Settings
 
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
 
@@ -43,64 +50,6 @@ class BrightNetwork:
         light = crops.mean(axis=3, dtype=np.float32)[:, None] / 255
         cells = 4 * (light if self._sign > 0 else 1 - light)
         return Evidence(cells.mean((1, 2, 3)), cells, np.full_like(cells, 1 / cells[0].size))
-
-
-# Localisation
-
-
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-@pytest.mark.parametrize("cutter", [localise.cut_mirrored, cut])
-def test_the_mask_is_cut_like_the_picture(geometry: CropGeometry, cutter: Cut) -> None:
-    mask = np.zeros((224, 224), np.uint8)
-    mask[90:160, 70:130] = 200
-    image = np.where(mask[..., None] > 0, 255, 0).astype(np.uint8).repeat(3, axis=2)
-    face = Face(Box(30, 20, 190, 220), LANDMARKS, 1.0)
-    blank = np.zeros_like(mask)
-    forgeries = [Forgery(image, mask, face, "a"), Forgery(image, blank, face, "b")]
-    (bright,) = localise.localise(BrightNetwork(geometry), METHODS["hirescam"], forgeries, cutter)
-    (dark,) = localise.localise(
-        BrightNetwork(geometry, sign=-1), METHODS["hirescam"], forgeries, cutter
-    )
-    assert bright.share > 0.8  # cells of the edge are half bright
-    assert dark.share < 0.05
-    assert (bright.hit, dark.hit) == (1, 0)
-    side = {"box": 200, "dlib": 2.31 * 95}[geometry.reference] * geometry.scale
-    assert bright.area == pytest.approx(70 * 60 / side**2, rel=0.15)
-
-
-def test_self_blends_are_forged_where_their_mask_says_and_hang_on_the_seed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(localise, "set_apart", lambda pictures, _: (list(pictures), True))
-    pairs = [make_pair(seed) for seed in range(4)]
-    blends = localise.self_blends(pairs, seed=0)
-    for pair, blend in zip(pairs, blends, strict=True):
-        real, changed = pair.real.decode(), blend.mask > 0
-        np.testing.assert_array_equal(blend.image[~changed], real[~changed])
-        assert (blend.image[changed] != real[changed]).any()
-        assert blend.face.box.center == pytest.approx(pair.real.center)
-        assert blend.face.box.width == pair.real.side
-        assert blend.group == pair.group
-    again = localise.self_blends(pairs[:2], seed=0)
-    other = localise.self_blends(pairs[:2], seed=1)
-    for first, same, different in zip(blends, again, other, strict=False):
-        np.testing.assert_array_equal(first.image, same.image)
-        assert (first.mask != different.mask).any()
-
-
-def test_pairs_of_clips_are_found_by_their_group() -> None:
-    def clip(dataset: str, group: str, fake: bool) -> Clip:
-        return Clip(Path(f"{group}_{fake}.mp4"), fake, dataset, group)
-
-    swapped = clip("FF++ c23 Deepfakes", "b", True), clip("FF++ c23 original", "b", False)
-    alone = clip("FF++ c23 original", "a", False)
-    others = clip("Celeb-DF-v2", "c", True), clip("Celeb-DF-v2", "c", False)
-    assert localise.aligned_pairs([*swapped, alone, *others]) == [(swapped[1], swapped[0])]
-
-
-def test_an_unknown_method_is_told_before_any_work() -> None:
-    with pytest.raises(UsageError, match="no heatmap method 'x'"):
-        localise.main(["fakelens-meso:x"], Path("nowhere"))
 
 
 # Sensitivity
@@ -242,23 +191,140 @@ def test_the_plot_has_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_both_run_on_real_clips(
+def test_what_scores_hang_on_is_measured_on_real_clips(
     shared_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(localise, "load_pairs", lambda *_: [make_pair(seed) for seed in range(3)])
-    monkeypatch.setattr(localise, "_FRAMES", 3)
-    localise.main(["fakelens-meso", "fakelens-meso:gradcam"], shared_data, limit=2)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:3] for line in lines if "fakelens-meso " in line] == [
-        ["fakelens-meso", method, count] for count in "224" for method in ("hirescam", "gradcam")
-    ]
     (clip,) = (clip for clip in read_manifest(shared_data, "choose") if clip.group == "lp_d0")
     monkeypatch.setattr(sensitivity, "read_manifest", lambda *_: [clip, replace(clip, fake=True)])
     monkeypatch.setattr(sensitivity, "_FRAMES", 1)
-    monkeypatch.setattr(sensitivity, "bootstrap_auc", partial(bootstrap_auc, draws=10))
-    sensitivity.main(["fakelens-meso"], shared_data, tmp_path / "plot.png")
-    assert "fakelens-meso, 2 clips: AUC 0.50 (0.50-0.50)" in capsys.readouterr().out
+    monkeypatch.setattr(figures, "_DRAWS", 10)
+    sensitivity.main(["fakelens-patch"], shared_data, tmp_path / "plot.png")
+    printed = capsys.readouterr().out
+    assert "fakelens-patch, 2 clips: AUC 0.50 (0.50-0.50)" in printed
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+# Videos
+
+
+def test_pairs_of_clips_are_found_by_their_group() -> None:
+    def clip(dataset: str, group: str, fake: bool) -> Clip:
+        return Clip(Path(f"{group}_{fake}.mp4"), fake, dataset, group)
+
+    swapped = clip("FF++ c23 Deepfakes", "b", True), clip("FF++ c23 original", "b", False)
+    alone = clip("FF++ c23 original", "a", False)
+    others = clip("Celeb-DF-v2", "c", True), clip("Celeb-DF-v2", "c", False)
+    assert aligned_pairs([*swapped, alone, *others]) == [(swapped[1], swapped[0])]
+
+
+MANIFEST = """path,label,dataset,group,use
+videos/a.mp4,real,one (copy),g1,choose
+videos/b.mp4,fake,one,g1,choose
+videos/c.mp4,real,two,g2,choose
+videos/d.mp4,fake,two,g3,choose
+videos/e.mp4,fake,two,g4,choose
+videos/f.mp4,unknown,two,g5,choose
+videos/g.mp4,real,two,g6,test
+videos/h.mp4,real,two,g6,
+images/i.jpg,real,three,g7,
+images/j.jpg,real,three,g8,
+images/k.jpg,fake,three,g9,
+"""
+
+
+def test_the_manifest_tells_clips_and_pictures_apart(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(MANIFEST)
+    clips = read_manifest(tmp_path, "choose")
+    assert [clip.path.stem for clip in clips] == list("abcde")
+    assert clips[0] == Clip(tmp_path / "videos/a.mp4", False, "one (copy)", "g1")
+    assert [clip.path.stem for clip in read_pictures(tmp_path)] == ["i", "j"]
+
+
+# By file: the logits of one person or several; an empty list is a clip without anybody.
+PEOPLE: dict[str, list[float]] = {
+    "a": [-4, -2],
+    "b": [-6, 3],
+    "c": [1],
+    "d": [0],
+    "e": [],
+    "i": [-4],
+    "j": [4],
+}
+
+
+def toy_analyze(path: Path, *, network: BrightNetwork, settings: Settings) -> Report:
+    assert network.card.name == "toy"
+    assert not settings.trust
+    tracks = [make_track(np.full(100, logit), person=1) for logit in PEOPLE[path.stem]]
+    report = make_report(*tracks, maps=np.zeros((100, 2, 2)))
+    return replace(report, source=path)
+
+
+def test_a_video_s_answer_is_that_of_its_most_suspicious_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.csv").write_text(MANIFEST)
+    network = BrightNetwork(CropGeometry("box", 1.0))
+    network.card = replace(network.card, calibration=Calibration("m", "d", 2.0, ()))
+    monkeypatch.setattr(videos, "load_network", lambda _: network)
+    monkeypatch.setattr(videos, "analyze", toy_analyze)
+    videos.main(["toy.onnx"], tmp_path, images=True)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    # Real -2 and 1 against fake 3 and 0: of four pairs one is wrong.
+    assert ["all", "AUC", "0.75"] in [line[:3] for line in lines]
+    assert ["one", "AUC", "1.00"] in [line[:3] for line in lines]
+    assert ["two", "AUC", "0.00"] in [line[:3] for line in lines]
+    text = "\n".join(" ".join(line) for line in lines)
+    assert "1 of 5 clips have no score and are left out" in text
+    assert "of 2 real: likely fake 1, likely real 1, inconclusive 0, nobody" in text
+    assert "of 3 fake: likely fake 1, likely real 0, inconclusive 1, nobody seen well enough 1" in (
+        text
+    )
+    logits, fake = np.array([-2.0, 3, 1, 0]), np.array([False, True, False, True])
+    assert f"Cllr {likelihood_ratio_cost(logits, fake):.2f}" in text
+    assert "fake 0.95 likely fake b.mp4" in text
+    assert "fake - nobody seen well enough e.mp4" in text
+    assert "2 genuine pictures, 0 with nobody seen well enough: 50% called likely fake" in text
+
+
+def test_another_margin_is_judged_by_the_largest_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {"white": [white_face(40)] * 3, "nobody": []}
+    monkeypatch.setattr(videos, "largest_faces", lambda path: seen[path.stem])
+    clips = [Clip(Path(name), False, "", name) for name in seen]
+    networks: Sequence[BrightNetwork] = [
+        BrightNetwork(CropGeometry("dlib", 1.4)),
+        BrightNetwork(CropGeometry("box", 1), sign=-1),
+    ]
+    logits = videos.margin_logits(networks, [1.0, 2.0], clips)
+    assert logits.shape == (2, 2, 2)
+    # The face fills 1 / margin^2 of the crop.
+    assert logits[:, :, 0] == pytest.approx(np.array([(4, 1), (0, 3)]), abs=0.05)
+    assert np.isnan(logits[:, :, 1]).all()
+
+
+def test_the_cost_of_likelihood_ratios() -> None:
+    fake = np.array([True, False, False])
+    assert likelihood_ratio_cost(np.zeros(3), fake) == 1
+    assert likelihood_ratio_cost(np.array([40.0, -40, -40]), fake) == pytest.approx(0)
+    # 3 to 1 for the truth costs log2(4 / 3) bits, 1 to 1 one bit; the classes count alike.
+    logits = np.log([3, 1, 1 / 3])
+    expected = 0.5 * (np.log2(4 / 3) + (1 + np.log2(4 / 3)) / 2)
+    assert likelihood_ratio_cost(logits, fake) == pytest.approx(expected)
+    assert likelihood_ratio_cost(np.array([-5.0, 5, 5]), fake) > 1
+
+
+@pytest.mark.shared
+def test_a_real_clip_and_picture_are_judged(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips, pictures = read_manifest(shared_data, "choose"), read_pictures(shared_data)
+    (clip,) = (clip for clip in clips if clip.group == "lp_d0")
+    monkeypatch.setattr(videos, "read_manifest", lambda *_: [clip, replace(clip, fake=True)])
+    monkeypatch.setattr(videos, "read_pictures", lambda _: pictures[:2])
+    videos.main(["fakelens-patch"], shared_data, scale=[1.2], images=True)
+    printed = capsys.readouterr().out
+    assert printed.count("AUC 0.50 (0.50-0.50)") >= 2
+    assert "2 genuine pictures" in printed

@@ -1,55 +1,41 @@
-"""Average the weights of several states of runs: ``python -m training.average``.
+"""Average the weights of several states: ``python -m training.average``.
 
-States on one path of training, or fine-tuned from one start, lie in one basin, and their mean is
-steadier on other material than the last of them (Izmailov et al., "Averaging weights leads to wider
+States on one path of training, or of runs from one start, lie in one basin, and their mean is
+steadier on other material than any of them (Izmailov et al., "Averaging weights leads to wider
 optima and better generalization", UAI 2018; Wortsman et al., "Model soups", ICML 2022).
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
-from training.train import Run
+from training.network import PatchNet, load_state, save_state
 
 
-def average(runs: list[Run]) -> Run:
-    """The last run with the mean of all their averaged weights in place of its own.
-
-    Raises:
-        ValueError: they are of different architectures.
-    """
-    last = runs[-1]
-    if {run.recipe.architecture for run in runs} != {last.recipe.architecture}:
-        raise ValueError("only runs of one architecture can be averaged")
-    states = [run.averaged.state_dict() for run in runs]
-    means = {
-        name: torch.stack([state[name] for state in states]).mean(0)
-        if value.is_floating_point()
-        else value
-        for name, value in states[-1].items()
-    }
-    last.averaged.load_state_dict(means)
-    return last
+def average(models: Sequence[PatchNet]) -> PatchNet:
+    """A model whose weights and batch statistics are the means of those of several."""
+    states = [model.state_dict() for model in models]
+    mean = PatchNet().eval()
+    mean.load_state_dict(
+        {
+            name: torch.stack([state[name] for state in states]).mean(0)
+            if value.is_floating_point()
+            else value
+            for name, value in states[0].items()
+        }
+    )
+    return mean
 
 
 def main(
-    name: Annotated[str, typer.Argument(help="of the new run")],
-    files: Annotated[list[Path], typer.Argument(help="run.pt files, the last to end at the end")],
+    states: Annotated[list[Path], typer.Argument(help="state files; one given twice counts twice")],
+    output: Annotated[Path, typer.Option(help="the new state file")],
 ) -> None:
-    """Write a run whose weights are the mean of those of several."""
-    runs = [Run.load(file) for file in files]
-    told = ", ".join(
-        f"{run.step} of {file.parent.name}" for run, file in zip(runs, files, strict=True)
-    )
-    mean = average(runs)
-    mean.recipe = replace(
-        mean.recipe, start=f"{mean.recipe.start}; the mean of the weights after steps {told}"
-    )
-    mean.save(Path(__file__).parent / "runs" / name / "run.pt")
-    typer.echo(f"{name}: {mean.recipe.start}")
+    """Write the mean of several states."""
+    save_state(average([load_state(path) for path in states]), output)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fakelens.benchmark.localisation import auc
 from fakelens.crops import crop_area, cut
 from fakelens.data import Box, CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
 from fakelens.networks import load_network
-from training.augment import as_video
-from training.evaluate import bootstrap_auc
+from training.codecs import as_video
 from training.videos import largest_faces, read_manifest
+from training.yardstick.figures import bootstrap
 
 _FRAMES = 8
 # What is kept of a frame, over the longer side of the face's box: more than any crop shows.
@@ -204,9 +203,11 @@ def measure(
     change = (altered - unaltered)[touched]
     pooled = np.where(np.isnan(altered), unaltered, altered).ravel()
     labels, names = np.repeat(fake, len(columns)), np.repeat(groups, len(columns)).tolist()
+    auc = bootstrap(pooled, labels, ["all"] * len(names), names)
     return Effect(
-        auc(pooled[~labels], pooled[labels]),
-        *bootstrap_auc(pooled, labels, names),
+        auc.value,
+        auc.low,
+        auc.high,
         float(np.abs(change).mean()) if touched.any() else np.nan,
         float(change.mean()) if touched.any() else np.nan,
         int(touched.sum()),
@@ -254,12 +255,12 @@ def main(
         for sweep in SWEEPS:
             typer.echo(_table(sweep, [found[sweep.name, level] for level in sweep.levels]))
         effects.append(found)
-    typer.echo("mean |score(margin 1.6) - score(margin 1.0)|")
+    typer.echo("mean |score(margin 1.6) - score(margin 1.0)|, in standard deviations of the scores")
     gaps = [margin_gap(scores) for scores in tables]
     for name, (gap, relative) in zip(names, gaps, strict=True):
         typer.echo(
-            f"  {name}: {gap:.3f}, {gap / gaps[0][0]:.2f} times {names[0]}'s; "
-            f"{relative:.2f} standard deviations of its scores"
+            f"  {name}: {relative:.2f}, {relative / gaps[0][1]:.2f} times {names[0]}'s "
+            f"({gap:.3f} of the score)"
         )
     plot(names, effects, output)
 

@@ -4,8 +4,8 @@
 """
 
 import csv
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,34 +13,26 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from scipy.special import logit
 from tqdm import tqdm
 
-from fakelens.benchmark.localisation import auc
+from fakelens import analyze, load_network
 from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
+from fakelens.data import CropGeometry, Face, Network, NetworkCard, RGBImage, log_odds
 from fakelens.faces import YuNet
 from fakelens.findings import trimmed_mean
-from fakelens.networks import load_network
+from fakelens.results import Finding, Settings, Verdict
 from fakelens.video import open_video
-from training.evaluate import bootstrap_auc
+from training.yardstick.figures import bootstrap
 
 _FRAMES = 15
-"""Looked at per video, spread evenly."""
-
-AGGREGATIONS: dict[str, Callable[[NDArray[np.float32]], float]] = {
-    "trimmed mean": lambda logits: float(trimmed_mean(logits)),
-    "mean": lambda logits: float(logits.mean()),
-    "median": lambda logits: float(np.median(logits)),
-    "top third": lambda logits: float(np.sort(logits)[-max(1, len(logits) // 3) :].mean()),
-    "mean score": lambda logits: float(logit(sigmoid(logits.astype(np.float64)).mean())),
-}
-"""From the logits of one person's faces to that of the person; the first is fakelens' own."""
+"""Looked at per video for another margin, spread evenly."""
+_PICTURES = "images"
+_NOBODY = "nobody seen well enough"
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One labelled video of the manifest; ``group`` is shared by copies of one source clip."""
+    """One labelled video or picture of the manifest; copies of one source share ``group``."""
 
     path: Path
     fake: bool
@@ -50,12 +42,40 @@ class Clip:
 
 def read_manifest(folder: Path, use: str) -> list[Clip]:
     """The labelled videos of ``manifest.csv`` whose column ``use`` says so."""
+    return [clip for clip in _read_rows(folder, use) if clip.path.parent.name != _PICTURES]
+
+
+def read_pictures(folder: Path) -> list[Clip]:
+    """The genuine pictures of ``manifest.csv``, which lie in the folder ``images``."""
+    rows = _read_rows(folder, "")
+    return [clip for clip in rows if clip.path.parent.name == _PICTURES and not clip.fake]
+
+
+def _read_rows(folder: Path, use: str) -> list[Clip]:
     with (folder / "manifest.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     return [
         Clip(folder / row["path"], row["label"] == "fake", row["dataset"], row["group"])
         for row in rows
         if row["use"] == use and row["label"] in {"real", "fake"}
+    ]
+
+
+def answers(network: Network, clips: Sequence[Clip], *, trust: bool) -> list[Finding | None]:
+    """What ``fakelens.analyze`` says of the most suspicious person that is seen well enough.
+
+    Args:
+        network: to be judged.
+        clips: videos or pictures.
+        trust: apply the measures of trust too, which can make a verdict inconclusive.
+
+    Returns:
+        Of each clip; ``None`` where nobody is seen well enough.
+    """
+    settings = Settings(trust=trust)
+    return [
+        analyze(clip.path, network=network, settings=settings).decisive
+        for clip in tqdm(clips, desc=network.card.name, disable=None)
     ]
 
 
@@ -73,65 +93,26 @@ def largest_faces(path: Path) -> list[tuple[RGBImage, Face]]:
     return found
 
 
-def face_logits(
-    networks: Sequence[Network], scales: Sequence[float | None], clips: Sequence[Clip]
-) -> list[NDArray[np.float32]]:
-    """Logits of each clip's faces: one array (networks, scales, faces) float32 per clip.
+def margin_logits(
+    networks: Sequence[Network], scales: Sequence[float], clips: Sequence[Clip]
+) -> NDArray[np.float64]:
+    """Logit of the person with the largest face at each margin: (networks, scales, clips).
 
     Args:
         networks: to be judged.
-        scales: margins, as the crop's side over the longer side of YuNet's box; ``None`` is the
-            crop that a network asks for.
-        clips: videos; one without a face gives an array without faces.
+        scales: margins, the crop's side over the longer side of YuNet's box.
+        clips: videos; one without a face has NaN.
     """
-    logits = []
-    for clip in tqdm(clips, desc="clips", disable=None):
+    logits = np.full((len(networks), len(scales), len(clips)), np.nan)
+    for column, clip in enumerate(tqdm(clips, desc="margins", disable=None)):
         faces = largest_faces(clip.path)
-        found = np.empty((len(networks), len(scales), len(faces)), np.float32)
         for row, network in enumerate(networks):
             for layer, scale in enumerate(scales) if faces else ():
-                crop = network.card.crop if scale is None else CropGeometry("box", scale)
-                size = network.card.input_size
-                crops = [cut(image, crop_area(face, crop), size) for image, face in faces]
-                found[row, layer] = network.examine(np.stack(crops)).logit
-        logits.append(found)
+                geometry, size = CropGeometry("box", scale), network.card.input_size
+                crops = [cut(image, crop_area(face, geometry), size) for image, face in faces]
+                found = network.examine(np.stack(crops)).logit
+                logits[row, layer, column] = trimmed_mean(found)
     return logits
-
-
-def main(
-    networks: Annotated[list[str], typer.Argument(help="names or files")],
-    data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
-    use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
-    scale: Annotated[list[float] | None, typer.Option(help="margin; repeatable")] = None,
-    aggregations: Annotated[bool, typer.Option(help="compare ways from faces to a person")] = False,
-) -> None:
-    """Print video AUCs, all clips together and by data set, and the score of each clip."""
-    clips = read_manifest(data, use)
-    scales: list[float | None] = [None, *(scale or [])]
-    loaded = [load_network(name) for name in networks]
-    logits = face_logits(loaded, scales, clips)
-    for clip, faces in zip(clips, logits, strict=True):
-        if not faces.size:
-            typer.echo(f"no face found, left out: {clip.path.name}")
-    clips = [clip for clip, faces in zip(clips, logits, strict=True) if faces.size]
-    logits = [faces for faces in logits if faces.size]
-    parts = _by_dataset(clips)
-    ways = list(AGGREGATIONS) if aggregations else list(AGGREGATIONS)[:1]
-    for row, name in enumerate(networks):
-        for way in ways:
-            persons = np.array(
-                [[AGGREGATIONS[way](layer) for layer in faces[row]] for faces in logits]
-            )
-            for layer, margin in enumerate(scales):
-                typer.echo(f"{Path(name).name}, margin {margin or 'its own'}, {way}:")
-                for part, rows in parts.items():
-                    line = _auc_line([clips[index] for index in rows], persons[rows, layer])
-                    typer.echo(f"  {part:24} {line}")
-            if way == ways[0]:
-                _echo_verdicts(clips, persons[:, 0], loaded[row].card)
-                for clip, person in zip(clips, persons[:, 0], strict=True):
-                    label = "fake" if clip.fake else "real"
-                    typer.echo(f"  {label} {sigmoid(float(person)):.2f} {clip.path.name}")
 
 
 def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_]) -> float:
@@ -147,38 +128,111 @@ def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_])
     return float(0.5 * (bits[fake].mean() + bits[~fake].mean()))
 
 
-def _by_dataset(clips: Sequence[Clip]) -> dict[str, list[int]]:
-    """Row numbers of all clips and of each data set with both labels."""
-    parts = defaultdict(list, {"all": list(range(len(clips)))})
-    for row, clip in enumerate(clips):
-        parts[clip.dataset.split(" (")[0].split(" c23")[0]].append(row)
-    return {
-        name: rows for name, rows in parts.items() if len({clips[row].fake for row in rows}) == 2
-    }
+def main(
+    networks: Annotated[list[str], typer.Argument(help="names or files")],
+    data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
+    use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
+    scale: Annotated[list[float] | None, typer.Option(help="other margin; repeatable")] = None,
+    trust: Annotated[bool, typer.Option(help="verdicts with the measures of trust")] = False,
+    images: Annotated[bool, typer.Option(help="also judge the genuine pictures")] = False,
+) -> None:
+    """Print video AUCs, all clips together and by data set, verdicts, and the score of each clip.
+
+    Scores and verdicts are those of ``fakelens.analyze``; at another margin, the trimmed mean over
+    the largest face in some 15 frames.
+    """
+    clips = read_manifest(data, use)
+    loaded = [load_network(name) for name in networks]
+    names = [Path(name).name for name in networks]
+    for name, network in zip(names, loaded, strict=True):
+        findings = answers(network, clips, trust=trust)
+        logits = np.array([_logit(finding) for finding in findings])
+        typer.echo(f"{name}, as fakelens analyze answers:")
+        _echo_aucs(clips, logits)
+        _echo_verdicts(clips, findings)
+        _echo_ratios(clips, logits, network.card)
+        for clip, finding in zip(clips, findings, strict=True):
+            label = "fake" if clip.fake else "real"
+            typer.echo(f"  {label} {_described(finding)} {clip.path.name}")
+        if images:
+            _echo_pictures(network, read_pictures(data), trust=trust)
+    if scale:
+        for name, layers in zip(names, margin_logits(loaded, scale, clips), strict=True):
+            for margin, logits in zip(scale, layers, strict=True):
+                typer.echo(f"{name}, margin {margin:g}, largest face:")
+                _echo_aucs(clips, logits)
 
 
-def _auc_line(clips: Sequence[Clip], logits: NDArray[np.floating]) -> str:
-    fake = np.array([clip.fake for clip in clips])
-    low, high = bootstrap_auc(logits, fake, [clip.group for clip in clips])
-    value = auc(logits[~fake], logits[fake])
-    return f"AUC {value:.2f} ({low:.2f}-{high:.2f})  {(~fake).sum()} real, {fake.sum()} fake"
+def _logit(finding: Finding | None) -> float:
+    """NaN where there is no score."""
+    return np.nan if finding is None or finding.score is None else log_odds(finding.score)
 
 
-def _echo_verdicts(clips: Sequence[Clip], logits: NDArray[np.floating], card: NetworkCard) -> None:
-    """By the score of all faces; ``fakelens analyze`` leaves poor ones out, says inconclusive where
-    its interval is wide, and gives no ratio where it has seen little."""
-    thresholds, scores = card.thresholds, sigmoid(logits.astype(np.float64))
-    fake = np.array([clip.fake for clip in clips])
-    for label, rows in (("real", ~fake), ("fake", fake)):
+def _described(finding: Finding | None) -> str:
+    if finding is None or finding.score is None:
+        return f"  -  {_NOBODY}"
+    return f"{finding.score:.2f} {finding.verdict}"
+
+
+def _echo_aucs(clips: Sequence[Clip], logits: NDArray[np.float64]) -> None:
+    """AUC of all clips and of each data set with both labels; clips without a logit left out."""
+    parts = defaultdict(list, {"all": [*np.flatnonzero(~np.isnan(logits)).tolist()]})
+    for row in parts["all"]:
+        parts[clips[row].dataset.split(" (")[0].split(" c23")[0]].append(row)
+    if left_out := len(clips) - len(parts["all"]):
+        typer.echo(f"  {left_out} of {len(clips)} clips have no score and are left out")
+    for part, rows in parts.items():
+        fake = np.array([clips[row].fake for row in rows], bool)
+        if len(set(fake.tolist())) == 2:
+            groups = [clips[row].group for row in rows]
+            auc = bootstrap(logits[rows], fake, ["all"] * len(rows), groups)
+            typer.echo(
+                f"  {part:24} AUC {auc.value:.2f} ({auc.low:.2f}-{auc.high:.2f})  "
+                f"{(~fake).sum()} real, {fake.sum()} fake"
+            )
+
+
+def _echo_verdicts(clips: Sequence[Clip], findings: Sequence[Finding | None]) -> None:
+    for label in (False, True):
+        some = [
+            finding for clip, finding in zip(clips, findings, strict=True) if clip.fake == label
+        ]
+        counts = Counter(finding.verdict for finding in some if finding is not None)
+        told = ", ".join(f"{verdict} {counts[verdict]}" for verdict in Verdict)
         typer.echo(
-            f"  of {rows.sum()} {label}: likely fake {(scores[rows] >= thresholds.fake).sum()}, "
-            f"likely real {(scores[rows] <= thresholds.real).sum()}; "
-            f"score quartiles {np.percentile(scores[rows], [25, 50, 75]).round(2).tolist()}"
+            f"  of {len(some)} {'fake' if label else 'real'}: {told}, "
+            f"{_NOBODY} {some.count(None)}; score quartiles {_quartiles(some)}"
         )
-    if card.calibration is not None:
-        most = card.calibration.limit * np.log(10)
-        cost = likelihood_ratio_cost(np.clip(logits, -most, most), fake)
-        typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 all true, 1 worth nothing)")
+
+
+def _quartiles(findings: Sequence[Finding | None]) -> list[float]:
+    scores = [f.score for f in findings if f is not None and f.score is not None]
+    found: list[float] = np.percentile(scores, [25, 50, 75]).round(2).tolist() if scores else []
+    return found
+
+
+def _echo_ratios(clips: Sequence[Clip], logits: NDArray[np.float64], card: NetworkCard) -> None:
+    fake, known = np.array([clip.fake for clip in clips], bool), ~np.isnan(logits)
+    if card.calibration is None or len(set(fake[known].tolist())) < 2:
+        return
+    most = card.calibration.limit * np.log(10)
+    cost = likelihood_ratio_cost(np.clip(logits[known], -most, most), fake[known])
+    typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 all true, 1 worth nothing)")
+
+
+def _echo_pictures(network: Network, pictures: Sequence[Clip], *, trust: bool) -> None:
+    findings = [finding for finding in answers(network, pictures, trust=trust) if finding]
+    called = sum(finding.verdict is Verdict.FAKE for finding in findings)
+    above = sum(
+        finding.score is not None and finding.score >= network.card.thresholds.fake
+        for finding in findings
+    )
+    typer.echo(
+        f"  {len(pictures)} genuine pictures, {len(pictures) - len(findings)} with {_NOBODY}: "
+        f"{called / max(1, len(findings)):.0%} called likely fake, "
+        f"{above / max(1, len(findings)):.0%} score at the threshold of fake or above; "
+        f"score quartiles {_quartiles(findings)}"
+    )
 
 
 if __name__ == "__main__":

@@ -13,49 +13,74 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from fakelens.data import FloatArray
-from training.patchnet import Block, ConvNorm, PatchNet
+from training.network import MEAN, SCALE, STRIDE, ConvNorm, PatchNet
 
 LAYER = "evidence"
 
+_FLOAT_BLOCKS = 1
+_FACTOR, _OFFSET = "calibration_factor", "calibration_offset"
 _OPSET = 17
 _IR_VERSION = 8  # the oldest that goes with the opset, so that older runtimes read the file
 
 
-def build_patchnet(model: PatchNet) -> tuple[onnx.ModelProto, frozenset[str]]:
+def build_graph(model: PatchNet, side: int) -> tuple[onnx.ModelProto, frozenset[str]]:
     """Build the graph; inputs and outputs are those of an evidence network.
 
     Batch normalisations are folded into the convolutions before them.
 
     Args:
         model: in evaluation, as dropout and normalisation are meant to be then.
+        side: of the crops, pixels; a multiple of 32.
 
     Returns:
-        The graph, and the names of the nodes of its head.
+        The graph, and the names of the nodes that should stay in floating point: the head, so that
+        the map adds up to the logit, and the first layers, whose rounding hides fine traces.
     """
     graph = _Graph()
     x = graph.add("Cast", "crops", to=TensorProto.FLOAT)
     x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
-    x = graph.add("Sub", x, graph.constant(np.float32(127)))
-    x = graph.add("Mul", x, graph.constant(np.float32(1 / 128)))
+    x = graph.add("Sub", x, graph.constant(np.float32(MEAN)))
+    x = graph.add("Mul", x, graph.constant(np.float32(SCALE)))
     x = _conv_norm(graph, model.stem, x)
-    for block in model.blocks:
-        if not isinstance(block, Block):
-            raise TypeError(f"a block is a {type(block).__name__}")
+    fine, early = "", graph.nodes()
+    for index, block in enumerate(model.blocks):
         y = x
         for layer in block.layers:
             y = _conv_norm(graph, layer, y)
         x = graph.add("Add", x, y) if block.residual else y
+        if index + 1 == model.fine_blocks:
+            fine = _conv(graph, model.fine, x)
+        if index + 1 == _FLOAT_BLOCKS:
+            early = graph.nodes()
+    factors = graph.constant(np.array([1, 1, 2, 2], np.float32))
+    coarse = graph.add(
+        "Resize",
+        _conv(graph, model.coarse, x),
+        "",
+        factors,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    x = _conv_norm(graph, model.mix, graph.add("Add", fine, coarse))
     trunk = graph.nodes()
     away = graph.add("Sub", x, graph.add("GlobalAveragePool", x))
     contrast = _conv(graph, model.contrast, graph.add("Relu", _conv(graph, model.differing, away)))
-    graph.name(graph.add("Add", _conv(graph, model.evidence, x), contrast), "activation")
+    cells = graph.add("Add", _conv(graph, model.evidence, x), contrast)
+    cells = graph.add("Mul", cells, graph.constant(np.float32(1), _FACTOR))
+    graph.name(graph.add("Add", cells, graph.constant(np.float32(0), _OFFSET)), "activation")
     # keepdims=0 over channel, row and column leaves (N,).
     graph.name(graph.add("ReduceMean", "activation", axes=[1, 2, 3], keepdims=0), "logit")
-    shape = graph.add("Shape", "activation")
-    cells = graph.add("ReduceProd", graph.add("Shape", "activation", start=2), keepdims=0)
-    share = graph.add("Reciprocal", graph.add("Cast", cells, to=TensorProto.FLOAT))
-    graph.name(graph.add("Expand", share, shape), "gradient")
-    return graph.finish(model.input_size), graph.nodes() - trunk
+    share = graph.constant(np.float32((STRIDE / side) ** 2))
+    graph.name(graph.add("Expand", share, graph.add("Shape", "activation")), "gradient")
+    return graph.finish(side), early | (graph.nodes() - trunk)
+
+
+def calibrate(model: onnx.ModelProto, factor: float, offset: float) -> None:
+    """Make every cell of a built graph's map, and so the logit, ``factor * value + offset``."""
+    for name, value in ((_FACTOR, factor), (_OFFSET, offset)):
+        (constant,) = (entry for entry in model.graph.initializer if entry.name == name)
+        constant.CopyFrom(numpy_helper.from_array(np.float32(value), name))
 
 
 def _conv(graph: "_Graph", conv: nn.Conv2d, x: str) -> str:
@@ -64,13 +89,10 @@ def _conv(graph: "_Graph", conv: nn.Conv2d, x: str) -> str:
 
 
 def _conv_norm(graph: "_Graph", layer: ConvNorm, x: str) -> str:
-    conv, norm = layer[0], layer[1]
     with torch.no_grad():
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        weight = conv.weight * scale[:, None, None, None]
-        bias = norm.bias - norm.running_mean * scale
-    y = graph.conv(x, conv, weight.numpy(), bias.numpy())
-    if len(layer) == 2:
+        weight, bias = layer.folded()
+    y = graph.conv(x, layer.conv, weight.numpy(), bias.numpy())
+    if not layer.active:
         return y
     return graph.add("Clip", y, graph.constant(np.float32(0)), graph.constant(np.float32(6)))
 
@@ -91,8 +113,8 @@ class _Graph:
         """The names of all nodes so far."""
         return frozenset(node.name for node in self._nodes)
 
-    def constant(self, value: Any) -> str:
-        name = f"constant{len(self._constants)}"
+    def constant(self, value: Any, name: str = "") -> str:
+        name = name or f"constant{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 

@@ -1,0 +1,87 @@
+"""Capture and compression of whole crops: reduce, blur, noise, JPEG, deblock, enlarge."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from training.augment import jpeg
+from training.augment.chance import Chance
+from training.augment.linear import blur_matrix, positions, resize_matrix
+from training.augment.settings import DegradeSettings
+
+# Smallest size of a compressed crop, pixels.
+_SMALLEST = 48
+# Deviation of luma, and of a chroma plane of half the size, under white noise of RGB.
+_LUMA_NOISE, _CHROMA_NOISE = 0.669, 0.31
+
+
+@lru_cache(maxsize=8)
+def _deblocking(size: int, device: torch.device) -> Tensor:
+    """Return what a 3-tap mean adds to the rows on both sides of block edges (size, size)."""
+    change = torch.zeros(size, size)
+    for edge in range(8, size, 8):
+        for row in (edge - 1, edge):
+            change[row, row - 1 : row + 2] += 1 / 3
+            change[row, row] -= 1
+    return change.to(device)
+
+
+def draw_degradation(
+    count: int, canvas: int, settings: DegradeSettings, chance: Chance
+) -> jpeg.Codec:
+    """Draw ``count`` degradations of crops of ``canvas`` pixels."""
+    untouched, reduced, cubic_down, cubic_up, blurred, noisy, grey, compressed, deblocked = (
+        chance.flags(
+            count,
+            settings.untouched,
+            settings.reduce,
+            settings.cubic_down,
+            settings.cubic_up,
+            settings.blur,
+            settings.noise,
+            settings.grey_noise,
+            settings.jpeg,
+            settings.deblock,
+        )
+    )
+    log_size, sigma, level, quality, strength = chance.ranges(
+        count,
+        (0, 1),
+        settings.blur_sigma,
+        (0, 1),
+        settings.quality,
+        settings.deblock_strength,
+    )
+    touched = ~untouched
+    low, high = settings.size
+    share = low * (high / low) ** log_size
+    full = torch.full_like(share, canvas)
+    # Whole blocks of luma and of chroma.
+    size = (share * (canvas / 16)).round().clamp(min=_SMALLEST / 16, max=canvas / 16) * 16
+    size = torch.where(touched & reduced, size, full)
+    before = blur_matrix(sigma * (blurred & touched), size, canvas) @ resize_matrix(
+        full, size, cubic_down, canvas, canvas
+    )
+    after = resize_matrix(size, full, cubic_up, canvas, canvas)
+    at = positions(canvas, chance.device)
+    smoothed = (strength * (deblocked & compressed & touched))[:, None] * (at != size[:, None] - 1)
+    after = after + (after * smoothed[:, None]) @ _deblocking(canvas, chance.device)
+    level = level**2 * (settings.noise_level * 255) * (noisy & touched)
+    half = canvas // 2
+    luma = chance.normal(count, canvas, canvas) * (level * _LUMA_NOISE)[:, None, None]
+    chroma = chance.normal(count, 2, half, half)
+    chroma = chroma * (level * ~grey * _CHROMA_NOISE)[:, None, None, None]
+    steps = jpeg.quantisation_steps(quality, compressed & touched)
+    return jpeg.make_codec(before, after, size, steps, noise=(luma, chroma))
+
+
+def degrade(
+    pictures: Tensor, treatment: Tensor, count: int, settings: DegradeSettings, chance: Chance
+) -> Tensor:
+    """Degrade pictures (m, 3, R, R); those with the same ``treatment`` (m,) alike.
+
+    ``treatment`` holds int64 from 0 to ``count`` - 1. Returns (m, 3, R, R), 0 to 1.
+    """
+    codec = draw_degradation(count, pictures.shape[-1], settings, chance)
+    return jpeg.transcode(pictures, codec, treatment)

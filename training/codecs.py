@@ -1,0 +1,99 @@
+"""Lossy codecs as they treat pictures on their way to a viewer: JPEG and H.264.
+
+Pictures are RGB uint8. Everything is deterministic: one thread, no rate control by time.
+"""
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.data import RGBImage
+
+CRF_RANGE = (17, 40)
+"""Constant rate factors of x264 that a video may have, both included."""
+SCALE_RANGE = (0.25, 1.0)
+"""Sizes that a video may have over the size of the picture."""
+# H.264 codes blocks of 16 pixels: a smaller picture says nothing.
+_SMALLEST = 16
+# A still clip: x264 spends its bits on the first frame and improves the second.
+_FRAMES = 2
+
+
+def video_quad(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDArray[np.uint8]:
+    """Pass the pictures of one sample through H.264, all with the same settings.
+
+    Each picture is shrunk, encoded as a still clip of its own, decoded and enlarged again.
+
+    Args:
+        pictures: (K, H, W, 3) uint8 RGB.
+        crf: constant rate factor of x264, 0..51.
+        scale: size of the video over the size of the pictures, above 0 and at most 1; rounded so
+            that its height and width are even and at least 16 pixels.
+
+    Returns:
+        (K, H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: ``crf`` or ``scale`` is out of range.
+    """
+    if not 0 <= crf <= 51:
+        raise ValueError(f"crf must be between 0 and 51, not {crf}")
+    if not 0 < scale <= 1:
+        raise ValueError(f"the scale must be above 0 and at most 1, not {scale}")
+    height, width = pictures.shape[1:3]
+    down, across = (max(_SMALLEST, 2 * round(scale * side / 2)) for side in (height, width))
+    decoded = np.empty_like(pictures)
+    for number, picture in enumerate(pictures):
+        small = cv2.resize(picture, (across, down), interpolation=cv2.INTER_AREA)
+        small = as_video(small.astype(np.uint8, copy=False), crf)
+        decoded[number] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return decoded
+
+
+def as_jpeg(image: RGBImage, quality: int) -> RGBImage:
+    """Compress a picture to JPEG and decode it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        quality: 0..100.
+    """
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)
+
+
+def as_video(image: RGBImage, crf: int) -> RGBImage:
+    """Encode a still H.264 clip of a picture, 4:2:0, and decode its last frame.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, H and W even.
+        crf: constant rate factor of x264; 23 is its default, 40 is poor.
+
+    Raises:
+        ValueError: H or W is odd.
+    """
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        raise ValueError(f"a 4:2:0 video needs an even height and width, not {height} x {width}")
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.height, encoder.width = height, width
+    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+    encoder.options = {
+        "preset": "superfast",
+        "crf": str(crf),
+        "tune": "zerolatency",
+        "x264-params": "threads=1:log-level=none",
+    }
+    encoder.thread_count = 1
+    packets = []
+    for _ in range(_FRAMES):
+        packets += encoder.encode(av.VideoFrame.from_ndarray(image, "rgb24"))
+    packets += encoder.encode(None)
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    frames = [frame for packet in packets for frame in decoder.decode(packet)]
+    frames += decoder.decode(None)
+    return frames[-1].to_ndarray(format="rgb24").astype(np.uint8, copy=False)
