@@ -44,7 +44,8 @@ def aligned_pairs(clips: Sequence[Clip]) -> list[tuple[Clip, Clip]]:
     """The real and the fake clip of each FaceForensics++ group: the same frames, one forged."""
     groups: defaultdict[str, dict[bool, Clip]] = defaultdict(dict)
     for clip in clips:
-        if clip.dataset.startswith("FF++"):
+        # Clips of a c40 group differ in size or length, so their frames are not aligned.
+        if clip.dataset.startswith("FF++ c23"):
             groups[clip.group][clip.fake] = clip
     return [(both[False], both[True]) for _, both in sorted(groups.items()) if len(both) == 2]
 

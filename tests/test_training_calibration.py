@@ -99,6 +99,12 @@ def test_ratios_are_limited_to_what_the_persons_bear_out() -> None:
     fake = np.log(np.repeat([25, 1.2], [500, 500]))
     misled = scored([real, -fake], [fake, -real])
     assert 10 ** supported_limit(misled) < 6.3
+    # Ten on one side bear out less than a thousand: at most ten hits against one of eleven.
+    for side in (
+        scored(-ratios[:10] - 5, np.tile(ratios + 5, 10)),
+        scored(np.tile(-ratios - 5, 10), ratios[:10] + 5),
+    ):
+        assert 10 ** supported_limit(side) <= 11
     # As many forged persons among the genuine ones: nothing is.
     same = np.linspace(-3, 3, 99)
     assert supported_limit(scored(same, same)) < 0.1

@@ -217,7 +217,9 @@ def test_pairs_of_clips_are_found_by_their_group() -> None:
     swapped = clip("FF++ c23 Deepfakes", "b", True), clip("FF++ c23 original", "b", False)
     alone = clip("FF++ c23 original", "a", False)
     others = clip("Celeb-DF-v2", "c", True), clip("Celeb-DF-v2", "c", False)
-    assert aligned_pairs([*swapped, alone, *others]) == [(swapped[1], swapped[0])]
+    strong = clip("FF++ c40 FaceSwap", "d", True), clip("FF++ c40 original", "d", False)
+    pairs = aligned_pairs([*swapped, alone, *others, *strong])
+    assert pairs == [(swapped[1], swapped[0])]
 
 
 MANIFEST = """path,label,dataset,group,use

