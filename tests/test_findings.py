@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
-from builders import THRESHOLDS, make_track
+from builders import THRESHOLDS, make_report, make_track
 from fakelens.crops import Doubt
 from fakelens.data import Calibration
 from fakelens.findings import TRIM, find, trimmed_mean
@@ -136,3 +136,28 @@ def test_the_key_frame_shows_the_strongest_usable_evidence() -> None:
     doubts = np.zeros(100)
     doubts[60] = Doubt.BLURRED.value
     assert find(make_track(logits, doubts=doubts), THRESHOLDS, still=False).key_frame == 30
+
+
+def test_a_face_too_small_for_the_network_gets_a_score_and_no_verdict() -> None:
+    track = make_track(np.full(100, 3.0))
+    widths = (track.boxes[:, 2:] - track.boxes[:, :2]).min(axis=1)
+    width = float(np.median(widths))
+    calibration = Calibration("by hand", "none", 2.5, ())
+    large = find(track, THRESHOLDS, calibration, still=False, smallest_face=width)
+    assert (large.verdict, large.seen_well) == (Verdict.FAKE, True)
+    small = find(track, THRESHOLDS, calibration, still=False, smallest_face=width + 1)
+    assert (small.verdict, small.seen_well) == (Verdict.INCONCLUSIVE, False)
+    assert small.score == large.score
+    assert small.log10_likelihood_ratio is None
+    assert f"the face is {width:.0f} pixels wide" in small.reasons[0]
+
+
+def test_the_most_suspicious_person_who_is_seen_well_decides() -> None:
+    steady = [make_track(np.full(100, logit), person=n) for n, logit in ((1, -2.0), (2, 1.0))]
+    glimpse = make_track(np.full(5, 6.0), person=3)
+    maps = np.zeros((1, 4, 4))
+    decisive = make_report(*steady, glimpse, maps=maps).decisive
+    assert decisive is not None
+    assert decisive.person == 2
+    assert make_report(glimpse, maps=maps).decisive is None
+    assert make_report(maps=maps).decisive is None
