@@ -48,7 +48,7 @@ def _do(task: Task, said: TextIO) -> Outcome | Failure:
             task.input,
             network=load_network(task.network, threads=task.threads),
             settings=Settings(
-                every=1 if task.every == "auto" else task.every,
+                every=Settings().every if task.every == "auto" else task.every,
                 per_second=AUTO_PER_SECOND if task.every == "auto" else None,
                 trust=task.trust,
             ),
