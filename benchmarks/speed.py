@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 import fakelens
 from fakelens import demo
 from fakelens.encode import CRF, PRESET
+from fakelens.results import EXAMINE_EVERY
 
 
 def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:
@@ -151,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="*", type=Path, help="without any: the demo clip")
     parser.add_argument("--network", default="fakelens-patch")
-    parser.add_argument("--every", type=int, default=fakelens.Settings().every)
+    parser.add_argument("--every", type=int, default=EXAMINE_EVERY)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--loop", type=float, help="make each clip this many seconds long")
     parser.add_argument(

@@ -25,7 +25,7 @@ from fakelens.networks import DEFAULT, load_network, pull
 from fakelens.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report
-from fakelens.results import Report, Settings
+from fakelens.results import EXAMINE_EVERY, Report, Settings
 from fakelens.shell import FAILED, NO_FACE, SOME_FAILED, Force, Quiet, one_sentence
 from fakelens.stages import Profile
 
@@ -94,7 +94,7 @@ def analyze_command(
             metavar="N|auto",
             help="Examine every n-th frame and interpolate the others; auto: about 5 a second.",
         ),
-    ] = str(Settings().every),
+    ] = str(EXAMINE_EVERY),
     no_trust: Annotated[
         bool,
         typer.Option("--no-trust", help="Do not measure how far scores and heatmaps hold."),
@@ -119,7 +119,7 @@ def analyze_command(
     """
     with one_sentence():
         settings = Settings(
-            every=Settings().every if every == "auto" else _parse_every(every),
+            every=EXAMINE_EVERY if every == "auto" else _parse_every(every),
             per_second=AUTO_PER_SECOND if every == "auto" else None,
             cam=cam,
             threshold=threshold,

@@ -26,6 +26,9 @@ from fakelens.heatmaps import HeatmapStore
 SCHEMA_VERSION = 1
 """Of ``report.json``; raised when a field changes its meaning or goes."""
 
+EXAMINE_EVERY = 2
+"""By default, frames from one examined frame to the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -203,7 +206,7 @@ class Settings:
         UsageError: a value is out of range.
     """
 
-    every: int = 2
+    every: int = EXAMINE_EVERY
     cam: str | None = None
     threshold: float | None = None
     batch: int = 8

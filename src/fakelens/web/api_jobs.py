@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from fakelens.results import Settings
+from fakelens.results import EXAMINE_EVERY
 from fakelens.web import uploads
 from fakelens.web.asking import UNKNOWN, KnownJob, TheQueue, problems
 from fakelens.web.problems import ProblemError
@@ -54,7 +54,7 @@ async def upload(
     ] = "",
     every: Annotated[
         Every, Query(description="examine every n-th frame; auto: about five a second")
-    ] = Settings().every,
+    ] = EXAMINE_EVERY,
     trust: Annotated[
         bool, Query(description="measure how far scores and heatmaps can be trusted")
     ] = True,

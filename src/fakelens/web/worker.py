@@ -21,7 +21,7 @@ from fakelens.errors import FakelensError, MediaError
 from fakelens.networks import load_network
 from fakelens.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.report.save import save_report
-from fakelens.results import Report, Settings
+from fakelens.results import EXAMINE_EVERY, Report, Settings
 from fakelens.video import open_container
 from fakelens.web.protocol import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
 
@@ -48,7 +48,7 @@ def _do(task: Task, said: TextIO) -> Outcome | Failure:
             task.input,
             network=load_network(task.network, threads=task.threads),
             settings=Settings(
-                every=Settings().every if task.every == "auto" else task.every,
+                every=EXAMINE_EVERY if task.every == "auto" else task.every,
                 per_second=AUTO_PER_SECOND if task.every == "auto" else None,
                 trust=task.trust,
             ),
