@@ -24,6 +24,7 @@ from fakelens.data import Box, CropGeometry, Evidence, Face, RGBImage, sigmoid
 from fakelens.errors import MediaError, NetworkError, UsageError
 from fakelens.overlay import Overlay
 from fakelens.pipeline import analyze
+from fakelens.report.words import not_examined
 from fakelens.results import Report, Settings, Track
 from fakelens.video import open_video
 from toys import (
@@ -475,3 +476,10 @@ def test_the_pixels_of_a_jpeg_are_the_ones_it_shows(tmp_path: Path) -> None:
     wanted = cut(shown, crop_area(Face(box, None, 1), CARD.crop), CARD.input_size)
     np.testing.assert_allclose(network.seen[0][0].astype(int), wanted.astype(int), atol=12)
     assert np.abs(network.seen[0][0].astype(int) - wanted).mean() < 2
+
+
+def test_a_picture_is_examined_whole(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "one.png", draw_scene(0, (FAKE,)))
+    report = analyze(path, network=RedNetwork(), faces=ScriptedDetector(FAKE))
+    assert report.settings.every == 1
+    assert not any("frames was examined" in told for told in not_examined(report))

@@ -25,7 +25,7 @@ from fakelens.draw import Style
 from fakelens.pipeline import analyze
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.save import save_drawings, save_report
-from fakelens.results import Report
+from fakelens.results import Report, Settings
 from pages import Page
 from toys import FAKE, REAL, RedNetwork, ScriptedDetector, film
 
@@ -35,7 +35,8 @@ FRAMES = 40
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     clip = film(tmp_path_factory.mktemp("clip") / "two.mp4", FAKE, REAL, frames=FRAMES)
-    return analyze(clip, network=RedNetwork(), faces=ScriptedDetector(FAKE, REAL))
+    faces, settings = ScriptedDetector(FAKE, REAL), Settings(every=1)
+    return analyze(clip, network=RedNetwork(), faces=faces, settings=settings)
 
 
 def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:

@@ -16,6 +16,7 @@ from skimage import data
 from fakelens.data import Box, Face, Frame, RGBImage
 from fakelens.faces import YuNet
 from fakelens.pipeline import analyze
+from fakelens.results import Settings
 from fakelens.search import search, search_near
 from fakelens.tracks import Followed, follow
 from fakelens.video import open_video
@@ -198,7 +199,7 @@ def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> Non
         for here in scene:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(here), format="rgb24")))
         output.mux(stream.encode(None))
-    report = analyze(path, network=RedNetwork(), faces=Squares())
+    report = analyze(path, network=RedNetwork(), faces=Squares(), settings=Settings(every=1))
     assert [len(track) for track in report.tracks] == [24, 10]
 
 

@@ -36,7 +36,7 @@ from training.recipe import (  # noqa: E402
     Recipe,
     RecipeError,
 )
-from training.run import Batches, Run, join  # noqa: E402
+from training.run import Batches, Run, RunError, join  # noqa: E402
 from training.validation import validate  # noqa: E402
 
 from drawn_faces import draw_face  # noqa: E402
@@ -564,10 +564,57 @@ def test_a_loss_that_is_not_finite_ends_the_run(
             return Costs(*[torch.tensor(torch.nan)] * len(Costs._fields))
 
     monkeypatch.setattr(train, "Run", Diverging)
-    recipe = small_recipe(steps=1, checks=1, checked=4)
-    with pytest.raises(FloatingPointError, match="not finite at step 1: lower"):
+    # Neither a validation nor a state is due: the checkpoint alone has to look at the losses.
+    monkeypatch.setattr(train, "_CHECKPOINT_SECONDS", -1)
+    recipe = small_recipe(steps=9, states=1, checks=1, checked=4)
+    with pytest.raises(RunError, match="not finite at step 1: lower"):
         train.train(recipe, folder, packed, tmp_path, None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("cpu_only")
+def test_a_validation_after_the_last_checkpoint_is_logged_once(
+    folder: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Run):
+        def advance(self, batch: Batch, banks: Tensor, progress: float) -> Costs:
+            if self.step == 3:
+                raise KeyboardInterrupt
+            return super().advance(batch, banks, progress)
+
+    recipe = small_recipe(steps=4, states=1, checks=2, checked=4)
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "Run", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(recipe, folder, packed, tmp_path, None)
+    assert [line["step"] for line in read_log(tmp_path)] == [2]
+    assert not (tmp_path / "run.pt").exists()
+    train.train(recipe, folder, packed, tmp_path, None)
+    assert [line["step"] for line in read_log(tmp_path)] == [2, 4]
+
+
+@pytest.mark.parametrize("change", [{"seed": 99}, {"steps": 5}])
+def test_a_run_of_another_recipe_is_not_resumed(
+    folder: Path, tmp_path: Path, change: dict[str, int]
+) -> None:
+    Run(small_recipe(), folder, CPU).save(tmp_path / "run.pt")
+    Run(small_recipe(), folder, CPU).resume(tmp_path / "run.pt")
+    with pytest.raises(RunError, match="another recipe or length"):
+        Run(small_recipe(**change), folder, CPU).resume(tmp_path / "run.pt")
+    with pytest.raises(RunError, match="another recipe or length"):
+        Run(small_recipe(), folder, CPU, seconds=5).resume(tmp_path / "run.pt")
+
+
+def test_a_start_that_is_missing_is_told(tmp_path: Path) -> None:
+    recipe = small_recipe(network=Network("none.pt"))
+    with pytest.raises(RunError, match=r"none\.pt, which is missing.*training\.average"):
+        Run(recipe, tmp_path, CPU)
+
+
+@pytest.mark.parametrize("field", ["steps", "states", "checks", "checked"])
+def test_a_run_of_nothing_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        small_recipe(**{field: 0})
 
 
 def test_the_command_tells_what_is_wrong(

@@ -304,7 +304,8 @@ def test_the_command(
     assert [entry["crop"]["scale"] for entry in entries] == [1.0, 1.4]
     # Flat pictures: of each origin and part genuine levels 90..105 against 110..125.
     assert entries[0]["pooled"]["value"] == entries[1]["pooled"]["value"] == 1.0
-    assert entries[0]["medians"].keys() == {"LFW", "films"}
+    # The counterparts of forgeries are degraded and do not count here.
+    assert entries[0]["medians"].keys() == {"LFW"}
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 

@@ -66,8 +66,10 @@ def quantile(values: NDArray[np.floating], weights: NDArray[np.floating], share:
 def choose_thresholds(persons: Scored) -> Thresholds:
     """Thresholds from the error rates on calibrated logits."""
     scores, weights, forged = sigmoid(persons.logits), persons.weights, persons.fake
-    fake = quantile(scores[~forged], weights[~forged], 1 - FALSE_ALARMS)
-    real = min(fake, quantile(scores[forged], weights[forged], MISSES))
+    # Rounded away from each other, so that the rates hold for the thresholds as written.
+    fake = math.ceil(1000 * quantile(scores[~forged], weights[~forged], 1 - FALSE_ALARMS)) / 1000
+    real = math.floor(1000 * quantile(scores[forged], weights[forged], MISSES)) / 1000
+    real = min(fake, real)
 
     def share(which: NDArray[np.bool_], above: NDArray[np.bool_]) -> float:
         return float(weights[which & above].sum() / weights[which].sum())
@@ -75,13 +77,13 @@ def choose_thresholds(persons: Scored) -> Thresholds:
     source = (
         f"{np.count_nonzero(~forged)} genuine and {np.count_nonzero(forged)} forged faces and "
         "tracks that were not trained on, of the origins that the model card lists, each weighing "
-        f"the same: {share(~forged, scores > fake):.0%} of the genuine ones are above the "
-        f"threshold of fake, {share(forged, scores > fake):.0%} of the forged ones; "
-        f"{share(forged, scores < real):.0%} of the forged ones are below the threshold of real, "
-        f"{share(~forged, scores < real):.0%} of the genuine ones. On other material these rates "
+        f"the same: {share(~forged, scores >= fake):.0%} of the genuine ones are above the "
+        f"threshold of fake, {share(forged, scores >= fake):.0%} of the forged ones; "
+        f"{share(forged, scores <= real):.0%} of the forged ones are below the threshold of real, "
+        f"{share(~forged, scores <= real):.0%} of the genuine ones. On other material these rates "
         "do not hold"
     )
-    return Thresholds(round(fake, 3), round(real, 3), source)
+    return Thresholds(fake, real, source)
 
 
 def supported_limit(persons: Scored) -> float:

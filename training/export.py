@@ -81,8 +81,8 @@ def ranging_crops(data: Path, names: Sequence[str]) -> NDArray[np.uint8]:
     crops, surroundings = [], None
     for name in names:
         bank = load_bank(data, name, "train", "cpu", _RANGED)
-        for start in range(0, _RANGED, _AT_ONCE):
-            rows = torch.arange(start, start + _AT_ONCE)
+        for start in range(0, len(bank), _AT_ONCE):
+            rows = torch.arange(start, min(start + _AT_ONCE, len(bank)))
             chance = Chance(0, "cpu", start)
             batch = make_batch(bank, rows, AugmentSettings(size=SIZE), chance, surroundings)
             crops.append((batch.crops.flatten(0, 1) * 255).round().byte())

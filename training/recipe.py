@@ -126,6 +126,11 @@ class Recipe:
     losses: Losses = field(default_factory=Losses)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
+    def __post_init__(self) -> None:
+        counts = (self.steps, self.states, self.checks, self.checked)
+        if min(counts) < 1 or not self.banks or min(bank.samples for bank in self.banks) < 1:
+            raise ValueError("steps, states, checks, checked and samples must be 1 or more")
+
     @classmethod
     def read(cls, path: Path) -> "Recipe":
         """Read a TOML file; every table and key is a field of the dataclasses.

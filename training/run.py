@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fakelens.errors import FakelensError
 from training.augment import Batch, Chance, make_batch
 from training.faces.bank import FaceBank
 from training.network import PatchNet, load_imagenet, load_state
@@ -16,16 +17,22 @@ from training.prepared import PreparedBank
 from training.recipe import IMAGENET, Recipe
 
 
+class RunError(FakelensError):
+    """A run cannot start, resume or go on."""
+
+
 class Run:
     """A run of a recipe on a device.
 
-    Batches, dropout and rates depend on the recipe and the step only, so that a run that resumes
-    continues as it would have. Nothing in a step makes the host wait for the device.
+    Batches and dropout depend on the recipe, the step and the kind of device only, so that a run
+    that resumes continues as it would have; rates depend on the step, or on the clock where the run
+    is limited by seconds. Nothing in a step makes the host wait for the device.
 
     Args:
         recipe: what is trained and how.
         folder: that the path of the recipe's start is relative to.
         device: to compute on.
+        seconds: of training after which the run ends; ``None`` for the recipe's steps.
 
     Attributes:
         step: optimizer steps done.
@@ -34,8 +41,11 @@ class Run:
         averaged: the running average of its weights and statistics, in evaluation.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, device: torch.device, seconds: float | None = None
+    ) -> None:
         self.recipe = recipe
+        self._plan = f"{recipe}, {seconds} seconds"
         self.step = 0
         self.spent = 0.0
         self._device = device
@@ -119,6 +129,7 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".part")
         state = {
+            "plan": self._plan,
             "step": self.step,
             "spent": self.spent,
             "model": self.model.state_dict(),
@@ -129,8 +140,16 @@ class Run:
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Take up what ``save`` wrote."""
+        """Take up what ``save`` wrote.
+
+        Raises:
+            RunError: the file is of a run with another recipe or length.
+        """
         state = torch.load(path, map_location=self._device, weights_only=True)
+        if state["plan"] != self._plan:
+            raise RunError(
+                f"{path} is of a run with another recipe or length: choose another --output"
+            )
         self.step, self.spent = state["step"], state["spent"]
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
@@ -144,7 +163,14 @@ def _started(recipe: Recipe, folder: Path) -> PatchNet:
     if settings.start == IMAGENET:
         load_imagenet(model)
     else:
-        model.load_state_dict(load_state(folder / settings.start).state_dict())
+        path = folder / settings.start
+        try:
+            model.load_state_dict(load_state(path).state_dict())
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"the run starts from {path}, which is missing or of another network: make it with "
+                "python -m training.average, or change network.start"
+            ) from error
     return model
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from torch import Tensor
 from tqdm import tqdm
 
 from fakelens.errors import FakelensError
@@ -19,11 +20,12 @@ from training.network import save_state
 from training.objective import Costs
 from training.prepared import load_prepared
 from training.recipe import Recipe
-from training.run import Batches, Run
+from training.run import Batches, Run, RunError
 from training.validation import validate
 
 RUNS = Path(__file__).parent / "runs"
 """Where runs are kept by default; not in version control."""
+_LOG = "log.jsonl"
 _CHECKPOINT_SECONDS = 60
 
 
@@ -43,16 +45,18 @@ def train(
         seconds: of training after which the run ends; ``None`` for the recipe's steps.
 
     Raises:
-        FloatingPointError: the loss is not finite; the last checkpoint stays.
+        RunError: the loss is not finite, and what was written before stays; or the folder holds a
+            run of another recipe or length.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     prepared = load_prepared(data / "prepared", device) if recipe.prepared else None
     batches = Batches(recipe, _banks(recipe, data, "train", device), prepared, device)
     held_out = _banks(recipe, data, "val", device)
-    run = Run(recipe, recipe_folder, device)
+    run = Run(recipe, recipe_folder, device, seconds)
     checkpoint = output / "run.pt"
     if checkpoint.is_file():
         run.resume(checkpoint)
+    _forget_after(output, run.step)
 
     def progress() -> float:
         return run.step / recipe.steps if seconds is None else run.spent / seconds
@@ -60,6 +64,8 @@ def train(
     bar = tqdm(total=100, desc=output.name, unit="%", disable=None, initial=int(100 * progress()))
     recent: list[Costs] = []
     saved = time.monotonic()
+    if progress() >= 1:
+        tqdm.write(f"{output.name} is finished already")
     while (done := progress()) < 1:
         began = time.monotonic()
         batch = batches.make(run.step)
@@ -67,13 +73,17 @@ def train(
         recent.append(run.advance(batch, batches.owners, done))
         now = progress()
         bar.update(min(100, 100 * now) - bar.n)
-        # Each mark is passed once, also by a run that resumes.
-        if _passed(done, now, recipe.checks):
-            _log(output, run, now, recent, validate(run.averaged, recipe, held_out, device))
+        check, state = (_passed(done, now, marks) for marks in (recipe.checks, recipe.states))
+        save = now >= 1 or time.monotonic() - saved > _CHECKPOINT_SECONDS
+        if not (check or state or save):
+            continue
+        losses = _mean_losses(recent, run.step)
+        if check:
+            _log(output, run, now, losses, validate(run.averaged, recipe, held_out, device))
             recent.clear()
-        if state := _passed(done, now, recipe.states):
+        if state:
             save_state(run.averaged, output / f"state-{state}.pt")
-        if now >= 1 or time.monotonic() - saved > _CHECKPOINT_SECONDS:
+        if save:
             run.save(checkpoint)
             saved = time.monotonic()
     bar.close()
@@ -90,27 +100,42 @@ def _passed(before: float, now: float, marks: int) -> int:
     return mark if mark > int(before * marks + 1e-9) else 0
 
 
-def _log(
-    output: Path, run: Run, progress: float, recent: list[Costs], figures: dict[str, float]
-) -> None:
-    losses = torch.stack([torch.stack(list(costs)) for costs in recent]).mean(0).cpu()
+def _mean_losses(recent: list[Costs], step: int) -> Tensor:
+    """The mean of each loss since the last validation; the only place that waits for the device."""
+    losses = torch.stack([torch.stack(list(costs)) for costs in recent]).mean(0)
     if not torch.isfinite(losses).all():
-        raise FloatingPointError(
-            f"the loss is not finite at step {run.step}: lower optimizer.rate; "
-            f"{output / 'run.pt'} is from before"
+        raise RunError(
+            f"the loss is not finite at step {step}: lower optimizer.rate and start again; states "
+            "and checkpoints are from before"
         )
+    return losses
+
+
+def _forget_after(output: Path, step: int) -> None:
+    """Drop validations after a step from the log: a run that resumes there repeats them."""
+    log = output / _LOG
+    if log.is_file():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        log.write_text(
+            "".join(line for line in lines if json.loads(line)["step"] <= step), encoding="utf-8"
+        )
+
+
+def _log(
+    output: Path, run: Run, progress: float, losses: Tensor, figures: dict[str, float]
+) -> None:
     line: dict[str, Any] = {
         "step": run.step,
         "seconds": round(run.spent, 1),
         "progress": round(progress, 4),
         **{
-            f"{name} loss": round(float(value), 4)
-            for name, value in zip(Costs._fields, losses, strict=True)
+            f"{name} loss": round(value, 4)
+            for name, value in zip(Costs._fields, losses.tolist(), strict=True)
         },
         **figures,
     }
     output.mkdir(parents=True, exist_ok=True)
-    with (output / "log.jsonl").open("a", encoding="utf-8") as stream:
+    with (output / _LOG).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
     tqdm.write(json.dumps(line))
 

@@ -49,11 +49,12 @@ def validate(
             with torch.autocast(device.type, torch.bfloat16):
                 judged = model(crops.contiguous(memory_format=torch.channels_last)).logits
             logits.append(judged.float().view(FAKE + 1, -1))
-            weights.append(batch.weights[FAKE])
+            weights.append(batch.weights[: FAKE + 1])
         found = torch.cat(logits, 1).cpu().numpy()
-        used = torch.cat(weights).cpu().numpy() > 0
-        figures[f"{share.name} blend"] = auc(found[REAL], found[BLEND])
+        # A forgery that cannot be seen has no weight.
+        used = torch.cat(weights, 1).cpu().numpy() > 0
+        figures[f"{share.name} blend"] = auc(found[REAL], found[BLEND][used[BLEND]])
         if bank.fakes is not None:
-            figures[f"{share.name} fake"] = auc(found[REAL], found[FAKE][used])
+            figures[f"{share.name} fake"] = auc(found[REAL], found[FAKE][used[FAKE]])
         figures[f"{share.name} real median"] = float(torch.tensor(found[REAL]).median())
     return {name: round(float(value), 4) for name, value in figures.items()}

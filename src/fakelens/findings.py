@@ -167,7 +167,6 @@ def find(
         # It is made from single crops, so a picture has it too; a glimpse of a video has neither.
         if calibration is not None and (interval or still):
             ratio = _likelihood_ratio(logit, calibration)
-        spans = _spans(blocks, track, thresholds.fake)
         if len(blocks.logits) < MIN_BLOCKS and not still:
             verdict = Verdict.INCONCLUSIVE
             seconds = MIN_BLOCKS * BLOCK_SECONDS
@@ -180,6 +179,7 @@ def find(
             ]
         else:
             seen_well = True
+            spans = _spans(blocks, track, thresholds.fake)
             verdict, reasons = _judge(score, interval, spans, thresholds)
             if still:
                 reasons.append("a single picture: nothing says how steady the score is")

@@ -149,6 +149,8 @@ def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
 
 
 def _resolved(settings: Settings, video: VideoInfo) -> Settings:
+    if video.is_picture:
+        return replace(settings, every=1)
     if settings.per_second is None:
         return settings
     rate = float(video.rate or _USUAL_RATE)

@@ -179,7 +179,7 @@ class Finding:
     key_frame: int
     log10_likelihood_ratio: float | None = None
     assessment: Assessment | None = None
-    seen_well: bool = True
+    seen_well: bool = False
 
     @property
     def trust_mark(self) -> TrustMark | None:
@@ -298,4 +298,9 @@ class Report:
         no faces do not decide. ``None`` if nobody was seen well enough.
         """
         seen = [finding for finding in self.findings if finding.seen_well]
-        return max(seen, key=lambda finding: finding.score or 0.0, default=None)
+        return max(seen, key=_suspicion, default=None)
+
+
+def _suspicion(finding: Finding) -> tuple[bool, float]:
+    """A verdict counts for more than a score that was found not to be robust."""
+    return finding.verdict is Verdict.FAKE, finding.score or 0.0

@@ -70,7 +70,7 @@ class Examiner:
         card = self.network.card
         # Where there is too little to judge, a band and plants would change nothing, and one face
         # tells whether its heatmap is true.
-        judged = finding.interval is not None or len(track) == 1
+        judged = finding.seen_well
         specimens = specimens if judged else specimens[:1]
         few = np.linspace(0, len(specimens) - 1, min(len(specimens), FACES)).round().astype(int)
         tried = [specimens[index] for index in few] if judged else []

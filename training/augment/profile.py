@@ -108,7 +108,6 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.backends.cuda.matmul.allow_tf32 = True
     device = torch.device(options.device)
     banks = [synthetic_bank(64, device, fakes=fakes) for fakes in (False, True)]
     rows = options.samples // len(banks)

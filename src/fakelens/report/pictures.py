@@ -32,9 +32,10 @@ def face_name(person: int) -> str:
 
 
 def suspicious_first(report: Report) -> list[int]:
-    """Numbers of the tracks that are judged, by score, the highest first."""
-    judged = [n for n, finding in enumerate(report.findings) if finding.score is not None]
-    return sorted(judged, key=lambda number: -(report.findings[number].score or 0))
+    """Numbers of the tracks with a score: who is seen well before the others, the highest first."""
+    findings = report.findings
+    judged = [n for n, finding in enumerate(findings) if finding.score is not None]
+    return sorted(judged, key=lambda n: (not findings[n].seen_well, -(findings[n].score or 0)))
 
 
 class Portraits:

@@ -48,10 +48,11 @@ def overall(report: Report) -> str:
     sentence = (
         f"{len(judged)} {'person was' if len(judged) == 1 else 'persons were'} judged: {told}."
     )
-    suspects = [finding for finding in judged if finding.verdict is Verdict.FAKE]
-    if suspects:
-        highest = max(suspects, key=lambda finding: finding.score or 0)
-        sentence += f" The highest score is person {highest.person}'s, {highest.score:.2f}."
+    if len(judged) > 1 and (decisive := report.decisive):
+        sentence += (
+            f" The most suspicious of those seen well is person {decisive.person} "
+            f"({decisive.verdict}, {decisive.score:.2f})."
+        )
     if others := len(report.findings) - len(judged):
         sentence += f" {others} more had no face that is good enough to be judged."
     return sentence
