@@ -64,3 +64,14 @@ def interruptible() -> Iterator[None]:
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, usual)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch on one thread: two that wait for each other crawl on a busy machine."""
+    import torch  # noqa: PLC0415 - an extra; tests that want this have it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,7 +1,6 @@
 """Training batches: geometry, masks, forgeries and the treatment of pairs, on planted truth."""
 
 import ast
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -45,12 +44,7 @@ GEOMETRIES = {
 by_geometry = pytest.mark.parametrize("geometry", list(GEOMETRIES.values()), ids=list(GEOMETRIES))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def only(kind: str, size: int = SIZE, **forgery: object) -> AugmentSettings:

@@ -1,7 +1,6 @@
 """JPEG, resampling, blur and degradation of training crops, against Pillow and OpenCV."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 
 import cv2
@@ -23,12 +22,7 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 CLEAN = DegradeSettings(untouched=0, reduce=1, size=(0.5, 0.5), blur=0, noise=0, jpeg=0)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def scene(grey: bool = False) -> Image.Image:

@@ -1,7 +1,6 @@
 """Recipes, losses, runs and the command that trains, on tiny synthetic faces."""
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -47,13 +46,7 @@ CPU = torch.device("cpu")
 RECIPES = Path(train.__file__).parent / "recipes"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Two threads that wait for each other crawl on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

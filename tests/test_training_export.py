@@ -1,6 +1,5 @@
 """From a state to the model's file, on drawn faces."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,7 @@ from fakelens.data import Box, Face, sigmoid  # noqa: E402
 from fakelens.networks.onnx import load_evidence_network  # noqa: E402
 from patch_models import random_patchnet  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def person(seed: int) -> Item:

@@ -3,7 +3,6 @@
 import csv
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -27,12 +26,7 @@ from fakelens.data import FloatArray, RGBImage  # noqa: E402
 FORGED = np.s_[88:168, 64:136]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def draw(seed: int, center: tuple[int, int], size: tuple[int, int] = (224, 224)) -> RGBImage:

@@ -1,6 +1,5 @@
 """Samples prepared ahead through H.264, made from drawn pictures."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,12 +32,7 @@ from drawn_landmarks import frontal_face  # noqa: E402
 SIDE, CELLS = 64, 4
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @dataclass(frozen=True)
