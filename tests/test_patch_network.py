@@ -20,7 +20,7 @@ from training.quantize import quantized
 import fakelens
 from fakelens.data import Evidence, Network
 from fakelens.explain import METHODS
-from fakelens.networks import DEFAULT, find_weights, load_network
+from fakelens.networks import DEFAULT, find_card, find_weights, load_network
 from fakelens.networks.onnx import OnnxNetwork
 from meso_reference import make_card, random_crops
 from patch_models import drawn_crops, planes, random_patchnet
@@ -204,3 +204,14 @@ def test_the_package_is_small() -> None:
     folder = Path(fakelens.__file__).parent
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert sum(path.stat().st_size for path in files) < 15e6
+
+
+def test_the_bundled_file_is_small_and_says_what_it_cannot_judge() -> None:
+    weights = find_weights(DEFAULT)
+    assert weights is not None
+    assert weights.stat().st_size < 8e6
+    card = find_card(DEFAULT)
+    assert (card.version, card.input_size) == ("4", 256)
+    assert card.smallest_face == 80
+    assert card.calibration is not None
+    assert 0 < card.thresholds.real < 0.5 < card.thresholds.fake < 1
