@@ -152,6 +152,12 @@ def test_a_face_too_small_for_the_network_gets_a_score_and_no_verdict() -> None:
     assert f"the face is {width:.0f} pixels wide" in small.reasons[0]
 
 
+def test_a_face_that_is_barely_too_small_is_not_told_to_be_large_enough() -> None:
+    track = make_track(np.full(100, 3.0), box=(40, 20, 119.7, 120))
+    (reason, *_) = find(track, THRESHOLDS, still=False, smallest_face=80).reasons
+    assert "the face is 79 pixels wide: the network is not reliable below 80" in reason
+
+
 def test_the_most_suspicious_person_who_is_seen_well_decides() -> None:
     steady = [make_track(np.full(100, logit), person=n) for n, logit in ((1, -2.0), (2, 1.0))]
     glimpse = make_track(np.full(5, 6.0), person=3)

@@ -7,6 +7,7 @@ its 95 % interval the percentile bootstrap over blocks (Kuensch 1989 for the ide
 """
 
 from dataclasses import dataclass, replace
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,7 +175,7 @@ def find(
         elif (size := _usual_size(track)) < smallest_face:
             verdict = Verdict.INCONCLUSIVE
             reasons = [
-                f"the face is {size:.0f} pixels wide: the network is not reliable below "
+                f"the face is {floor(size)} pixels wide: the network is not reliable below "
                 f"{smallest_face:.0f}"
             ]
         else:
