@@ -15,16 +15,16 @@ import numpy as np
 from training.videos import Clip, read_manifest
 from training.yardstick.sources import validation_faces
 
-from fakelens.benchmark.differences import forged_frames
-from fakelens.benchmark.forgeries import Forgery, Material
-from fakelens.benchmark.measure import Settings, left_out, measure
-from fakelens.benchmark.methods import choose_methods
-from fakelens.benchmark.save import check_free, describe, save
-from fakelens.benchmark.tables import markdown
-from fakelens.console import progress_bar
-from fakelens.faces import YuNet
-from fakelens.networks import load_network
-from fakelens.planting import RECIPES, plant
+from fakelens.cli.console import progress_bar
+from fakelens.evaluation.forgeries import Forgery, Material
+from fakelens.evaluation.frame_pairs import forged_frames
+from fakelens.evaluation.measure import Settings, left_out, measure
+from fakelens.evaluation.methods import choose_methods
+from fakelens.evaluation.save import check_free, describe, save
+from fakelens.evaluation.tables import markdown
+from fakelens.faces.yunet import YuNet
+from fakelens.models.loading import load_network
+from fakelens.trust.synthetic_forgery import RECIPES, plant
 
 
 def planted_blends(data: Path, count: int, seed: int) -> list[Forgery]:

@@ -27,8 +27,8 @@ from training.network import PatchNet, load_imagenet
 from training.onnx_graph import build_graph
 from training.quantize import quantized
 
-from fakelens.data import Evidence
-from fakelens.explain import METHODS
+from fakelens.explain.cam import METHODS
+from fakelens.records.models import Evidence
 
 Task = Callable[[NDArray[np.uint8]], object]
 

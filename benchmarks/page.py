@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 
 import fakelens
-from fakelens import demo
+from fakelens.evaluation import demo
 from fakelens.report.page import FILE_NAME
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

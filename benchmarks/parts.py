@@ -10,17 +10,17 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from fakelens.crops import crop_area, cut, sharpness
-from fakelens.cuts import with_cuts
-from fakelens.draw import Canvas, Painter, Style
-from fakelens.encode import Planes
-from fakelens.faces import YuNet
-from fakelens.networks import DEFAULT, load_network
-from fakelens.overlay import Overlay
-from fakelens.pipeline import DETECT_EVERY, SEARCH_SECONDS, analyze
-from fakelens.pixels import planes
-from fakelens.tracks import follow
-from fakelens.video import open_video
+from fakelens.analysis.pipeline import DETECT_EVERY, SEARCH_SECONDS, analyze
+from fakelens.faces.crops import crop_area, cut, sharpness
+from fakelens.faces.tracking import follow
+from fakelens.faces.yunet import YuNet
+from fakelens.media.pixels import planes
+from fakelens.media.reader import open_video
+from fakelens.media.shots import with_cuts
+from fakelens.media.transcode import Planes
+from fakelens.models.loading import DEFAULT, load_network
+from fakelens.render.overlay import Overlay
+from fakelens.render.painter import Canvas, Painter, Style
 
 _BATCH = 8
 

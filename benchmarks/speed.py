@@ -17,9 +17,9 @@ import av
 from matplotlib.figure import Figure
 
 import fakelens
-from fakelens import demo
-from fakelens.encode import CRF, PRESET
-from fakelens.results import EXAMINE_EVERY
+from fakelens.evaluation import demo
+from fakelens.media.transcode import CRF, PRESET
+from fakelens.records.report import EXAMINE_EVERY
 
 
 def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:

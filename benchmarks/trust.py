@@ -19,14 +19,14 @@ from tqdm import tqdm
 from training.yardstick.items import Item
 from training.yardstick.sources import dfdc_crops
 
-from fakelens.ablation import faithfulness, rows_of
-from fakelens.assessments import Ablation, Faithfulness, TrustMark
-from fakelens.crops import crop_area, cut
-from fakelens.data import Evidence, FloatArray, Network, sigmoid
-from fakelens.explain import METHODS, Method
-from fakelens.faces import YuNet
-from fakelens.networks import load_network
-from fakelens.networks.onnx import OnnxNetwork
+from fakelens.explain.cam import METHODS, Method
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.yunet import YuNet
+from fakelens.models.loading import load_network
+from fakelens.models.onnx import OnnxNetwork
+from fakelens.records.models import Evidence, FloatArray, Network, sigmoid
+from fakelens.records.trust import Ablation, Faithfulness, TrustMark
+from fakelens.trust.faithfulness import faithfulness, rows_of
 
 _GROUPS = 800
 _RANDOM_NETWORKS = 20

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from training.videos import read_manifest
 
 import fakelens
-from fakelens.findings import find
+from fakelens.analysis.verdicts import find
 
 
 def main() -> None:

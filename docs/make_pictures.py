@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 import fakelens
-from fakelens import demo
-from fakelens.data import RGBImage
-from fakelens.video import open_video
+from fakelens.evaluation import demo
+from fakelens.media.reader import open_video
+from fakelens.records.models import RGBImage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser import running_browser

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fakelens.data import CropGeometry, NetworkCard, Thresholds, VideoInfo
-from fakelens.findings import find
-from fakelens.heatmaps import HeatmapStore
-from fakelens.results import Provenance, Report, Settings, Track
+from fakelens.analysis.verdicts import find
+from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.records.models import CropGeometry, NetworkCard, Thresholds, VideoInfo
+from fakelens.records.report import Provenance, Report, Settings, Track
 
 THRESHOLDS = Thresholds(fake=0.6, real=0.4, source="made up")
 

@@ -3,7 +3,7 @@
 import numpy as np
 from training.faces.landmarks import Found
 
-from fakelens.data import Box, Face, FloatArray, RGBImage
+from fakelens.records.models import Box, Face, FloatArray, RGBImage
 
 EYES_TO_MOUTH, BETWEEN_EYES = 100.0, 110.0
 """Of ``frontal_face``, pixels."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builders import CARD
-from fakelens.data import CropGeometry, Evidence, FloatArray
+from fakelens.records.models import CropGeometry, Evidence, FloatArray
 
 
 def redness(crops: NDArray[np.uint8]) -> FloatArray:

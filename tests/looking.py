@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page
 
 from browser import Watched
-from fakelens.data import Box, RGBImage
+from fakelens.records.models import Box, RGBImage
 from media import read_number
 from toys import FAKE, HEIGHT, REAL, WIDTH, Actor
 

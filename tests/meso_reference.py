@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fakelens.data import CropGeometry, NetworkCard, Thresholds
-from fakelens.networks.graph import Architecture, MesoWeights
+from fakelens.models.mesonet_graph import Architecture, MesoWeights
+from fakelens.records.models import CropGeometry, NetworkCard, Thresholds
 
 
 class Inception(nn.Module):

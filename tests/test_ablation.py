@@ -8,17 +8,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from builders import CARD
-from fakelens.ablation import (
-    faithfulness,
-    strongest,
-    surrogates,
-    threshold_distance,
-)
-from fakelens.assessments import TrustMark
-from fakelens.data import Evidence, Thresholds
 from fakelens.errors import NetworkError
-from fakelens.explain import METHODS
-from fakelens.imputation import interpolated, without
+from fakelens.explain.cam import METHODS
+from fakelens.records.models import Evidence, Thresholds
+from fakelens.records.trust import TrustMark
+from fakelens.trust.faithfulness import faithfulness, strongest, surrogates, threshold_distance
+from fakelens.trust.imputation import interpolated, without
 from toys import RedNetwork
 
 SIDE = CARD.input_size

@@ -186,8 +186,8 @@ def test_a_name_loads_no_more_than_it_needs() -> None:
 
 
 def test_the_command_line_loads_no_server_unless_it_is_to_serve() -> None:
-    loaded = set(run("import sys, fakelens.cli; print(*sys.modules)").split())
-    assert "fakelens.cli_serve" in loaded
+    loaded = set(run("import sys, fakelens.cli.app; print(*sys.modules)").split())
+    assert "fakelens.cli.serve" in loaded
     assert not loaded & {"fastapi", "uvicorn", "fakelens.web"}
 
 

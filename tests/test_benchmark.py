@@ -11,22 +11,21 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from fakelens import demo
-from fakelens.benchmark import measure as measures
-from fakelens.benchmark import plots
-from fakelens.benchmark.forgeries import Forgery, Material
-from fakelens.benchmark.measure import Settings, measure
-from fakelens.benchmark.methods import METHODS, Method
-from fakelens.benchmark.outcomes import MEASURES, Estimate, Outcome, estimate
-from fakelens.benchmark.save import check_free, describe, save
-from fakelens.benchmark.sufficiency import Push
-from fakelens.benchmark.tables import markdown, tables
-from fakelens.cli import app
-from fakelens.data import Box, Face, FloatArray, Network
+from fakelens.cli.app import app
 from fakelens.errors import MediaError, OutputError, UsageError
-from fakelens.faces import load_detector
-from fakelens.planting import RECIPES, plant
-from fakelens.video import open_video
+from fakelens.evaluation import demo, plots
+from fakelens.evaluation import measure as measures
+from fakelens.evaluation.forgeries import Forgery, Material
+from fakelens.evaluation.measure import Settings, measure
+from fakelens.evaluation.methods import METHODS, Method
+from fakelens.evaluation.outcomes import MEASURES, Estimate, Outcome, estimate
+from fakelens.evaluation.save import check_free, describe, save
+from fakelens.evaluation.sufficiency import Push
+from fakelens.evaluation.tables import markdown, tables
+from fakelens.faces.yunet import load_detector
+from fakelens.media.reader import open_video
+from fakelens.records.models import Box, Face, FloatArray, Network
+from fakelens.trust.synthetic_forgery import RECIPES, plant
 from linear_network import LinearNetwork, patch, red_and_blue
 from toys import photograph
 
@@ -286,7 +285,7 @@ def test_a_failure_leaves_nothing_behind(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fakelens.benchmark.save.plot", full)
+    monkeypatch.setattr("fakelens.evaluation.save.plot", full)
     with pytest.raises(OutputError, match="No space left"):
         written(outcomes, tmp_path / "results")
     assert list(tmp_path.iterdir()) == []
@@ -393,6 +392,6 @@ def test_without_a_face_there_is_nothing_to_measure(portraits: Path, tmp_path: P
 def test_a_method_whose_part_is_missing(
     portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fakelens.benchmark.methods.find_spec", lambda _name: None)
+    monkeypatch.setattr("fakelens.evaluation.methods.find_spec", lambda _name: None)
     line = fails(1, portraits, "--method", "kernelshap", "-o", tmp_path / "out")
     assert "needs the optional part 'benchmark'" in line

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from fakelens import demo
-from fakelens.cli import app
+from fakelens.cli.app import app
+from fakelens.evaluation import demo
 from media import make_clip, truncate
 
 FILES = {

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from fakelens.crops import Doubt, Gates, crop_area, cut, doubts, sharpness
-from fakelens.data import Box, CropGeometry, Face, RGBImage
-from fakelens.faces import DlibHog, YuNet
+from fakelens.faces.crops import Doubt, Gates, crop_area, cut, doubts, sharpness
+from fakelens.faces.yunet import DlibHog, YuNet
+from fakelens.records.models import Box, CropGeometry, Face, RGBImage
 
 WHOLE_BOX = CropGeometry("box", 1.0)
 coordinate = st.floats(-500, 2500)

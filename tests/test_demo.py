@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fakelens import analyze, demo
-from fakelens.results import Verdict
+from fakelens import analyze
+from fakelens.evaluation import demo
+from fakelens.records.report import Verdict
 
 
 @pytest.mark.parametrize("tampered", ["left", "right"])

@@ -11,9 +11,9 @@ import typer.main
 from typer.testing import CliRunner
 
 import fakelens
-from fakelens import demo
-from fakelens.cli import app
-from fakelens.networks import KNOWN, pull
+from fakelens.cli.app import app
+from fakelens.evaluation import demo
+from fakelens.models.loading import KNOWN, pull
 from fakelens.report.document import json_schema
 from meso_reference import TorchMeso, write_keras_h5
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fakelens.assessments import TrustMark
-from fakelens.data import Box
-from fakelens.draw import COLORMAPS, VERDICT_COLOURS, Canvas, Painter, Style
-from fakelens.encode import Planes
 from fakelens.errors import UsageError
-from fakelens.overlay import Mark
-from fakelens.results import Verdict
+from fakelens.media.transcode import Planes
+from fakelens.records.models import Box
+from fakelens.records.report import Verdict
+from fakelens.records.trust import TrustMark
+from fakelens.render.overlay import Mark
+from fakelens.render.painter import COLORMAPS, VERDICT_COLOURS, Canvas, Painter, Style
 
 Image = NDArray[np.uint8]
 FAR = Box(-900, -900, -800, -800)

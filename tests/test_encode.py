@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakelens.encode import Planes, transcribe
 from fakelens.errors import MediaError, OutputError
-from fakelens.video import open_video
+from fakelens.media.reader import open_video
+from fakelens.media.transcode import Planes, transcribe
 from media import (
     BT709,
     NTSC,

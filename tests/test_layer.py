@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_report, make_track
-from fakelens.draw import Style
-from fakelens.overlay import Overlay
-from fakelens.report import layer as layers
-from fakelens.report.layer import LEVELS, TICKS, Layer, pack
-from fakelens.results import Report, Track
+from fakelens.records.report import Report, Track
+from fakelens.render.overlay import Overlay
+from fakelens.render.painter import Style
+from fakelens.report import heatmap_layer as layers
+from fakelens.report.heatmap_layer import LEVELS, TICKS, Layer, pack
 
 Columns = dict[str, NDArray[Any]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakelens.benchmark.localisation import bootstrap_mean, compare
+from fakelens.evaluation.localisation import bootstrap_mean, compare
 from linear_network import patch
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fakelens import explain
-from fakelens.data import Evidence
 from fakelens.errors import NetworkError
-from fakelens.networks.graph import Architecture, MesoWeights, build_graph, weight_shapes
-from fakelens.networks.mesonet import load_mesonet_h5
-from fakelens.networks.onnx import OnnxNetwork
+from fakelens.explain import cam as explain
+from fakelens.models.mesonet import load_mesonet_h5
+from fakelens.models.mesonet_graph import Architecture, MesoWeights, build_graph, weight_shapes
+from fakelens.models.onnx import OnnxNetwork
+from fakelens.records.models import Evidence
 from meso_reference import TorchMeso, make_card, random_crops, write_keras_h5
 
 ARCHITECTURES: tuple[Architecture, ...] = ("meso4", "mesoinception4")

@@ -18,9 +18,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fakelens.errors import NetworkError, OutputError, UsageError, WeightsMissingError
-from fakelens.networks import DEFAULT, KNOWN, Download, devices, load_network, pull
-from fakelens.networks.graph import build_graph
-from fakelens.networks.onnx import (
+from fakelens.models import devices
+from fakelens.models.loading import DEFAULT, KNOWN, Download, load_network, pull
+from fakelens.models.mesonet_graph import build_graph
+from fakelens.models.onnx import (
     OnnxNetwork,
     load_evidence_network,
     save_evidence_network,
@@ -352,7 +353,7 @@ def test_the_table_describes_the_published_files(
 
 
 def test_the_table_is_light() -> None:
-    code = "import sys, fakelens.networks; print([m for m in sys.modules if m in sys.argv])"
+    code = "import sys, fakelens.models.loading; print([m for m in sys.modules if m in sys.argv])"
     heavy = ["torch", "onnx", "onnxruntime", "h5py", "cv2"]
     run = subprocess.run(
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from builders import make_report, make_track
-from fakelens.assessments import Assessment, Faithfulness, Steadiness, TrustMark
-from fakelens.data import Box
-from fakelens.overlay import Mark, Overlay, heatmap_scale
-from fakelens.results import Report
+from fakelens.records.models import Box
+from fakelens.records.report import Report
+from fakelens.records.trust import Assessment, Faithfulness, Steadiness, TrustMark
+from fakelens.render.overlay import Mark, Overlay, heatmap_scale
 
 SURE = 8.0  # a logit far beyond every threshold
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from builders import INFO, make_report, make_track
-from fakelens.assessments import Assessment
-from fakelens.crops import to_jpeg
-from fakelens.data import Calibration, Damage, sigmoid
-from fakelens.draw import Style
+from fakelens.faces.crops import to_jpeg
+from fakelens.records.models import Calibration, Damage, sigmoid
+from fakelens.records.report import Report
+from fakelens.records.trust import Assessment
+from fakelens.render.painter import Style
 from fakelens.report.page import Beside, write_page
 from fakelens.report.save import save_report
-from fakelens.results import Report
 from media import make_clip
 from pages import Page
 from toys import FAKE, REAL, analyzed, film

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page
 
 from browser import Watched
-from fakelens.assessments import Assessment, Faithfulness, TrustMark
-from fakelens.data import Box, Face, RGBImage
-from fakelens.pipeline import analyze
+from fakelens.analysis.pipeline import analyze
+from fakelens.records.models import Box, Face, RGBImage
+from fakelens.records.report import Settings
+from fakelens.records.trust import Assessment, Faithfulness, TrustMark
 from fakelens.report.save import save_report
-from fakelens.results import Settings
 from looking import (
     area_of,
     bare,

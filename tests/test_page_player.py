@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from browser import Watched
-from fakelens.assessments import Assessment
+from fakelens.records.trust import Assessment
 from fakelens.report.save import save_report
 from looking import FRAMES, number_on, seek, settle, show
 from media import make_clip

@@ -18,10 +18,10 @@ from training.onnx_graph import build_graph, calibrate
 from training.quantize import quantized
 
 import fakelens
-from fakelens.data import Evidence, Network
-from fakelens.explain import METHODS
-from fakelens.networks import DEFAULT, find_card, find_weights, load_network
-from fakelens.networks.onnx import OnnxNetwork
+from fakelens.explain.cam import METHODS
+from fakelens.models.loading import DEFAULT, find_card, find_weights, load_network
+from fakelens.models.onnx import OnnxNetwork
+from fakelens.records.models import Evidence, Network
 from meso_reference import make_card, random_crops
 from patch_models import drawn_crops, planes, random_patchnet
 

@@ -18,15 +18,15 @@ import pytest
 
 import fakelens
 from builders import CARD
-from fakelens import pipeline
-from fakelens.crops import crop_area, cut
-from fakelens.data import Box, CropGeometry, Evidence, Face, RGBImage, sigmoid
+from fakelens.analysis import pipeline
+from fakelens.analysis.pipeline import analyze
 from fakelens.errors import MediaError, NetworkError, UsageError
-from fakelens.overlay import Overlay
-from fakelens.pipeline import analyze
-from fakelens.report.words import not_examined
-from fakelens.results import Report, Settings, Track
-from fakelens.video import open_video
+from fakelens.faces.crops import crop_area, cut
+from fakelens.media.reader import open_video
+from fakelens.records.models import Box, CropGeometry, Evidence, Face, RGBImage, sigmoid
+from fakelens.records.report import Report, Settings, Track
+from fakelens.render.overlay import Overlay
+from fakelens.report.wording import not_examined
 from toys import (
     FAKE,
     HEIGHT,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakelens.data import Box, Face, Frame, RGBImage
-from fakelens.pixels import luma, planes, shrunk, upright
-from fakelens.tracks import follow
-from fakelens.video import open_video
+from fakelens.faces.tracking import follow
+from fakelens.media.pixels import luma, planes, shrunk, upright
+from fakelens.media.reader import open_video
+from fakelens.records.models import Box, Face, Frame, RGBImage
 
 PLANAR = [
     *("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"),

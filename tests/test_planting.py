@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fakelens.planting import RECIPES, Recipe, plant
+from fakelens.trust.synthetic_forgery import RECIPES, Recipe, plant
 
 FACE = np.array([(70, 80), (130, 80), (100, 110), (76, 145), (124, 145)], np.float32)
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakelens.benchmark import probing
-from fakelens.benchmark.methods import METHODS, choose_methods
-from fakelens.data import FloatArray
 from fakelens.errors import MissingExtraError, UsageError
+from fakelens.evaluation import probing
+from fakelens.evaluation.methods import METHODS, choose_methods
+from fakelens.records.models import FloatArray
 from linear_network import LinearNetwork, patch, red_and_blue, redness
 
 SIDE = 48
@@ -113,7 +113,7 @@ def test_scorecam_asks_the_channels_with_the_largest_mass(crop: NDArray[np.uint8
 
 
 def test_kernelshap_is_the_exact_shapley_value_of_a_sum(crop: NDArray[np.uint8]) -> None:
-    from fakelens.benchmark.segments import segment  # noqa: PLC0415 - needs an extra
+    from fakelens.evaluation.segments import segment  # noqa: PLC0415 - needs an extra
 
     weights = np.random.default_rng(4).normal(size=(SIDE, SIDE))
     found = explain("kernelshap", LinearNetwork(weights), crop)
@@ -138,7 +138,7 @@ def test_kernelshap_leaves_the_source_of_chance_of_others_alone(crop: NDArray[np
 
 
 def test_segments_do_not_cross_edges(crop: NDArray[np.uint8]) -> None:
-    from fakelens.benchmark.segments import segment  # noqa: PLC0415 - needs an extra
+    from fakelens.evaluation.segments import segment  # noqa: PLC0415 - needs an extra
 
     labels = segment(crop)
     assert labels.min() == 0
@@ -160,7 +160,7 @@ def test_methods_that_cannot_be_had_are_told(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageError, match="twice"):
         choose_methods(["rise", "rise"])
     monkeypatch.setattr(
-        "fakelens.benchmark.methods.find_spec", lambda name: None if name == "captum" else 1
+        "fakelens.evaluation.methods.find_spec", lambda name: None if name == "captum" else 1
     )
     methods, (note,) = choose_methods([])
     assert "kernelshap" not in {method.name for method in methods}

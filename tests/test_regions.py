@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from builders import make_track
-from fakelens.data import Box
-from fakelens.heatmaps import HeatmapStore
-from fakelens.regions import (
+from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.explain.regions import (
     NAMES,
     SIDE,
     aligned,
@@ -22,7 +21,8 @@ from fakelens.regions import (
     shares,
     to_picture,
 )
-from fakelens.results import Track
+from fakelens.records.models import Box
+from fakelens.records.report import Track
 
 # A frontal face of a mouth 40 pixels below the eyes, upright, with its eyes' middle at 0, 0.
 FACE = np.array([(-18.8, 0), (18.8, 0), (0, 22), (-14.8, 40), (14.8, 40)], np.float32)

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from builders import make_report, make_track
-from fakelens.crops import cut
-from fakelens.data import Box, sigmoid
-from fakelens.draw import Style
 from fakelens.errors import MediaError, OutputError, ReportError
+from fakelens.faces.crops import cut
+from fakelens.media.reader import open_video
+from fakelens.records.models import Box, sigmoid
+from fakelens.records.report import Report, Track
+from fakelens.render.painter import Style
 from fakelens.report.document import json_schema, read_report, write_document
-from fakelens.report.pictures import Portraits
+from fakelens.report.portraits import Portraits
 from fakelens.report.save import save_drawings, save_report
 from fakelens.report.table import COLUMNS, write_table
-from fakelens.results import Report, Track
-from fakelens.video import open_video
 from toys import (
     FAKE,
     HEIGHT,

@@ -10,7 +10,10 @@ import jsonschema
 import numpy as np
 import pytest
 
-from fakelens.assessments import (
+from fakelens.analysis.pipeline import analyze
+from fakelens.faces.crops import to_jpeg
+from fakelens.records.report import Report, Settings
+from fakelens.records.trust import (
     Assessment,
     Controls,
     Faithfulness,
@@ -20,12 +23,9 @@ from fakelens.assessments import (
     Steadiness,
     TrustMark,
 )
-from fakelens.crops import to_jpeg
-from fakelens.draw import Style
-from fakelens.pipeline import analyze
+from fakelens.render.painter import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.save import save_drawings, save_report
-from fakelens.results import Report, Settings
 from pages import Page
 from toys import FAKE, REAL, RedNetwork, ScriptedDetector, film
 

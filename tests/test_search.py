@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from fakelens.data import Box, Face, Frame, RGBImage
-from fakelens.faces import YuNet
-from fakelens.pipeline import analyze
-from fakelens.results import Settings
-from fakelens.search import search, search_near
-from fakelens.tracks import Followed, follow
-from fakelens.video import open_video
+from fakelens.analysis.pipeline import analyze
+from fakelens.faces.search import search, search_near
+from fakelens.faces.tracking import Followed, follow
+from fakelens.faces.yunet import YuNet
+from fakelens.media.reader import open_video
+from fakelens.records.models import Box, Face, Frame, RGBImage
+from fakelens.records.report import Settings
 from toys import RedNetwork
 
 HEIGHT, WIDTH = 320, 960

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CARD
-from fakelens.crops import crop_area, cut
-from fakelens.data import Box, CropGeometry, Face
-from fakelens.specimens import MOST, Keeper, take
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.sampler import MOST, Keeper, take
+from fakelens.records.models import Box, CropGeometry, Face
 
 LANDMARKS = np.array([(30, 40), (50, 40), (40, 50), (32, 62), (48, 62)], np.float32)
 

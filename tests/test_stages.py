@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from fakelens.stages import Profile, ahead
+from fakelens.media.prefetch import Profile, ahead
 
 
 @pytest.fixture(autouse=True)

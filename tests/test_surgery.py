@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from builders import CARD
 from fakelens.errors import NetworkError
-from fakelens.networks import DEFAULT, load_network
-from fakelens.networks.onnx import OnnxNetwork
-from fakelens.networks.surgery import extract_head, randomise
+from fakelens.models.graph_editing import extract_head, randomise
+from fakelens.models.loading import DEFAULT, load_network
+from fakelens.models.onnx import OnnxNetwork
 from meso_reference import TorchMeso, write_keras_h5
 
 

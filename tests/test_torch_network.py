@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from fakelens.errors import MissingExtraError, NetworkError, UsageError
-from fakelens.networks.graph import build_graph
-from fakelens.networks.onnx import OnnxNetwork
-from fakelens.networks.torch import Convention, TorchNetwork
+from fakelens.models.mesonet_graph import build_graph
+from fakelens.models.onnx import OnnxNetwork
+from fakelens.models.torch import Convention, TorchNetwork
 from meso_reference import TorchMeso, make_card, random_crops
 
 SIDE = 64
@@ -158,6 +158,6 @@ def test_contradictions_are_told() -> None:
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "fakelens.networks.torch")
+    monkeypatch.delitem(sys.modules, "fakelens.models.torch")
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
-        importlib.import_module("fakelens.networks.torch")
+        importlib.import_module("fakelens.models.torch")

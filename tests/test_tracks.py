@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from skimage import data
 
-from fakelens.data import Box, Face, Frame, RGBImage
 from fakelens.errors import UsageError
-from fakelens.faces import YuNet
-from fakelens.tracks import Followed, Tracker, follow
+from fakelens.faces.tracking import Followed, Tracker, follow
+from fakelens.faces.yunet import YuNet
+from fakelens.records.models import Box, Face, Frame, RGBImage
 
 FPS = 30
 

@@ -23,8 +23,8 @@ from training.faces.landmarks import (
 )
 
 from drawn_landmarks import BETWEEN_EYES, EYES_TO_MOUTH, frontal_face, turned_face
-from fakelens.data import FloatArray, RGBImage
-from fakelens.faces import YuNet
+from fakelens.faces.yunet import YuNet
+from fakelens.records.models import FloatArray, RGBImage
 
 COLUMNS = ("shard", "file", "label", "group", "split")
 # Which landmarks (iBUG's numbering, from 0) each hull must and must not contain.

@@ -19,8 +19,8 @@ from training.yardstick import figures
 
 from builders import CARD, make_report, make_track
 from drawn_faces import LANDMARKS
-from fakelens.crops import cut
-from fakelens.data import (
+from fakelens.faces.crops import cut
+from fakelens.records.models import (
     Box,
     Calibration,
     CropGeometry,
@@ -29,7 +29,7 @@ from fakelens.data import (
     NetworkCard,
     RGBImage,
 )
-from fakelens.results import Report, Settings
+from fakelens.records.report import Report, Settings
 
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
 

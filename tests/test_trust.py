@@ -7,18 +7,18 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import CARD, THRESHOLDS, make_track
-from fakelens.assessments import Assessment, Controls, Sight, Steadiness, TrustMark
-from fakelens.controls import FORGERIES, controls
-from fakelens.data import Box, Evidence, Face, Thresholds, sigmoid
-from fakelens.explain import METHODS
-from fakelens.findings import find, temper
-from fakelens.heatmaps import HeatmapStore
-from fakelens.hiding import _elsewhere
-from fakelens.regions import NAMES, cells_of
-from fakelens.results import Finding, Verdict
-from fakelens.specimens import Specimen
-from fakelens.steadiness import RECOMPRESSED, WAYS, steadiness, variants
-from fakelens.trust import Examiner
+from fakelens.analysis.assessment import Examiner
+from fakelens.analysis.verdicts import find, temper
+from fakelens.explain.cam import METHODS
+from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.explain.regions import NAMES, cells_of
+from fakelens.faces.sampler import Specimen
+from fakelens.records.models import Box, Evidence, Face, Thresholds, sigmoid
+from fakelens.records.report import Finding, Verdict
+from fakelens.records.trust import Assessment, Controls, Sight, Steadiness, TrustMark
+from fakelens.trust.controls import FORGERIES, controls
+from fakelens.trust.region_ablation import _elsewhere
+from fakelens.trust.robustness import RECOMPRESSED, WAYS, steadiness, variants
 from toys import RedNetwork
 
 FACE = np.array([(52, 50), (88, 50), (70, 72), (56, 90), (84, 90)], np.float32)

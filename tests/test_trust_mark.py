@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakelens.ablation import faithfulness, rows_of
-from fakelens.assessments import TrustMark
-from fakelens.crops import crop_area, cut
-from fakelens.data import Box, Evidence, Network, sigmoid
-from fakelens.explain import METHODS
-from fakelens.faces import YuNet
-from fakelens.networks import load_network
-from fakelens.networks.onnx import OnnxNetwork
-from fakelens.planting import RECIPES, plant
+from fakelens.explain.cam import METHODS
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.yunet import YuNet
+from fakelens.models.loading import load_network
+from fakelens.models.onnx import OnnxNetwork
+from fakelens.records.models import Box, Evidence, Network, sigmoid
+from fakelens.records.trust import TrustMark
+from fakelens.trust.faithfulness import faithfulness, rows_of
+from fakelens.trust.synthetic_forgery import RECIPES, plant
 
 Maps = NDArray[np.float32]
 TRIES = 200

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fakelens.data import Frame
 from fakelens.errors import MediaError
-from fakelens.video import open_video
+from fakelens.media.reader import open_video
+from fakelens.records.models import Frame
 from media import (
     BT709,
     NTSC,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from fakelens.cli import app
+from fakelens.cli.app import app
 from fakelens.web.guard import is_loopback
 from serving import PATIENCE, Server, serving
 
@@ -266,7 +266,7 @@ def test_a_folder_of_another_version_is_left_alone(tmp_path: Path) -> None:
 def test_the_extra_that_is_missing_is_named(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['uvicorn'] = None; sys.argv = ['fakelens', 'serve'];"
-        "from fakelens.cli import app; app()"
+        "from fakelens.cli.app import app; app()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path

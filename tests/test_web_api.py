@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fakelens import demo
+from fakelens.evaluation import demo
 from serving import Server, serving
 
 EXAMPLES = 3  # of each operation, besides those that cover its parameters one by one

@@ -16,9 +16,9 @@ import pytest
 
 from fakelens.errors import UsageError
 from fakelens.web.limits import Limits
-from fakelens.web.protocol import Task
-from fakelens.web.running import run
+from fakelens.web.messages import Task
 from fakelens.web.uploads import clean_name
+from fakelens.web.worker_process import run
 from media import draw_frame, make_clip, make_sound, truncate
 from serving import PATIENCE, Server, serving
 from toys import photograph

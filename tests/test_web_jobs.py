@@ -19,11 +19,11 @@ from typing import Any
 import httpx
 import pytest
 
-from fakelens import demo
+from fakelens.evaluation import demo
 from fakelens.web import queue
 from fakelens.web.limits import Limits
-from fakelens.web.protocol import Outcome
-from fakelens.web.records import Job, State
+from fakelens.web.messages import Outcome
+from fakelens.web.schemas import Job, State
 from fakelens.web.store import Store, now
 from media import draw_frame, make_clip
 from serving import PATIENCE, Server, children, events, is_alive, serving

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from browser import Watched, accessibility_findings
-from fakelens import demo
+from fakelens.evaluation import demo
 from media import draw_frame, make_clip
 from serving import Server, serving
 from toys import photograph

@@ -26,7 +26,7 @@ from training.yardstick.items import Item, ItemWriter, View, read_items, third  
 from training.yardstick.report import plot  # noqa: E402
 from training.yardstick.scoring import Scorer, face_logits  # noqa: E402
 
-from fakelens.data import Box, CropGeometry, Face, FloatArray  # noqa: E402
+from fakelens.records.models import Box, CropGeometry, Face, FloatArray  # noqa: E402
 
 WHOLE = CropGeometry("box", 1.0)
 

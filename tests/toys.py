@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builders import CARD
-from fakelens.data import Box, Evidence, Face, NetworkCard, RGBImage
-from fakelens.pipeline import analyze
-from fakelens.results import Report, Settings
+from fakelens.analysis.pipeline import analyze
+from fakelens.records.models import Box, Evidence, Face, NetworkCard, RGBImage
+from fakelens.records.report import Report, Settings
 from media import draw_frame, read_number
 
 WIDTH, HEIGHT = 240, 144

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from fakelens.data import Calibration, CalibrationBin, Thresholds, sigmoid
+from fakelens.records.models import Calibration, CalibrationBin, Thresholds, sigmoid
 from training.yardstick.figures import balanced_weights
 from training.yardstick.items import Item
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fakelens.data import FloatArray
+from fakelens.records.models import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from fakelens.data import FloatArray
+from fakelens.records.models import FloatArray
 from training.network import MEAN, SCALE, STRIDE, ConvNorm, PatchNet
 
 LAYER = "evidence"

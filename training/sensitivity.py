@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fakelens.crops import crop_area, cut
-from fakelens.data import Box, CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
-from fakelens.networks import load_network
+from fakelens.faces.crops import crop_area, cut
+from fakelens.models.loading import load_network
+from fakelens.records.models import Box, CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
 from training.codecs import as_video
 from training.videos import largest_faces, read_manifest
 from training.yardstick.figures import bootstrap

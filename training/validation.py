@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fakelens.benchmark.localisation import auc
+from fakelens.evaluation.localisation import auc
 from training.augment import Chance, make_batch
 from training.faces.bank import FaceBank
 from training.network import PatchNet

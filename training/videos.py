@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fakelens import analyze, load_network
-from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, Face, Network, NetworkCard, RGBImage, log_odds
-from fakelens.faces import YuNet
-from fakelens.findings import trimmed_mean
-from fakelens.results import Finding, Settings, Verdict
-from fakelens.video import open_video
+from fakelens.analysis.verdicts import trimmed_mean
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.yunet import YuNet
+from fakelens.media.reader import open_video
+from fakelens.records.models import CropGeometry, Face, Network, NetworkCard, RGBImage, log_odds
+from fakelens.records.report import Finding, Settings, Verdict
 from training.yardstick.figures import bootstrap
 
 _FRAMES = 15

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from fakelens.data import (
+    from fakelens.analysis.pipeline import analyze
+    from fakelens.errors import FakelensError
+    from fakelens.faces.yunet import load_detector
+    from fakelens.models.loading import load_network
+    from fakelens.records.models import (
         Box,
         CropGeometry,
         Evidence,
@@ -25,41 +29,37 @@ if TYPE_CHECKING:
         NetworkCard,
         Thresholds,
     )
-    from fakelens.draw import Style
-    from fakelens.errors import FakelensError
-    from fakelens.faces import load_detector
-    from fakelens.networks import load_network
-    from fakelens.pipeline import analyze
+    from fakelens.records.report import Finding, Report, Settings, Sighting, Span, Track, Verdict
+    from fakelens.render.painter import Style
     from fakelens.report.document import read_report
     from fakelens.report.save import save_drawings, save_report
-    from fakelens.results import Finding, Report, Settings, Sighting, Span, Track, Verdict
 
 __version__ = metadata.version("fakelens")
 
 # Where each public name lives; nothing is imported before it is asked for, so that
 # ``import fakelens`` does not load codecs and runtimes.
 _HOMES = {
-    "Box": "data",
-    "CropGeometry": "data",
-    "Evidence": "data",
-    "Face": "data",
-    "FaceDetector": "data",
+    "Box": "records.models",
+    "CropGeometry": "records.models",
+    "Evidence": "records.models",
+    "Face": "records.models",
+    "FaceDetector": "records.models",
     "FakelensError": "errors",
-    "Finding": "results",
-    "Frame": "data",
-    "Network": "data",
-    "NetworkCard": "data",
-    "Report": "results",
-    "Settings": "results",
-    "Sighting": "results",
-    "Span": "results",
-    "Style": "draw",
-    "Thresholds": "data",
-    "Track": "results",
-    "Verdict": "results",
-    "analyze": "pipeline",
-    "load_detector": "faces",
-    "load_network": "networks",
+    "Finding": "records.report",
+    "Frame": "records.models",
+    "Network": "records.models",
+    "NetworkCard": "records.models",
+    "Report": "records.report",
+    "Settings": "records.report",
+    "Sighting": "records.report",
+    "Span": "records.report",
+    "Style": "render.painter",
+    "Thresholds": "records.models",
+    "Track": "records.report",
+    "Verdict": "records.report",
+    "analyze": "analysis.pipeline",
+    "load_detector": "faces.yunet",
+    "load_network": "models.loading",
     "read_report": "report.document",
     "save_drawings": "report.save",
     "save_report": "report.save",

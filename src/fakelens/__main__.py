@@ -1,5 +1,5 @@
 """``python -m fakelens``."""
 
-from fakelens.cli import app
+from fakelens.cli.app import app
 
 app()

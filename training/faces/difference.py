@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fakelens.benchmark.differences import EVERYWHERE, changed_mask
-from fakelens.data import FloatArray, RGBImage
+from fakelens.evaluation.frame_pairs import EVERYWHERE, changed_mask
+from fakelens.records.models import FloatArray, RGBImage
 
 MASK_SIDE = 28
 """Side of a stored mask, cells."""

@@ -11,8 +11,8 @@ from typing import Literal, cast, get_args
 import cv2
 import numpy as np
 
-from fakelens.data import Box, RGBImage
 from fakelens.errors import FakelensError
+from fakelens.records.models import Box, RGBImage
 
 Split = Literal["train", "val"]
 Label = Literal["real", "fake"]

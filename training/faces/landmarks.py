@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from fakelens.crops import crop_area
-from fakelens.data import Box, CropGeometry, Face, FloatArray, RGBImage
-from fakelens.faces import YuNet
+from fakelens.faces.crops import crop_area
+from fakelens.faces.yunet import YuNet
+from fakelens.records.models import Box, CropGeometry, Face, FloatArray, RGBImage
 from training.faces.index import CropDataError
 
 HULL_KINDS = ("forehead", "face", "lower", "eyes_nose", "mouth", "nose_mouth")

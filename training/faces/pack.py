@@ -18,8 +18,8 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from fakelens.data import FloatArray
 from fakelens.errors import FakelensError
+from fakelens.records.models import FloatArray
 from training.faces.difference import MASK_SIDE, Difference, measure
 from training.faces.index import (
     Pair,

@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fakelens.data import FloatArray, sigmoid
-from fakelens.findings import trimmed_mean
+from fakelens.analysis.verdicts import trimmed_mean
+from fakelens.records.models import FloatArray, sigmoid
 from training.yardstick.figures import Auc, bootstrap
 from training.yardstick.items import Item
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import typer
 
-from fakelens.faces import YuNet
+from fakelens.faces.yunet import YuNet
 from training.yardstick.blends import held_out_blends
 from training.yardstick.items import Item, ItemWriter
 from training.yardstick.sources import dfdc_crops, genuine_tracks, photographs, validation_faces

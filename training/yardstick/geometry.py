@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fakelens.data import FloatArray
+from fakelens.records.models import FloatArray
 
 # Eyes, nose tip, mouth corners of an upright frontal face.
 _AVERAGE = np.array([-0.47, 0.47, 0.53j, -0.38 + 1j, 0.38 + 1j])
@@ -45,7 +45,7 @@ def place(landmarks: FloatArray) -> Placement:
     """Find a face's coordinates.
 
     Args:
-        landmarks: (5, 2) as in ``fakelens.data.Face``, pixels.
+        landmarks: (5, 2) as in ``fakelens.records.models.Face``, pixels.
     """
     found = _complex(landmarks)
     model, away = _AVERAGE - _AVERAGE.mean(), found - found.mean()

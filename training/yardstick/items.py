@@ -15,8 +15,8 @@ from typing import Self
 import cv2
 import numpy as np
 
-from fakelens.crops import crop_area
-from fakelens.data import Box, CropGeometry, Face, RGBImage
+from fakelens.faces.crops import crop_area
+from fakelens.records.models import Box, CropGeometry, Face, RGBImage
 
 LONGEST = 480
 """Longer side of a stored picture, pixels, at most."""

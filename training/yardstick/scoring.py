@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, FloatArray, log_odds
-from fakelens.networks import load_network
+from fakelens.faces.crops import crop_area, cut
+from fakelens.models.loading import load_network
+from fakelens.records.models import CropGeometry, FloatArray, log_odds
 from training.yardstick.items import Item, View
 
 Crops: TypeAlias = NDArray[np.uint8]
@@ -42,8 +42,8 @@ def load_scorer(name: str, threads: int) -> Scorer:
     """Load a model.
 
     Args:
-        name: a name or file for ``fakelens.networks.load_network``, or the ``.pt`` state of a model
-            in training, which runs on a GPU where there is one.
+        name: a name or file for ``fakelens.models.loading.load_network``, or the ``.pt`` state of a
+            model in training, which runs on a GPU where there is one.
         threads: on the CPU.
     """
     if Path(name).suffix == ".pt":

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fakelens.crops import Gates, of_file
-from fakelens.data import Face, FaceDetector, RGBImage
-from fakelens.faces import YuNet
-from fakelens.video import open_video
+from fakelens.faces.crops import Gates, of_file
+from fakelens.faces.yunet import YuNet
+from fakelens.media.reader import open_video
+from fakelens.records.models import Face, FaceDetector, RGBImage
 from training.yardstick.items import Item, View, longer_side, surroundings
 
 _FRAMES = 8

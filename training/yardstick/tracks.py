@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 import cv2
 import numpy as np
 
-from fakelens.crops import crop_area, cut
-from fakelens.data import CropGeometry, FloatArray, RGBImage
-from fakelens.planting import Recipe, blend, changed_copy, soften
+from fakelens.faces.crops import crop_area, cut
+from fakelens.records.models import CropGeometry, FloatArray, RGBImage
+from fakelens.trust.synthetic_forgery import Recipe, blend, changed_copy, soften
 from training.yardstick.codec import through_h264
 from training.yardstick.geometry import Placement, place
 from training.yardstick.items import LONGEST, Item, View, longer_side

@@ -7,9 +7,9 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.assessments import Regions
-from fakelens.data import sigmoid
-from fakelens.results import Track
+from fakelens.records.models import sigmoid
+from fakelens.records.report import Track
+from fakelens.records.trust import Regions
 
 _POINTS = 600  # of a curve: about what a screen shows
 _ALL_POINTS = 6000  # of all curves of a page

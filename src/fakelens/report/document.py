@@ -24,19 +24,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from fakelens.crops import Doubt
-from fakelens.data import Damage, NetworkCard, Thresholds, VideoInfo
 from fakelens.errors import ReportError, UsageError
-from fakelens.explain import METHODS
-from fakelens.heatmaps import HeatmapStore
-from fakelens.results import (
-    SCHEMA_VERSION,
-    Finding,
-    Provenance,
-    Report,
-    Settings,
-    Track,
-)
+from fakelens.explain.cam import METHODS
+from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.faces.crops import Doubt
+from fakelens.records.models import Damage, NetworkCard, Thresholds, VideoInfo
+from fakelens.records.report import SCHEMA_VERSION, Finding, Provenance, Report, Settings, Track
 
 FILE_NAME = "report.json"
 HEATMAPS_NAME = "heatmaps.f16"

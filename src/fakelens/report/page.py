@@ -18,15 +18,19 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from fakelens.crops import of_file, to_jpeg
-from fakelens.draw import Style
-from fakelens.explain import METHODS, Method
-from fakelens.report import document, original, pictures, table, video, words
+from fakelens.explain.cam import METHODS, Method
+from fakelens.faces.crops import of_file, to_jpeg
+from fakelens.media.reader import open_video
+from fakelens.records.report import Finding, Report, Track, Verdict
+from fakelens.render.painter import Style
+from fakelens.report import annotated_video as video
+from fakelens.report import document, table
+from fakelens.report import portraits as pictures
+from fakelens.report import source_video as original
+from fakelens.report import wording as words
 from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
-from fakelens.report.layer import Layer, pack
-from fakelens.report.original import Timing
-from fakelens.results import Finding, Report, Track, Verdict
-from fakelens.video import open_video
+from fakelens.report.heatmap_layer import Layer, pack
+from fakelens.report.source_video import Timing
 
 FILE_NAME = "report.html"
 _SIDES = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}

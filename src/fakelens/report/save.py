@@ -9,16 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from fakelens.draw import Style
+from fakelens.analysis.pipeline import Progress
 from fakelens.errors import MediaError, OutputError
-from fakelens.pipeline import Progress
+from fakelens.media.prefetch import Profile
+from fakelens.media.reader import file_sha256
+from fakelens.records.report import Report
+from fakelens.render.painter import Style
+from fakelens.report.annotated_video import FILE_NAME as VIDEO_NAME
+from fakelens.report.annotated_video import write_video
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
-from fakelens.report.original import NAMES as ORIGINAL_NAMES
-from fakelens.report.original import copy_original, playable_name, rewrite_original, timing
 from fakelens.report.page import FILE_NAME as PAGE_NAME
 from fakelens.report.page import Beside, write_page
-from fakelens.report.pictures import (
+from fakelens.report.portraits import (
     FACES_FOLDER,
     MEANS_FOLDER,
     STILL_NAME,
@@ -26,13 +29,10 @@ from fakelens.report.pictures import (
     write_means,
     write_still,
 )
+from fakelens.report.source_video import NAMES as ORIGINAL_NAMES
+from fakelens.report.source_video import copy_original, playable_name, rewrite_original, timing
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
-from fakelens.report.video import FILE_NAME as VIDEO_NAME
-from fakelens.report.video import write_video
-from fakelens.results import Report
-from fakelens.stages import Profile
-from fakelens.video import file_sha256
 
 _DRAWINGS = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
 _OURS = (

@@ -5,8 +5,8 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
-from fakelens.crops import Doubt
-from fakelens.results import Report, Sighting, Track
+from fakelens.faces.crops import Doubt
+from fakelens.records.report import Report, Sighting, Track
 
 FILE_NAME = "scores.csv"
 COLUMNS = (

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 
 from fakelens import __version__
 from fakelens.web import api_jobs, api_results
-from fakelens.web.asking import ANYWHERE, TheQueue, network_of
-from fakelens.web.records import Health, HealthLimits, State
+from fakelens.web.dependencies import ANYWHERE, TheQueue, network_of
+from fakelens.web.schemas import Health, HealthLimits, State
 
 router = APIRouter(prefix="/api", responses=ANYWHERE)
 router.include_router(api_jobs.router)

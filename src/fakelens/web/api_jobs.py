@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from fakelens.results import EXAMINE_EVERY
+from fakelens.records.report import EXAMINE_EVERY
 from fakelens.web import uploads
-from fakelens.web.asking import UNKNOWN, KnownJob, TheQueue, problems
+from fakelens.web.dependencies import UNKNOWN, KnownJob, TheQueue, problems
+from fakelens.web.messages import Every
 from fakelens.web.problems import ProblemError
-from fakelens.web.protocol import Every
-from fakelens.web.records import Job, JobList, State
+from fakelens.web.schemas import Job, JobList, State
 from fakelens.web.store import now
 
 _DEFAULT_PAGE, _LARGEST_PAGE, _FARTHEST = 50, 200, 10**9

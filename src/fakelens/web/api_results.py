@@ -7,10 +7,10 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from fakelens.report.review import Review
 from fakelens.web import bundle, files, reviews
-from fakelens.web.asking import NO_RESULTS, UNKNOWN, DoneJob, TheQueue, problems
+from fakelens.web.dependencies import NO_RESULTS, UNKNOWN, DoneJob, TheQueue, problems
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
-from fakelens.web.records import Job
+from fakelens.web.schemas import Job
 
 router = APIRouter()
 

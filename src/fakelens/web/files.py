@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
-from fakelens.report import document, original, page, pictures, table, video
-from fakelens.web.records import Links
+from fakelens.report import annotated_video as video
+from fakelens.report import document, page, table
+from fakelens.report import portraits as pictures
+from fakelens.report import source_video as original
+from fakelens.web.schemas import Links
 
 PAGE, REPORT, REVIEW = page.FILE_NAME, document.FILE_NAME, "review.json"
 

@@ -10,7 +10,7 @@ from fakelens import __version__
 from fakelens.report.review import content_policy, embed
 from fakelens.web import files, reviews
 from fakelens.web.api_results import put_review, result
-from fakelens.web.asking import DoneJob, TheQueue
+from fakelens.web.dependencies import DoneJob, TheQueue
 from fakelens.web.problems import ProblemError
 from fakelens.web.rendering import render
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from fakelens.web import running
+from fakelens.web import worker_process as running
 from fakelens.web.limits import Limits
-from fakelens.web.protocol import Failure, Outcome, Progress, Task
-from fakelens.web.records import Job, State
+from fakelens.web.messages import Failure, Outcome, Progress, Task
+from fakelens.web.schemas import Job, State
 from fakelens.web.store import UNSTORABLE, Store, remove
 
 _log = logging.getLogger("fakelens.web")

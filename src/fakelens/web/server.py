@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from fakelens.errors import OutputError, UsageError
-from fakelens.networks import load_network
+from fakelens.models.loading import load_network
 from fakelens.web.app import create_app
 from fakelens.web.guard import Access, is_loopback
 from fakelens.web.limits import Limits

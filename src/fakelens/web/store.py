@@ -22,8 +22,8 @@ from string import hexdigits
 
 from fakelens.errors import OutputError
 from fakelens.web import files
-from fakelens.web.protocol import Outcome
-from fakelens.web.records import Job, State, Summary
+from fakelens.web.messages import Outcome
+from fakelens.web.schemas import Job, State, Summary
 
 UNSTORABLE = (OSError, sqlite3.Error)
 """What goes wrong where nothing can be stored, as on a full disk."""

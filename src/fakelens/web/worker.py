@@ -17,13 +17,13 @@ from typing import TextIO
 
 import av
 
+from fakelens.analysis.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.errors import FakelensError, MediaError
-from fakelens.networks import load_network
-from fakelens.pipeline import AUTO_PER_SECOND, analyze
+from fakelens.media.reader import open_container
+from fakelens.models.loading import load_network
+from fakelens.records.report import EXAMINE_EVERY, Report, Settings
 from fakelens.report.save import save_report
-from fakelens.results import EXAMINE_EVERY, Report, Settings
-from fakelens.video import open_container
-from fakelens.web.protocol import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
+from fakelens.web.messages import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
 
 _PAUSE = 0.2  # seconds between two messages on progress
 _NICE = 10

@@ -1,0 +1,169 @@
+"""How far a person's verdict and heatmaps can be trusted, measured on a few of the faces."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.analysis.verdicts import person_logit, temper
+from fakelens.explain.cam import Method
+from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.explain.regions import mean_evidence, shares
+from fakelens.faces.sampler import Specimen
+from fakelens.media.prefetch import ahead
+from fakelens.records.models import Evidence, Network, RGBImage, Thresholds, log_odds
+from fakelens.records.report import Finding, Track, Verdict
+from fakelens.records.trust import Ablation, Assessment, Faithfulness
+from fakelens.trust.controls import FORGERIES, controls, forgeries, in_cells
+from fakelens.trust.faithfulness import LEAST_CELLS, faithfulness, rows_of
+from fakelens.trust.region_ablation import regions_of
+from fakelens.trust.robustness import FACES, RECOMPRESSED, WAYS, steadiness, variants
+
+_BATCH = 8  # crops; more at a time are slower
+_STRONGEST = 5
+_APART = 0.5  # seconds, of two of the strongest frames
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Measures how far findings can be trusted.
+
+    Attributes:
+        network: that judged.
+        method: of the heatmaps.
+        thresholds: where a score becomes a verdict.
+        ablation: how faithfulness is measured.
+    """
+
+    network: Network
+    method: Method
+    thresholds: Thresholds
+    ablation: Ablation = "features"
+
+    def assess(
+        self,
+        finding: Finding,
+        track: Track,
+        heatmaps: HeatmapStore,
+        specimens: Sequence[Specimen],
+    ) -> Finding:
+        """A finding with its assessment, and with the verdict that this leaves.
+
+        Args:
+            finding: on the track.
+            track: of one person.
+            heatmaps: that the track points to.
+            specimens: usable faces of the person; without any, the finding stays as it is.
+        """
+        person = person_logit(track)
+        if not specimens or person is None:
+            return finding
+        card = self.network.card
+        # Where there is too little to judge, a band and plants would change nothing, and one face
+        # tells whether its heatmap is true.
+        judged = finding.seen_well
+        specimens = specimens if judged else specimens[:1]
+        few = np.linspace(0, len(specimens) - 1, min(len(specimens), FACES)).round().astype(int)
+        tried = [specimens[index] for index in few] if judged else []
+        with_landmarks = all(specimen.face.landmarks is not None for specimen in specimens)
+        forged: list[NDArray[np.bool_]] = []
+        crops = np.stack([specimen.crop(card) for specimen in specimens])
+        evidence = self._examine(
+            iter(crops),
+            variants(tried, card),
+            forgeries(tried, card, forged) if with_landmarks else iter(()),
+        )
+        maps = self.method.function(evidence)
+        own = rows_of(evidence, slice(len(crops)))
+        faithful = faithfulness(
+            self.network, crops, own, maps[: len(crops)], self.method, self.ablation
+        )
+        steady, planted = None, None
+        if tried:
+            after = len(crops) + len(WAYS) * len(tried)
+            logits, at_rest = evidence.logit[few], np.repeat(few, FORGERIES)
+            steady = steadiness(person, logits, evidence.logit[len(crops) : after])
+            if with_landmarks:
+                planted = controls(
+                    person,
+                    log_odds(steady.scores[RECOMPRESSED]),
+                    evidence.logit[after:] - evidence.logit[at_rest],
+                    maps[after:] - maps[at_rest] if self._shows_fake else None,
+                    in_cells(forged, (maps.shape[1], maps.shape[2])),
+                    (self.thresholds, card.thresholds),
+                )
+        mean = mean_evidence(track, heatmaps)
+        assessment = Assessment(
+            faithfulness=faithful,
+            steadiness=steady,
+            controls=planted,
+            regions=None,
+            agreement=mean.agreement if mean else None,
+            strongest=_strongest(track),
+            notes=tuple(self._notes(maps.shape[1:], faithful, with_landmarks=with_landmarks)),
+        )
+        finding = temper(replace(finding, assessment=assessment), self.thresholds)
+        if finding.verdict is not Verdict.FAKE or not with_landmarks or not self._shows_fake:
+            return finding
+        regions = regions_of(self.network, person, specimens, own, shares(track, heatmaps))
+        return replace(finding, assessment=replace(assessment, regions=regions))
+
+    @property
+    def _shows_fake(self) -> bool:
+        """Whether positive cells of the heatmaps speak for fake."""
+        return self.method.positive == "fake"
+
+    def _examine(self, *crops: Iterator[RGBImage]) -> Evidence:
+        """The evidence in all crops, which are made in another thread meanwhile."""
+        with closing(ahead(_batches(chain(*crops)), 1)) as batches:
+            found = [self.network.examine(batch) for batch in batches]
+        return Evidence(
+            np.concatenate([evidence.logit for evidence in found]),
+            np.concatenate([evidence.activation for evidence in found]),
+            np.concatenate([evidence.gradient for evidence in found]),
+        )
+
+    def _notes(
+        self, cells: Sequence[int], faithful: Faithfulness | None, *, with_landmarks: bool
+    ) -> Iterator[str]:
+        """What was not measured, and why."""
+        if faithful is None and np.prod(cells) < LEAST_CELLS:
+            yield (
+                "whether the heatmap is true to the network was not measured: "
+                f"it has too few cells ({cells[0]} x {cells[1]})"
+            )
+        elif faithful is None:
+            yield (
+                "whether the heatmap is true to the network was not measured: "
+                "the network cannot be asked from its explained layer on"
+            )
+        if not with_landmarks:
+            yield (
+                "parts of the face and planted forgeries were left out: "
+                "the face detector gives no landmarks"
+            )
+        elif not self._shows_fake:
+            yield (
+                f"parts of the face were left out: {self.method.title} does not show what speaks "
+                "for fake"
+            )
+
+
+def _batches(crops: Iterator[RGBImage]) -> Generator[NDArray[np.uint8]]:
+    while batch := list(islice(crops, _BATCH)):
+        yield np.stack(batch)
+
+
+def _strongest(track: Track) -> tuple[int, ...]:
+    """Frames with the most evidence of fake, usable and apart from each other."""
+    rows = np.flatnonzero(track.usable)
+    chosen: list[int] = []
+    for row in rows[np.argsort(-track.logits[rows], kind="stable")]:
+        if all(abs(track.times[row] - track.times[other]) >= _APART for other in chosen):
+            chosen.append(int(row))
+        if len(chosen) == _STRONGEST:
+            break
+    return tuple(int(track.frames[row]) for row in chosen)

@@ -1,0 +1,255 @@
+"""The main path: a video in, a report out, in one pass over the frames."""
+
+import platform
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from fakelens.analysis.assessment import Examiner
+from fakelens.analysis.track_table import Glimpse, Recorder
+from fakelens.analysis.verdicts import find
+from fakelens.explain.cam import Method, find_method
+from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.explain.regions import mean_face
+from fakelens.faces.crops import Gates, crop_area, cut, doubts, sharpness, to_jpeg
+from fakelens.faces.sampler import Keeper, Specimen
+from fakelens.faces.tracking import Followed, follow
+from fakelens.faces.yunet import load_detector
+from fakelens.media.prefetch import Profile, ahead
+from fakelens.media.reader import VideoReader, file_sha256, open_video
+from fakelens.models.checks import check_evidence
+from fakelens.models.loading import DEFAULT, load_network
+from fakelens.records.models import FaceDetector, Network, NetworkCard, Thresholds, VideoInfo
+from fakelens.records.report import Finding, Provenance, Report, Settings
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of frames done and of frames in all, if that is known."""
+
+DETECT_EVERY = 3
+"""Frames from one face detection to the next. Faces are followed through all frames as long as they
+are examined that often; where they are examined more rarely, the frames between are not looked at.
+"""
+
+AUTO_PER_SECOND = 5.0
+"""Frames a second that are examined where a user asks for a quick look."""
+
+SEARCH_SECONDS = Fraction(2, 5)
+"""From one detection in the whole picture to the next, while there is somebody; at most."""
+
+_FRAMES_AHEAD = 4
+_USUAL_RATE = 25  # frames a second, where the file does not tell
+_FRAMES_OF_CROPS_AHEAD = 8
+
+_NETWORK = "network and heatmaps"
+_TRUST = "verdicts and how far to trust them"
+
+_VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av", "scipy")
+
+
+def analyze(
+    path: Path | str,
+    *,
+    network: Network | None = None,
+    faces: FaceDetector | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    profile: Profile | None = None,
+) -> Report:
+    """Find and follow every face in a video or picture, score it and explain the score.
+
+    Args:
+        path: video, GIF or picture.
+        network: the bundled default if ``None``; see ``fakelens.load_network``.
+        faces: YuNet if ``None``; see ``fakelens.load_detector``. It is called in another thread
+            than this one, the network in this one.
+        settings: what else may be chosen.
+        progress: told after each frame.
+        profile: told where the time goes.
+
+    Returns:
+        A report, with no persons in it if no face was found.
+
+    Raises:
+        MediaError: the input cannot be read.
+        NetworkError: the network cannot be loaded or run.
+        UsageError: a setting is out of range or names nothing.
+    """
+    settings = settings or Settings()
+    network = network or load_network(DEFAULT)
+    faces = faces or load_detector("yunet")
+    method = find_method(settings.cam or network.card.cam)
+    thresholds = _thresholds(network.card.thresholds, settings.threshold)
+    path, profile = Path(path), profile or Profile()
+
+    with open_video(path) as reader:
+        settings = _resolved(settings, reader.info)
+        heatmaps, recorder = HeatmapStore(), Recorder()
+        findings: dict[int, Finding] = {}
+        mean_faces: dict[int, bytes] = {}
+        examiner = Examiner(network, method, thresholds, settings.ablation)
+
+        def conclude(person: int, specimens: list[Specimen]) -> None:
+            track = recorder.track(person)
+            found = find(
+                track,
+                thresholds,
+                network.card.calibration,
+                still=reader.info.is_picture,
+                smallest_face=network.card.smallest_face,
+            )
+            findings[person] = examiner.assess(found, track, heatmaps, specimens)
+            if found.interval or reader.info.is_picture:
+                pictures = [(kept.image, kept.face.landmarks) for kept in specimens]
+                known = [(image, points) for image, points in pictures if points is not None]
+                if known:
+                    mean_faces[person] = to_jpeg(mean_face(known))
+
+        waiting: list[Glimpse] = []
+        with _overlapped(reader, faces, network.card, settings, profile) as crowds:
+            for crowd in crowds:
+                waiting += crowd.glimpses
+                # Whoever has gone must have been examined to the last face.
+                while len(waiting) >= settings.batch or (waiting and crowd.gone):
+                    batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
+                    with profile.spend(_NETWORK):
+                        _examine(batch, network, method, heatmaps, recorder)
+                for person, specimens in crowd.gone:
+                    with profile.spend(_TRUST):
+                        conclude(person, specimens)
+                if progress and crowd.frame is not None:
+                    progress(crowd.frame + 1, reader.info.frame_estimate)
+        tracks = recorder.tracks()
+        return Report(
+            source=path,
+            video=reader.info,
+            frames=reader.decoded,
+            damage=tuple(reader.damage),
+            network=network.card,
+            settings=settings,
+            cam=method.name,
+            thresholds=thresholds,
+            tracks=tracks,
+            findings=tuple(findings[track.person] for track in tracks),
+            heatmaps=heatmaps,
+            provenance=_provenance(path, network, faces),
+            mean_faces=mean_faces,
+        )
+
+
+def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
+    if chosen is None:
+        return of_network
+    return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
+
+
+def _resolved(settings: Settings, video: VideoInfo) -> Settings:
+    if video.is_picture:
+        return replace(settings, every=1)
+    if settings.per_second is None:
+        return settings
+    rate = float(video.rate or _USUAL_RATE)
+    return replace(settings, every=max(1, round(rate / settings.per_second)))
+
+
+@contextmanager
+def _overlapped(
+    reader: VideoReader,
+    faces: FaceDetector,
+    card: NetworkCard,
+    settings: Settings,
+    profile: Profile,
+) -> Iterator[Iterator["_Crowd"]]:
+    """Decode in one thread, find, follow and cut out faces in another."""
+    skip = settings.every if settings.every > DETECT_EVERY else 1
+    stride = DETECT_EVERY if skip == 1 else 1
+    gates = Gates(min_confidence=faces.sure_confidence)
+    decoding = profile.timed("decode", reader.frames(skip))
+    with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
+        followed = follow(frames, faces, every=stride, narrow=SEARCH_SECONDS)
+        crowds = _crowds(followed, card, gates, settings)
+        following = profile.timed("find and follow faces", crowds)
+        with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
+            yield made
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """The faces of one frame, without the frame; ``frame`` is ``None`` after the last one.
+
+    ``gone`` are persons who will not be seen again, with what was kept of them.
+    """
+
+    frame: int | None
+    glimpses: list[Glimpse]
+    gone: list[tuple[int, list[Specimen]]]
+
+
+def _crowds(
+    stream: Iterable[Followed], card: NetworkCard, gates: Gates, settings: Settings
+) -> Generator[_Crowd]:
+    keeper = Keeper(card)
+    for followed in stream:
+        examined = followed.frame.index % settings.every == 0
+        glimpses = _glimpses(followed, card, gates) if examined else []
+        for glimpse in glimpses:
+            keeper.see(
+                glimpse.tracked.track,
+                glimpse.time,
+                followed.frame.pixels,
+                glimpse.tracked.face,
+                usable=settings.trust and not glimpse.doubts,
+            )
+        yield _Crowd(followed.frame.index, glimpses, keeper.gone(float(followed.frame.time)))
+    yield _Crowd(None, [], keeper.everybody())
+
+
+def _glimpses(followed: Followed, card: NetworkCard, gates: Gates) -> list[Glimpse]:
+    index, time = followed.frame.index, float(followed.frame.time)
+    glimpses = []
+    for tracked in followed.faces:
+        area = crop_area(tracked.face, card.crop)
+        crop = cut(followed.frame.pixels, area, card.input_size)
+        sharp = sharpness(crop)
+        doubt = doubts(tracked.face, sharp, gates).value
+        glimpses.append(Glimpse(index, time, tracked, area, crop, sharp, doubt))
+    return glimpses
+
+
+def _examine(
+    batch: list[Glimpse],
+    network: Network,
+    method: Method,
+    heatmaps: HeatmapStore,
+    recorder: Recorder,
+) -> None:
+    evidence = network.examine(np.stack([glimpse.crop for glimpse in batch]))
+    check_evidence(evidence, len(batch), network.card.name)  # it may be a caller's own network
+    maps = method.function(evidence)
+    rows = heatmaps.append(maps)
+    for glimpse, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):
+        recorder.add(glimpse, float(logit), heatmap, row)
+
+
+def _written(name: str) -> str:
+    """A file's name as it can be written down: names need not be valid Unicode."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance:
+    return Provenance(
+        input_name=_written(path.name),
+        input_sha256=file_sha256(path),
+        input_bytes=path.stat().st_size,
+        network_sha256=network.sha256,
+        detector=faces.name,
+        versions={name: metadata.version(name) for name in _VERSIONS_OF},
+        platform=f"{platform.platform()}, Python {platform.python_version()}",
+        device=getattr(network, "device", ""),  # a caller's own network need not tell
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,99 @@
+"""Gathers what was seen of each person, column by column, while the frames stream past."""
+
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.explain.heatmaps import spread
+from fakelens.faces.tracking import TrackedFace
+from fakelens.records.models import Box, FloatArray, RGBImage
+from fakelens.records.report import Track
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A face cut out of its frame, on its way to the network.
+
+    Attributes:
+        frame: index of the frame.
+        time: its presentation timestamp, seconds.
+        tracked: the face and the person it belongs to.
+        area: the square that was cut out.
+        crop: (S, S, 3) uint8 RGB.
+        sharpness: see ``crops.sharpness``.
+        doubts: bit set of ``crops.Doubt``.
+    """
+
+    frame: int
+    time: float
+    tracked: TrackedFace
+    area: Box
+    crop: RGBImage
+    sharpness: float
+    doubts: int
+
+
+class _Columns:
+    """One growing track; compact arrays, since there can be hundreds of thousands of rows."""
+
+    def __init__(self) -> None:
+        self.integers = array("q")  # frame, detected, doubts, heatmap row
+        self.reals = array("d")  # time, confidence, sharpness, logit, peak, 2 boxes, 5 landmarks
+
+    def track(self, person: int) -> Track:
+        integers = np.array(self.integers, dtype=np.int64).reshape(-1, 4)
+        reals = np.array(self.reals, dtype=np.float64).reshape(-1, 23)
+
+        def single(*columns: int) -> FloatArray:
+            return np.squeeze(reals[:, slice(*columns)], 1).astype(np.float32)
+
+        return Track(
+            person=person,
+            frames=integers[:, 0],
+            detected=integers[:, 1].astype(np.bool_),
+            doubts=integers[:, 2].astype(np.uint8),
+            heatmaps=integers[:, 3],
+            times=reals[:, 0],
+            confidences=single(1, 2),
+            sharpness=single(2, 3),
+            logits=single(3, 4),
+            peaks=single(4, 5),
+            boxes=reals[:, 5:9].astype(np.float32),
+            areas=reals[:, 9:13].astype(np.float32),
+            landmarks=reals[:, 13:].reshape(-1, 5, 2).astype(np.float32),
+        )
+
+
+_NO_LANDMARKS = np.full((5, 2), np.nan)
+
+
+class Recorder:
+    """Turns glimpses and what the network made of them into tracks."""
+
+    def __init__(self) -> None:
+        self._people: dict[int, _Columns] = {}
+
+    def add(self, glimpse: Glimpse, logit: float, heatmap: FloatArray, row: int) -> None:
+        """Note one examined face; glimpses of a person come in the order of their frames."""
+        columns = self._people.setdefault(glimpse.tracked.track, _Columns())
+        face = glimpse.tracked.face
+        columns.integers.extend((glimpse.frame, int(glimpse.tracked.detected), glimpse.doubts, row))
+        peak = float(np.abs(spread(heatmap)).max())
+        columns.reals.extend((glimpse.time, face.confidence, glimpse.sharpness, logit, peak))
+        columns.reals.extend((face.box.x1, face.box.y1, face.box.x2, face.box.y2))
+        area = glimpse.area
+        columns.reals.extend((area.x1, area.y1, area.x2, area.y2))
+        landmarks: NDArray[np.floating] = (
+            _NO_LANDMARKS if face.landmarks is None else face.landmarks
+        )
+        columns.reals.extend(landmarks.ravel().tolist())
+
+    def tracks(self) -> tuple[Track, ...]:
+        """One track per person seen so far, by number."""
+        return tuple(self.track(person) for person in sorted(self._people))
+
+    def track(self, person: int) -> Track:
+        """What was seen of one person so far."""
+        return self._people[person].track(person)

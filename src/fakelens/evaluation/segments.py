@@ -1,0 +1,73 @@
+"""A crop in some fifty segments of one colour each, and what each of them adds to the logit.
+
+Needs the extra ``benchmark``: scikit-image for SLIC, captum for KernelSHAP.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.errors import MissingExtraError
+from fakelens.evaluation.forward import blurred, logits_of
+from fakelens.records.models import FloatArray, Network
+
+SEGMENTS = 50
+"""Asked of SLIC, as by Tsigos et al., MAD 2024; it makes about as many."""
+
+_SHAP_SAMPLES = 200
+
+
+def segment(crop: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The number of each pixel's segment, (side, side), from 0 on.
+
+    SLIC: Achanta et al., "SLIC Superpixels Compared to State-of-the-art Superpixel Methods", IEEE
+    TPAMI 34, 2012.
+
+    Raises:
+        MissingExtraError: scikit-image is not installed.
+    """
+    try:
+        from skimage.segmentation import slic  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise MissingExtraError("a measurement by segments", "benchmark") from error
+    labels = slic(crop, n_segments=SEGMENTS, start_label=0)
+    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64)
+
+
+def kernelshap(
+    network: Network,
+    crop: NDArray[np.uint8],
+    rng: np.random.Generator,
+    samples: int = _SHAP_SAMPLES,
+) -> FloatArray:
+    """KernelSHAP: each segment's Shapley value, spread over its pixels, (side, side).
+
+    The pixels add up to the logit of the crop less that of the crop hidden altogether. Lundberg and
+    Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, by captum. What is
+    hidden is shown blurred, see ``passes.blurred``.
+
+    Raises:
+        MissingExtraError: captum or scikit-image is not installed.
+    """
+    try:
+        import torch  # noqa: PLC0415 - optional
+        from captum.attr import KernelShap  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise MissingExtraError("the heatmap method kernelshap", "benchmark") from error
+    labels = segment(crop)
+
+    def logit(planes: "torch.Tensor") -> "torch.Tensor":
+        return torch.from_numpy(logits_of(network, planes.numpy().astype(np.uint8)))
+
+    features = torch.from_numpy(labels)[None, :, :, None]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        spread = KernelShap(logit).attribute(
+            torch.from_numpy(crop)[None].float(),
+            baselines=torch.from_numpy(blurred(crop))[None].float(),
+            feature_mask=features,
+            n_samples=samples,
+            perturbations_per_eval=16,
+        )
+    values = spread[0, :, :, 0].numpy()
+    sizes = np.bincount(labels.ravel())
+    return np.asarray(values / sizes[labels], np.float32)

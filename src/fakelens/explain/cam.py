@@ -1,0 +1,238 @@
+"""Heatmap methods: which cells of the explained layer speak for FAKE, and how much.
+
+Every method takes an ``Evidence`` batch with activations and gradients (N, C, h, w) and returns
+maps (N, h, w) float32 in raw units: nothing is normalised per face, and a signed method keeps its
+negative cells, which speak for REAL. Below, A is the activation, g the gradient of the fake logit,
+and sums over h and w are per face and channel.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.errors import UsageError
+from fakelens.records.models import Evidence, FloatArray
+
+
+def gradcam(evidence: Evidence) -> FloatArray:
+    """Grad-CAM without its final ReLU: sum over c of mean_hw(g) A.
+
+    Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
+    Localization", ICCV 2017, eq. 1 and 2.
+    """
+    return _weighted(evidence.gradient.mean(axis=(2, 3), keepdims=True), evidence.activation)
+
+
+def gradcampp(evidence: Evidence) -> FloatArray:
+    """Grad-CAM++, never negative: relu(sum over c of w A), w = sum_hw(a relu(g)).
+
+    In closed form, for an exponential on top of the logit: a = g^2 / (2 g^2 + sum_hw(A) g^3), with
+    1e-6 in the denominator. Chattopadhay et al., "Grad-CAM++: Generalized Gradient-Based Visual
+    Explanations for Deep Convolutional Networks", WACV 2018.
+    """
+    gradient = evidence.gradient.astype(np.float64)
+    mass = evidence.activation.sum(axis=(2, 3), keepdims=True, dtype=np.float64)
+    square = gradient**2
+    denominator = 2 * square + mass * gradient * square + 1e-6
+    share = _divide(square, denominator)
+    weight = (share * np.maximum(gradient, 0)).sum(axis=(2, 3), keepdims=True)
+    return np.maximum(_weighted(weight, evidence.activation), 0)
+
+
+def hirescam(evidence: Evidence) -> FloatArray:
+    """HiResCAM: sum over c of g A, cell by cell.
+
+    For a head that is linear in A (or piecewise linear, without bias) the cells add up to the
+    logit. Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of
+    convolutional neural networks", arXiv:2011.08891, 2020.
+    """
+    return _weighted(evidence.gradient, evidence.activation)
+
+
+def layercam(evidence: Evidence) -> FloatArray:
+    """LayerCAM, never negative: relu(sum over c of relu(g) A).
+
+    Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE
+    TIP 2021.
+    """
+    positive = np.maximum(evidence.gradient, 0)
+    return np.maximum(_weighted(positive, evidence.activation), 0)
+
+
+def xgradcam(evidence: Evidence) -> FloatArray:
+    """XGrad-CAM without a final ReLU: sum over c of w A, w = sum_hw(g A) / sum_hw(A).
+
+    Its cells add up to the same as HiResCAM's. Fu et al., "Axiom-based Grad-CAM: Towards Accurate
+    Visualization and Explanation of CNNs", BMVC 2020.
+    """
+    activation = evidence.activation.astype(np.float64)
+    product = (evidence.gradient * activation).sum(axis=(2, 3), keepdims=True)
+    weight = _divide(product, activation.sum(axis=(2, 3), keepdims=True))
+    return _weighted(weight, activation)
+
+
+def eigencam(evidence: Evidence) -> FloatArray:
+    """Eigen-CAM: A projected on its first right singular vector, cells as rows, not centred.
+
+    It asks what the layer sees most of, not what speaks for a class. The sign of a singular vector
+    is arbitrary; the one that agrees with HiResCAM is taken, and where neither does, the one whose
+    map has a positive sum. Muhammad and Yeasin, "Eigen-CAM: Class Activation Map using Principal
+    Components", IJCNN 2020.
+    """
+    activation = evidence.activation
+    n, c, h, w = activation.shape
+    cells = activation.reshape(n, c, h * w).swapaxes(1, 2)
+    _, _, right = np.linalg.svd(cells, full_matrices=False)
+    projection = (cells @ right[:, 0, :, None]).reshape(n, h, w)
+    agreement = (projection * hirescam(evidence)).sum(axis=(1, 2), keepdims=True)
+    total = projection.sum(axis=(1, 2), keepdims=True)
+    opposed = np.where(agreement == 0, total, agreement) < 0
+    return np.asarray(np.where(opposed, -projection, projection), np.float32)
+
+
+def tf2cam(evidence: Evidence) -> FloatArray:
+    """The original script's guided variant, which explains REAL; for reproduction only.
+
+    sum over c of mean_hw(G [A > 0] [G > 0]) A with G the gradient of the score of REAL through its
+    sigmoid. In float32, as there: a saturated sigmoid gives a map of zeros.
+    """
+    one = np.float32(1)
+    with np.errstate(over="ignore"):  # exp of a large logit: the score is then exactly 0
+        real = one / (one + np.exp(evidence.logit))
+    slope = (real * (one - real))[:, None, None, None]
+    gradient = -evidence.gradient * slope
+    guided = np.where(evidence.activation > 0, np.maximum(gradient, 0), 0)
+    return _weighted(guided.mean(axis=(2, 3), keepdims=True), evidence.activation)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A heatmap method.
+
+    Attributes:
+        name: on the command line.
+        title: as its authors write it.
+        function: ``Evidence`` -> (N, h, w) float32.
+        unit: ``"logit"`` if a cell's value is a contribution to the fake logit, comparable
+            between faces; ``"arbitrary"`` otherwise.
+        positive: what positive cells speak for; ``"neither"`` if the method does not ask.
+        signed: whether cells can be negative and then speak for the contrary.
+        reference: where it was published.
+        note: what to know before using it, one sentence.
+    """
+
+    name: str
+    title: str
+    function: Callable[[Evidence], FloatArray]
+    unit: Literal["logit", "arbitrary"]
+    positive: Literal["fake", "real", "neither"]
+    signed: bool
+    reference: str
+    note: str
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "hirescam",
+            "HiResCAM",
+            hirescam,
+            "logit",
+            positive="fake",
+            signed=True,
+            reference="Draelos and Carin 2020, arXiv:2011.08891",
+            note="The most faithful of these on a flatten-and-dense head such as MesoNet's.",
+        ),
+        Method(
+            "gradcam",
+            "Grad-CAM",
+            gradcam,
+            "logit",
+            positive="fake",
+            signed=True,
+            reference="Selvaraju et al., ICCV 2017",
+            note="Averages the gradient over the map, which suits heads that pool by the mean.",
+        ),
+        Method(
+            "gradcam++",
+            "Grad-CAM++",
+            gradcampp,
+            "arbitrary",
+            positive="fake",
+            signed=False,
+            reference="Chattopadhay et al., WACV 2018",
+            note="Weights positive gradients only; on MesoNet worse than Grad-CAM.",
+        ),
+        Method(
+            "layercam",
+            "LayerCAM",
+            layercam,
+            "logit",
+            positive="fake",
+            signed=False,
+            reference="Jiang et al., IEEE TIP 2021",
+            note="HiResCAM of the positive gradients only: what speaks for REAL is left out.",
+        ),
+        Method(
+            "xgradcam",
+            "XGrad-CAM",
+            xgradcam,
+            "logit",
+            positive="fake",
+            signed=True,
+            reference="Fu et al., BMVC 2020",
+            note="Spreads each channel's share of the logit over the channel's activation.",
+        ),
+        Method(
+            "eigencam",
+            "Eigen-CAM",
+            eigencam,
+            "arbitrary",
+            positive="neither",
+            signed=True,
+            reference="Muhammad and Yeasin, IJCNN 2020",
+            note="Shows what the layer sees most of, whatever it says for FAKE or REAL.",
+        ),
+        Method(
+            "tf2cam",
+            "tf2cam (reproduction)",
+            tf2cam,
+            "arbitrary",
+            positive="real",
+            signed=False,
+            reference="the original script's guided Grad-CAM",
+            note="Explains REAL, not FAKE, and vanishes on certain faces; only to compare with "
+            "the original script.",
+        ),
+    )
+}
+
+
+def find_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        UsageError: there is none; the message lists the names.
+    """
+    try:
+        return METHODS[name]
+    except KeyError as error:
+        raise UsageError(
+            f"there is no heatmap method {name!r}: give one of {', '.join(METHODS)}"
+        ) from error
+
+
+def _weighted(weight: NDArray[np.floating], activation: NDArray[np.floating]) -> FloatArray:
+    """Sum over c of weight, (N, C, 1, 1) or (N, C, h, w), times activation (N, C, h, w)."""
+    return np.asarray((weight * activation).sum(axis=1), np.float32)
+
+
+def _divide(
+    numerator: NDArray[np.float64], denominator: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The quotient, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)

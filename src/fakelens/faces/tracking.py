@@ -1,0 +1,386 @@
+"""From faces in single pictures to people through time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.errors import UsageError
+from fakelens.faces.search import search, search_near
+from fakelens.media.shots import with_cuts
+from fakelens.records.models import Box, Face, FaceDetector, FloatArray, Frame
+
+# Seconds ahead for which a head's velocity is worth anything.
+_TRUSTED_AHEAD = 0.5
+_MOST_HELD = 12  # frames that wait for the next search of a whole frame
+_FEW = 4  # faces, whose assignments are all tried: 24 at most
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFace:
+    """One face of one frame and whose it is.
+
+    Attributes:
+        track: the person's number, 1 and up in order of appearance; never used twice.
+        face: where it is.
+        detected: by the detector; otherwise interpolated between two detections.
+    """
+
+    track: int
+    face: Face
+    detected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A frame and its faces, ordered by track."""
+
+    frame: Frame
+    faces: tuple[TrackedFace, ...]
+
+
+def follow(
+    frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3, narrow: float | Fraction = 0
+) -> Iterator[Followed]:
+    """Follow every face through a video, detecting on every ``every``-th frame only.
+
+    Between two such key frames the faces seen in both are interpolated linearly in time. Where a
+    face appears or vanishes between them, the frames in between are searched too, so a track
+    begins and ends on the right frame. Either side of a scene cut is a key frame, and a cut (or
+    a change of the frame size) ends all tracks.
+
+    Key frames within ``narrow`` seconds of one searched as a whole are searched near the people
+    known only, if there is somebody and the detector can search a part. Where somebody turns out to
+    have come or gone since the last whole search, all key frames since are searched as a whole
+    after all. Who joins others and leaves again between two whole searches is missed.
+
+    Args:
+        frames: in order of presentation, times in seconds; times should increase.
+        detector: finds the faces.
+        every: distance of the key frames, 1 or more.
+        narrow: longest time from one whole search to the next, seconds; 0 searches all key frames
+            as a whole. Up to 12 frames are held, or ``every`` if that is more (one more while a
+            suspected cut is being confirmed).
+
+    Yields:
+        Every frame, in order, exactly once.
+
+    Raises:
+        UsageError: ``every`` is below 1, or ``narrow`` is negative.
+    """
+    if every < 1:
+        raise UsageError(f"faces must be detected on every 1st frame or rarer, not {every}")
+    if narrow < 0:
+        raise UsageError(f"the time between two whole searches must be 0 or more, not {narrow}")
+    return _follow(frames, detector, every, narrow)
+
+
+def _follow(
+    frames: Iterable[Frame], detector: FaceDetector, every: int, narrow: float | Fraction
+) -> Iterator[Followed]:
+    scene = _Scene(detector, every, narrow, Tracker())
+    for frame, new_scene in with_cuts(frames):
+        if new_scene:
+            yield from scene.finish()
+            scene = scene.next()
+        yield from scene.add(frame)
+    yield from scene.finish()
+
+
+class _Scene:
+    """The frames from one cut to the next.
+
+    Args:
+        detector: finds the faces.
+        every: distance of the key frames.
+        narrow: seconds from one searched as a whole to the next.
+        tracker: knows the numbers given so far, and nobody.
+    """
+
+    def __init__(
+        self, detector: FaceDetector, every: int, narrow: float | Fraction, tracker: "Tracker"
+    ) -> None:
+        self._detector, self._every, self._narrow = detector, every, narrow
+        self._tracker = tracker
+        self._start: Followed | None = None  # the last frame searched as a whole
+        self._tracker_then = tracker
+        self._held: list[Followed] = []  # since then, right if nobody has come
+        self._waiting: list[Frame] = []  # since the last key frame
+
+    def next(self) -> "_Scene":
+        """The next scene, once this one is finished."""
+        self._tracker.cut()
+        return _Scene(self._detector, self._every, self._narrow, self._tracker)
+
+    def add(self, frame: Frame) -> list[Followed]:
+        """One more frame; the frames that are done with it."""
+        self._waiting.append(frame)
+        if self._start is None:
+            return self._conclude(None)
+        if len(self._waiting) < self._every:
+            return []
+        key = self._held[-1] if self._held else self._start
+        # The next key frame is expected as long after this one as this one after the last.
+        next_time = frame.time + (frame.time - key.frame.time)
+        due = (
+            next_time - self._start.frame.time > self._narrow
+            or len(self._held) + 2 * self._every > _MOST_HELD
+        )
+        return [] if not due and self._hold(key) else self._conclude(key)
+
+    def finish(self) -> list[Followed]:
+        """No more frames; the rest of them."""
+        if not self._held and not self._waiting:
+            return []
+        return self._conclude(self._held[-1] if self._held else self._start)
+
+    def _hold(self, key: Followed) -> bool:
+        """Search near the people known, and hold the frames back if they are all still there."""
+        last = self._waiting[-1]
+        expected = [self._tracker.expect(one.track, float(last.time)) for one in key.faces]
+        faces = search_near(last, self._detector, expected) if expected else None
+        if faces is None or not _is_same_company(key, last, faces, self._tracker):
+            return False
+        self._held += _interpolated(key, self._waiting, faces, self._tracker)
+        self._waiting = []
+        return True
+
+    def _conclude(self, key: Followed | None) -> list[Followed]:
+        """Search the last frame as a whole; then all are done.
+
+        Args:
+            key: the key frame before those waiting; at the end it may be the last frame itself.
+        """
+        frames = [*(followed.frame for followed in self._held), *self._waiting]
+        last = frames[-1]
+        (faces,) = search([last], self._detector)
+        if key is None or self._start is None:
+            done = [_detected(last, faces, self._tracker)]
+        elif _is_same_company(key, last, faces, self._tracker):
+            done = self._held
+            if self._waiting:
+                done += _interpolated(key, self._waiting, faces, self._tracker)
+        else:
+            self._tracker = self._tracker_then
+            done = self._search_again(self._start, frames, faces)
+        self._start, self._tracker_then = done[-1], self._tracker.copy()
+        self._held, self._waiting = [], []
+        return done
+
+    def _search_again(
+        self, key: Followed, frames: Sequence[Frame], of_last: Sequence[Face]
+    ) -> list[Followed]:
+        """Search key frames as a whole, and the frames before one where company has changed."""
+        done: list[Followed] = []
+        for begin in range(0, len(frames), self._every):
+            part = frames[begin : begin + self._every]
+            *between, last = part
+            faces = of_last if last is frames[-1] else search([last], self._detector)[0]
+            if _is_same_company(key, last, faces, self._tracker):
+                done += _interpolated(key, part, faces, self._tracker)
+            else:
+                searched = [*search(between, self._detector), faces]
+                done += [
+                    _detected(frame, found, self._tracker)
+                    for frame, found in zip(part, searched, strict=True)
+                ]
+            key = done[-1]
+        return done
+
+
+def _is_same_company(
+    key: Followed, frame: Frame, faces: Sequence[Face], tracker: "Tracker"
+) -> bool:
+    """Whether the faces of a frame are those of the key frame before it."""
+    return set(tracker.match(faces, float(frame.time))) == {one.track for one in key.faces}
+
+
+def _interpolated(
+    key: Followed, frames: Sequence[Frame], faces: Sequence[Face], tracker: "Tracker"
+) -> list[Followed]:
+    """Frames after a key frame, up to the next one with its faces, the same people."""
+    *between, last = frames
+    before = {tracked.track: tracked.face for tracked in key.faces}
+    end = _detected(last, faces, tracker)
+    found = []
+    for frame in between:
+        weight = _progress(key.frame, frame, last)
+        tracked = (
+            TrackedFace(one.track, _between(before[one.track], one.face, weight), detected=False)
+            for one in end.faces
+        )
+        found.append(Followed(frame, tuple(tracked)))
+    return [*found, end]
+
+
+def _detected(frame: Frame, faces: Sequence[Face], tracker: "Tracker") -> Followed:
+    numbers = tracker.update(faces, float(frame.time))
+    tracked = (TrackedFace(n, face, detected=True) for n, face in zip(numbers, faces, strict=True))
+    return Followed(frame, tuple(sorted(tracked, key=lambda one: one.track)))
+
+
+def _progress(start: Frame, frame: Frame, end: Frame) -> float:
+    """How far a frame is from start to end, 0..1; damaged files may repeat a time."""
+    if not start.time <= frame.time <= end.time or start.time == end.time:
+        return (frame.index - start.index) / (end.index - start.index)
+    return float((frame.time - start.time) / (end.time - start.time))
+
+
+def _between(start: Face, end: Face, weight: float) -> Face:
+    box = (1 - weight) * _corners(start.box) + weight * _corners(end.box)
+    landmarks: FloatArray | None = None
+    if start.landmarks is not None and end.landmarks is not None:
+        landmarks = np.float32(1 - weight) * start.landmarks + np.float32(weight) * end.landmarks
+    return Face(Box(*box.tolist()), landmarks, min(start.confidence, end.confidence))
+
+
+def _corners(box: Box) -> NDArray[np.float64]:
+    return np.array([box.x1, box.y1, box.x2, box.y2])
+
+
+class Tracker:
+    """Gives faces the numbers of the people they belong to.
+
+    Each person's face is predicted with constant velocity, then faces and people are matched so
+    that the sum of their distances is least (Hungarian assignment, as in SORT, Bewley et al.,
+    ICIP 2016). The distance of a face from a prediction is that of their centres in face sizes
+    plus the logarithm of the ratio of their sizes; above 1 there is no match. Unlike the overlap
+    of boxes, it still tells near from far when a head moves by its own width between detections.
+
+    Args:
+        max_gap: seconds for which a face may stay undetected and keep its number; a face that was
+            there at the last detection keeps it however long ago that was.
+
+    Raises:
+        UsageError: ``max_gap`` is negative.
+    """
+
+    def __init__(self, max_gap: float = 1.0) -> None:
+        if max_gap < 0:
+            raise UsageError(f"a face's longest gap must be 0 seconds or more, not {max_gap}")
+        self._max_gap = max_gap
+        self._people: list[_Person] = []
+        self._numbers = 0
+        self._updated = 0.0
+
+    def match(self, faces: Sequence[Face], time: float) -> list[int | None]:
+        """The number of each face at a time in seconds, ``None`` for a new one; notes nothing."""
+        people = [person for person in self._people if self._is_alive(person, time)]
+        numbers: list[int | None] = [None] * len(faces)
+        if not people or not faces:
+            return numbers
+        distance = _distances([person.at(time) for person in people], [_place(f) for f in faces])
+        for row, column in _assignment(distance):
+            if distance[row, column] < 1:
+                numbers[column] = people[row].number
+        return numbers
+
+    def update(self, faces: Sequence[Face], time: float) -> list[int]:
+        """The number of each face at a time in seconds, and remember where they are.
+
+        People who appear together are numbered from left to right.
+        """
+        known = {person.number: person for person in self._people}
+        numbers: dict[int, int] = {}
+        matches = self.match(faces, time)
+        for index in sorted(range(len(faces)), key=lambda one: faces[one].box.x1):
+            place, number = _place(faces[index]), matches[index]
+            if number is None:
+                self._numbers += 1
+                number = self._numbers
+                known[number] = _Person(number, place, None, time)
+            else:
+                known[number] = known[number].moved(place, time)
+            numbers[index] = number
+        self._updated = time
+        self._people = [person for person in known.values() if self._is_alive(person, time)]
+        return [numbers[index] for index in range(len(faces))]
+
+    def _is_alive(self, person: "_Person", time: float) -> bool:
+        return person.time >= self._updated or time - person.time <= self._max_gap
+
+    def expect(self, number: int, time: float) -> Box:
+        """A square about where the face of a person known should be at a time in seconds."""
+        (person,) = (person for person in self._people if person.number == number)
+        place = person.at(time)
+        half = place.size / 2
+        return Box(place.x - half, place.y - half, place.x + half, place.y + half)
+
+    def copy(self) -> "Tracker":
+        """Another one that knows the same."""
+        other = Tracker(self._max_gap)
+        other._people = self._people.copy()
+        other._numbers, other._updated = self._numbers, self._updated
+        return other
+
+    def cut(self) -> None:
+        """A new scene begins: nobody keeps their number."""
+        self._people = []
+
+
+class _Place(NamedTuple):
+    x: float
+    y: float
+    size: float
+
+
+def _place(face: Face) -> _Place:
+    return _Place(*face.box.center, (face.box.width * face.box.height) ** 0.5)
+
+
+def _distances(predicted: Sequence[_Place], found: Sequence[_Place]) -> NDArray[np.float64]:
+    a, b = np.array(predicted)[:, None], np.array(found)[None]
+    size = (a[..., 2] + b[..., 2]) / 2
+    apart = np.hypot(a[..., 0] - b[..., 0], a[..., 1] - b[..., 1])
+    distance: NDArray[np.float64] = apart / size + np.abs(np.log(a[..., 2] / b[..., 2]))
+    return distance
+
+
+def _assignment(distance: NDArray[np.float64]) -> Iterable[tuple[int, int]]:
+    """Pairs of a row and a column, each in one pair at most, with the least sum of distances."""
+    if distance.shape[0] > distance.shape[1]:
+        return [(row, column) for column, row in _assignment(distance.T)]
+    # Clipped at the limit, an impossible match costs no more than none at all: otherwise the
+    # assignment would shift a good match to its neighbour to make one more poor one.
+    costs = np.minimum(distance, 1.0)
+    if distance.shape[1] > _FEW:
+        # Its import takes longer than all others together.
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to load
+
+        return list(zip(*linear_sum_assignment(costs), strict=True))
+    rows = costs.tolist()
+    choices = permutations(range(distance.shape[1]), len(rows))
+    best = min(choices, key=lambda one: sum(row[i] for row, i in zip(rows, one, strict=True)))
+    return enumerate(best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Where a face was last seen and how fast it went, in pixels a second."""
+
+    number: int
+    place: _Place
+    velocity: tuple[float, float] | None  # after the second detection
+    time: float
+
+    def at(self, time: float) -> _Place:
+        """The place to expect."""
+        # A head's velocity tells nothing about the next second: it sways about its place.
+        ahead = min(max(time - self.time, 0.0), _TRUSTED_AHEAD)
+        vx, vy = self.velocity or (0.0, 0.0)
+        return _Place(self.place.x + vx * ahead, self.place.y + vy * ahead, self.place.size)
+
+    def moved(self, place: _Place, time: float) -> "_Person":
+        """The same person, seen again."""
+        passed = time - self.time
+        if passed <= 0:  # damaged files may repeat a time
+            return _Person(self.number, place, self.velocity, self.time)
+        vx, vy = (place.x - self.place.x) / passed, (place.y - self.place.y) / passed
+        if self.velocity is not None:
+            # Halfway from the old velocity: boxes jitter by a pixel or two.
+            vx, vy = (vx + self.velocity[0]) / 2, (vy + self.velocity[1]) / 2
+        return _Person(self.number, place, (vx, vy), time)

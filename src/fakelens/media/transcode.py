@@ -1,0 +1,364 @@
+"""A video drawn on and written again: same timestamps, same sound, same colours, H.264 in MP4."""
+
+import math
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from fakelens.errors import OutputError
+from fakelens.media.pixels import planes as planes_of
+from fakelens.media.prefetch import Profile, ahead
+from fakelens.media.reader import (
+    Picture,
+    SoundPacket,
+    VideoReader,
+    longest_step,
+    open_video,
+    sound_codec,
+)
+from fakelens.records.models import VideoInfo
+
+Plane = NDArray[np.uint8]
+
+CRF = 20
+PRESET = "superfast"  # on two cores nearly twice as fast as veryfast
+_FRAMES_AHEAD = 3
+_FALLBACK_RATE = Fraction(25)
+_SOUND_RATE = 48000  # Hz, where AAC does not know the source's
+_MAX_TIMESCALE = 2**31 - 1
+_DAMAGED_SOUND = "Damaged sound was left out."
+
+# Luma weights of red and blue: ITU-R BT.601, BT.709, BT.2020.
+_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+# FFmpeg's AVColorSpace; untagged video is treated as BT.601, as FFmpeg itself does.
+_MATRICES = {1: "bt709", 7: "bt709", 9: "bt2020"}
+_FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """The writable planes of one upright frame, 8 bits, chroma at half size.
+
+    Attributes:
+        y: (H, W) uint8.
+        u: (H/2, W/2) uint8.
+        v: (H/2, W/2) uint8.
+        matrix: ``"bt601"``, ``"bt709"`` or ``"bt2020"``.
+        full_range: 0..255 instead of 16..235 for luma, 16..240 for chroma.
+    """
+
+    y: Plane
+    u: Plane
+    v: Plane
+    matrix: str
+    full_range: bool
+
+    def encode(self, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(n, 3) uint8 RGB -> (n, 3) uint8 Y, U, V of this frame."""
+        red, blue = _WEIGHTS[self.matrix]
+        rgb = colours.astype(np.float64) / 255
+        luma = rgb @ (red, 1 - red - blue, blue)
+        chroma_blue = (rgb[:, 2] - luma) / (2 * (1 - blue))
+        chroma_red = (rgb[:, 0] - luma) / (2 * (1 - red))
+        low, high, swing = (0, 255, 255) if self.full_range else (16, 219, 224)
+        values = [low + high * luma, 128 + swing * chroma_blue, 128 + swing * chroma_red]
+        return np.clip(np.round(np.stack(values, axis=1)), 0, 255).astype(np.uint8)
+
+
+def transcribe(
+    source: Path,
+    target: Path,
+    draw: Callable[[int, Planes], None],
+    *,
+    watch: Callable[[Picture], None] | None = None,
+    side_by_side: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+    profile: Profile | None = None,
+) -> tuple[str, ...]:
+    """Decode a video, let every frame be drawn on, and write it as H.264 in MP4.
+
+    Every timestamp is kept, sound is copied packet by packet, rotation is applied to the pixels,
+    colour tags and pixel aspect are carried. A side of an odd number of pixels is made even by
+    repeating the last row or column, which H.264 in 4:2:0 needs.
+
+    Args:
+        source: the video.
+        target: written over if it exists.
+        draw: called with the index of each frame and its planes, which it edits in place; in
+            another thread than this one.
+        watch: shown each picture before it is drawn on, in that thread.
+        side_by_side: the untouched picture goes to the left of the drawn one.
+        progress: told after each frame.
+        profile: told where the time goes.
+
+    Returns:
+        Sentences on what could not be kept, such as sound that MP4 cannot hold.
+
+    Raises:
+        MediaError: the source cannot be read.
+        OutputError: the target cannot be written.
+    """
+    profile = profile or Profile()
+    with open_video(source) as reader:
+        try:
+            # With "file:" a colon in the name is no protocol.
+            output = av.open(f"file:{target}", "w", format="mp4", options=_muxer_options(reader))
+            with output:
+                writer = _Writer(output, reader, side_by_side=side_by_side)
+                drawing = _drawn(reader, writer, draw, watch, profile)
+                with closing(ahead(drawing, _FRAMES_AHEAD)) as moments:
+                    for moment in moments:
+                        with profile.spend("encode"):
+                            writer.write(moment)
+                        if progress and moment.frame:
+                            progress(moment.index + 1, reader.info.frame_estimate)
+                with profile.spend("encode"):
+                    writer.finish()
+        except av.error.FFmpegError as error:
+            raise OutputError(f"{target}: the video cannot be written: {error.strerror}") from error
+    return (*writer.notes, *writer.sound.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A frame to be encoded and the sound that came before it; after the last, sound alone."""
+
+    index: int
+    frame: av.VideoFrame | None
+    sounds: list[SoundPacket]
+
+
+def _drawn(
+    reader: VideoReader,
+    writer: "_Writer",
+    draw: Callable[[int, Planes], None],
+    watch: Callable[[Picture], None] | None,
+    profile: Profile,
+) -> Generator[_Moment]:
+    """Decode and draw; nothing is written here, since this is another thread than the muxer's."""
+    index, sounds = -1, list[SoundPacket]()
+    for picture in profile.timed("decode again", reader.pictures(sounds.append)):
+        with profile.spend("draw"):
+            if watch:
+                watch(picture)
+            frame = writer.prepare(picture, draw)
+        index = picture.index
+        yield _Moment(index, frame, sounds.copy())
+        sounds.clear()
+    yield _Moment(index, None, sounds)
+
+
+def _muxer_options(reader: VideoReader) -> dict[str, str]:
+    """Players can start at once; the time before the first frame is kept to the tick."""
+    ticks = [reader.info.time_base, *(sound.time_base or 1 for sound in reader.audio_streams)]
+    scale = math.lcm(*(Fraction(tick).denominator for tick in ticks))
+    if scale > _MAX_TIMESCALE:
+        scale = reader.info.time_base.denominator
+    return {"movflags": "+faststart", "movie_timescale": str(scale)}
+
+
+class _Writer:
+    """The output's picture; its sound is in ``sound``.
+
+    Attributes:
+        sound: of the output.
+        notes: sentences on what of the picture could not be kept.
+    """
+
+    def __init__(self, output: OutputContainer, reader: VideoReader, *, side_by_side: bool) -> None:
+        self._output = output
+        self._info = reader.info
+        self._side_by_side = side_by_side
+        rate = reader.info.rate or _FALLBACK_RATE
+        self._step = max(1, round(1 / (rate * reader.info.time_base)))
+        self._end = 0  # of the last frame, in ticks
+        self._lead: int | None = None  # ticks by which decoding goes ahead of showing
+        self._stream: VideoStream = output.add_stream("libx264", rate=rate)
+        self._configure(self._canvas(reader.peek()), reader.peek())
+        if aspect := reader.pixel_aspect:
+            turned = reader.info.rotation in (90, 270)
+            self._stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
+        self.sound = _Sound(output, reader.audio_streams)
+        self.notes = _changes(reader.info)
+
+    def prepare(self, picture: Picture, draw: Callable[[int, Planes], None]) -> av.VideoFrame:
+        """The frame as it is to be encoded, drawn on."""
+        frame = self._canvas(picture.frame)
+        y, u, v = planes_of(frame)
+        width = y.shape[1] // 2 if self._side_by_side else 0
+        matrix = _MATRICES.get(int(frame.colorspace), "bt601")
+        full_range = int(frame.color_range) == _FULL_RANGE
+        planes = Planes(y[:, width:], u[:, width // 2 :], v[:, width // 2 :], matrix, full_range)
+        draw(picture.index, planes)
+        frame.pts, frame.time_base = picture.pts, self._info.time_base
+        frame.pict_type = 0  # let the encoder choose, not repeat the source's choice
+        self._end = picture.pts + (picture.frame.duration or self._step)
+        return frame
+
+    def write(self, moment: _Moment) -> None:
+        for sound in moment.sounds:
+            self.sound.write(sound)
+        if moment.frame:
+            self._output.mux(self._encode(moment.frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds; the last frame is shown as long as in the source."""
+        packets = self._encode(None)
+        if packets:  # MP4 adds up the times of decoding, which lag behind when the rate varies
+            last = packets[-1]
+            last.duration = max(1, self._end - (self._lead or 0) - (last.dts or 0))
+        self._output.mux(packets)
+        self.sound.finish()
+
+    def _encode(self, frame: av.VideoFrame | None) -> "list[Packet[VideoStream]]":
+        packets = self._stream.encode(frame)
+        if packets and self._lead is None:
+            self._lead = (packets[0].pts or 0) - (packets[0].dts or 0)
+        return packets
+
+    def _configure(self, frame: av.VideoFrame, original: av.VideoFrame) -> None:
+        context = self._stream.codec_context
+        context.width, context.height = frame.width, frame.height
+        context.pix_fmt = frame.format.name
+        context.time_base = self._stream.time_base = self._info.time_base
+        context.options = {"crf": str(CRF), "preset": PRESET}
+        context.color_range, context.colorspace = frame.color_range, frame.colorspace
+        context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
+
+    def _canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """A writable, upright 8-bit 4:2:0 frame of even size; the decoder's own if it is one."""
+        full_range = not frame.format.is_rgb and (
+            int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        )
+        name = "yuvj420p" if full_range else "yuv420p"
+        fits = frame.format.name == name and not (frame.width % 2 or frame.height % 2)
+        if fits and not self._info.rotation and not self._side_by_side:
+            frame.make_writable()
+            return frame
+        converted = frame
+        if frame.format.name != name:
+            converted = _convert(frame, name)
+        planes = [np.rot90(plane, self._info.rotation // 90) for plane in planes_of(converted)]
+        height, width = (side + side % 2 for side in planes[0].shape)
+        copies = 2 if self._side_by_side else 1
+        canvas = av.VideoFrame(copies * width, height, name)
+        canvas.color_range, canvas.colorspace = converted.color_range, converted.colorspace
+        for plane, target in zip(planes, planes_of(canvas), strict=True):
+            rows, columns = target.shape[0], target.shape[1] // copies
+            padding = ((0, rows - plane.shape[0]), (0, columns - plane.shape[1]))
+            target[:] = np.tile(np.pad(plane, padding, mode="edge"), (1, copies))
+        return canvas
+
+
+def _changes(info: VideoInfo) -> list[str]:
+    notes = []
+    if info.rotation:
+        notes.append("The picture was turned upright.")
+    if info.pixel_format not in ("yuv420p", "yuvj420p"):
+        notes.append(f"The colours were converted from {info.pixel_format} to 8-bit 4:2:0.")
+    if info.width % 2 or info.height % 2:
+        notes.append("A column or row was repeated to make the size even.")
+    return notes
+
+
+class _Sound:
+    """Every sound stream of the source: copied, or encoded as AAC where MP4 cannot hold it.
+
+    Attributes:
+        notes: sentences on what could not be copied.
+    """
+
+    def __init__(self, output: OutputContainer, streams: tuple[AudioStream, ...]) -> None:
+        self.notes: list[str] = []
+        self._output = output
+        self._copies: dict[int, AudioStream] = {}
+        self._encoders: dict[int, tuple[AudioStream, AudioStream]] = {}  # decoder and encoder
+        self._last: dict[int, int] = {}
+        for stream in streams:
+            codec = sound_codec(stream)
+            if not (stream.codec_context and stream.rate and stream.channels):
+                self._say(f"Sound that cannot be read ({codec}) was left out.")
+            # PCM in MP4 is allowed, but no browser plays it.
+            elif codec in output.supported_codecs and not codec.startswith("pcm"):
+                self._copies[stream.index] = output.add_stream_from_template(stream)
+            else:
+                self._encoders[stream.index] = stream, self._add_encoder(stream)
+                self._say(f"The sound was encoded again as AAC: players of MP4 expect no {codec}.")
+
+    def write(self, packet: SoundPacket) -> None:
+        if copy := self._copies.get(packet.stream.index):
+            self._copy(packet, copy)
+        elif packet.stream.index in self._encoders:
+            self._encode_again(packet, *self._encoders[packet.stream.index])
+
+    def finish(self) -> None:
+        """Write what decoders and encoders still hold."""
+        for decoder, encoder in self._encoders.values():
+            self._encode_again(None, decoder, encoder)
+            self._output.mux(encoder.encode())
+
+    def _add_encoder(self, source: AudioStream) -> AudioStream:
+        rates = av.codec.Codec("aac", "w").audio_rates or ()
+        rate = source.codec_context.sample_rate
+        encoder = self._output.add_stream("aac", rate=rate if rate in rates else _SOUND_RATE)
+        encoder.layout = "mono" if source.codec_context.channels == 1 else "stereo"
+        return encoder
+
+    def _encode_again(
+        self, packet: "SoundPacket | None", decoder: AudioStream, encoder: AudioStream
+    ) -> None:
+        try:
+            frames = decoder.decode(packet)
+        except av.error.InvalidDataError:
+            self._say(_DAMAGED_SOUND)
+            return
+        for frame in frames:
+            frame.time_base = decoder.time_base  # which the last ones lack
+            self._output.mux(encoder.encode(frame))
+
+    def _copy(self, packet: SoundPacket, target: AudioStream) -> None:
+        time = packet.dts if packet.dts is not None else packet.pts
+        last = self._last.get(target.index)
+        sample = math.ceil(1 / (target.codec_context.sample_rate * packet.time_base))
+        if time is None or (
+            last is not None and not sample <= time - last <= longest_step(packet.time_base)
+        ):  # MP4 holds neither
+            time = 0 if last is None else last + max(sample, packet.duration or 0)
+            packet.pts = packet.dts = time
+        self._last[target.index] = time
+        packet.stream = target
+        try:
+            self._output.mux(packet)
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # the disk's fault, not the sound's
+                raise
+            self._say(_DAMAGED_SOUND)
+
+    def _say(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _convert(frame: av.VideoFrame, name: str) -> av.VideoFrame:
+    """Bring a frame of any pixel format to 4:2:0 of the same matrix and range."""
+    if frame.format.is_rgb:
+        return frame.reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+    converted = frame.reformat(format=name, threads=1)
+    converted.colorspace, converted.color_range = frame.colorspace, frame.color_range
+    return converted

@@ -1,0 +1,202 @@
+"""The published MesoNet weights: Keras ``.h5`` files of Meso4 and MesoInception4.
+
+Keras keeps a layer's weights in a group of the layer's name, a type and a running number
+(``conv2d_5``). Within a type the numbers follow the order in which the layers were created, that
+of the authors' ``classifiers.py``. Where they start differs from file to file, and the file's own
+list of layers is in another order, in which several kernels of equal shape are swapped.
+"""
+
+import hashlib
+import io
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fakelens.errors import NetworkError
+from fakelens.models import store
+from fakelens.models.devices import CPU
+from fakelens.models.mesonet_graph import LAYER, Architecture, MesoWeights, build_graph
+from fakelens.models.onnx import OnnxNetwork
+from fakelens.models.registry import KNOWN, KnownNetwork
+from fakelens.records.models import CropGeometry, FloatArray, NetworkCard, Thresholds
+
+# What h5py raises at damaged structures, by what is damaged.
+_H5PY_ERRORS = (OSError, LookupError, RuntimeError, ValueError, OverflowError, MemoryError)
+
+_KERAS_BN_EPSILON = 1e-3
+_LAYER_NAME = re.compile(r"(conv2d|batch_normalization|dense)(?:_(\d+))?")
+_NORM_PARTS = {
+    "gamma": "gamma",
+    "beta": "beta",
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+}
+_INCEPTION_BRANCHES = (
+    "branch1.conv1",
+    *(f"branch{branch}.conv{conv}" for branch in (2, 3, 4) for conv in (1, 2)),
+)
+# The convolutions of each network, by their number, in the order in which Keras created them.
+_CONVS: dict[int, tuple[Architecture, tuple[str, ...]]] = {
+    4: ("meso4", ("conv1", "conv2", "conv3", "conv4")),
+    16: (
+        "mesoinception4",
+        (
+            *(f"inception1.{conv}" for conv in _INCEPTION_BRANCHES),
+            *(f"inception2.{conv}" for conv in _INCEPTION_BRANCHES),
+            "conv3",
+            "conv4",
+        ),
+    ),
+}
+_PUBLISHED_SIZE = 256
+_TITLES = {"meso4": "Meso4", "mesoinception4": "MesoInception4"}
+_TRAINED_ON = {
+    "df": "faces of 175 forged videos (Deepfakes) and of real ones, gathered from the web",
+    "f2f": "faces of forged (Face2Face) and real videos of FaceForensics",
+}
+_LIMITS = (
+    "It catches only the kind of forgery that it was trained on.",
+    "The margin around the face decides much of its answer.",
+    "Its score is not calibrated.",
+)
+
+_Layers = dict[str, list[dict[str, FloatArray]]]
+
+
+def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxNetwork:
+    """Load Meso4 or MesoInception4 from a Keras ``.h5`` file, of weights or of a whole model.
+
+    The output of these networks is 1 for real; it is turned round here, so that a positive logit
+    means fake. A file that is not one of the four published ones gets a card that says so.
+
+    Raises:
+        NetworkError: the file is missing, damaged, no HDF5 file, or holds another network.
+    """
+    data = store.read(path)
+    weights = _read_weights(path, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    model = build_graph(weights).SerializeToString()
+    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads, device=device)
+
+
+def read_mesonet_h5(path: Path) -> MesoWeights:
+    """The weights alone, with the sign of :func:`load_mesonet_h5`: where training may start.
+
+    Raises:
+        NetworkError: as there.
+    """
+    return _read_weights(path, store.read(path))
+
+
+def _read_weights(path: Path, data: bytes) -> MesoWeights:
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            layers = _read_layers(file.get("model_weights", file))
+    except _H5PY_ERRORS as error:
+        raise NetworkError(f"{path} is damaged or no Keras .h5 file: {error}") from error
+    try:
+        return _convert(layers)
+    except NetworkError as error:
+        raise NetworkError(f"{path} holds neither Meso4 nor MesoInception4: {error}") from error
+
+
+def _read_layers(root: h5py.Group) -> _Layers:
+    """The weights of the layers of each type, in the order of creation."""
+    numbered: dict[str, list[tuple[int, dict[str, FloatArray]]]] = {}
+    for name, group in root.items():
+        match = _LAYER_NAME.fullmatch(name)
+        if match is None or not isinstance(group, h5py.Group):
+            continue
+        tensors: dict[str, FloatArray] = {}
+
+        def keep(name: str, item: object, tensors: dict[str, FloatArray] = tensors) -> None:
+            if isinstance(item, h5py.Dataset):
+                tensors[name.rpartition("/")[2].removesuffix(":0")] = np.asarray(item, np.float32)
+
+        group.visititems(keep)
+        numbered.setdefault(match[1], []).append((int(match[2] or 0), tensors))
+    return {
+        kind: [tensors for _, tensors in sorted(layers, key=lambda layer: layer[0])]
+        for kind, layers in numbered.items()
+    }
+
+
+def _convert(layers: _Layers) -> MesoWeights:
+    """Keras layouts (kernels H, W, in, out; dense in, out; flattened H, W, C) to ours."""
+    convs, norms, denses = (
+        layers.get(kind, []) for kind in ("conv2d", "batch_normalization", "dense")
+    )
+    if len(convs) not in _CONVS or (len(norms), len(denses)) != (4, 2):
+        raise NetworkError(
+            f"it has {len(convs)} convolutions, {len(norms)} batch normalisations and "
+            f"{len(denses)} dense layers"
+        )
+    architecture, names = _CONVS[len(convs)]
+    tensors: dict[str, FloatArray] = {}
+    for name, layer in zip(names, convs, strict=True):
+        tensors[f"{name}.weight"] = _tensor(layer, "kernel", 4).transpose(3, 2, 0, 1)
+        tensors[f"{name}.bias"] = _tensor(layer, "bias", 1)
+    for stage, layer in enumerate(norms, 1):
+        for ours, theirs in _NORM_PARTS.items():
+            tensors[f"bn{stage}.{ours}"] = _tensor(layer, theirs, 1)
+    kernel = _tensor(denses[0], "kernel", 2)
+    cells = math.isqrt(kernel.shape[0] // 16)
+    if kernel.shape != (cells * cells * 16, 16):
+        raise NetworkError(f"its first dense layer has the shape {kernel.shape}")
+    tensors["dense1.weight"] = kernel.reshape(cells, cells, 16, 16).transpose(3, 2, 0, 1)
+    tensors["dense1.bias"] = _tensor(denses[0], "bias", 1)
+    # The one place where the sign is turned: Keras' logit is positive for real.
+    tensors["dense2.weight"] = -_tensor(denses[1], "kernel", 2).transpose()
+    tensors["dense2.bias"] = -_tensor(denses[1], "bias", 1)
+    return MesoWeights(architecture, tensors, _KERAS_BN_EPSILON)
+
+
+def _tensor(layer: dict[str, FloatArray], name: str, rank: int) -> FloatArray:
+    tensor = layer.get(name)
+    if tensor is None or tensor.ndim != rank:
+        raise NetworkError(f"a layer has no {name} with {rank} axes")
+    return tensor
+
+
+def published_card(network: KnownNetwork) -> NetworkCard:
+    """The card of one of the published networks; its weights need not be there."""
+    title = _TITLES[network.name.rpartition("-")[0]]
+    url = network.download.url if network.download else ""
+    return NetworkCard(
+        name=network.name,
+        version="published 2018",
+        description=f"{title} with the weights its authors published.",
+        licence=network.licence,
+        source="Afchar et al., MesoNet: a Compact Facial Video Forgery Detection Network, "
+        f"WIFS 2018; {url}",
+        input_size=_PUBLISHED_SIZE,
+        crop=CropGeometry("dlib", 1.4),
+        layer=LAYER,
+        cam="hirescam",
+        polarity="0 = fake, 1 = real (turned round on load)",
+        thresholds=Thresholds(
+            fake=0.6, real=0.4, source="not calibrated: a convention around the paper's 0.5"
+        ),
+        trained_on=_TRAINED_ON[network.name.rpartition("-")[2]],
+        limits=_LIMITS,
+    )
+
+
+def _card(weights: MesoWeights, sha256: str) -> NetworkCard:
+    for known in KNOWN.values():
+        if known.download is not None and known.download.sha256 == sha256:
+            return replace(published_card(known), input_size=weights.input_size)
+    return replace(
+        published_card(KNOWN[f"{weights.architecture}-df"]),
+        name=weights.architecture,
+        version=sha256[:12],
+        description=f"{_TITLES[weights.architecture]} with unpublished weights.",
+        licence="unknown",
+        source="a Keras file whose SHA-256 is not that of any published MesoNet file",
+        input_size=weights.input_size,
+        trained_on="unknown",
+    )

@@ -1,0 +1,303 @@
+"""Is a heatmap true to the network? Take away what it marks, and see whether the answer follows.
+
+The strongest fifth of the cells is taken away and the fall of the logit compared with that of
+fifths marked by random heatmaps. Any smooth blob does better than scattered cells if a network
+looks at one place, so the random heatmaps have the same power spectrum as the one in question
+(phase-randomised surrogates: Theiler et al., "Testing for nonlinearity in time series", Physica D
+58, 1992, in two dimensions). The same phases serve all faces of a person, since a heatmap that
+says nothing may say the same nothing in every frame.
+
+A network with random weights has heatmaps too, and may be explained truly. So a heatmap is
+supported only if a tenth more hangs on it than on the heatmaps of nineteen heads with the same
+weights in random orders, each of which explains itself (after Adebayo et al., "Sanity Checks for
+Saliency Maps", NeurIPS 2018): of random networks one in twenty passes. A head without weights has
+no such copies.
+
+Four ways of taking away:
+
+* ``features``: the cells of the explained layer are set to zero, and the network's head alone
+  answers. No picture is made that no camera would take.
+* ``deletion`` and ``insertion`` (Petsiuk et al., "RISE", BMVC 2018): the pixels of the fifth are
+  blurred; or put back into a blurred picture.
+* ``road`` (Rong et al., "A Consistent and Efficient Evaluation Strategy for Attribution Methods",
+  ICML 2022): the pixels of the fifth are interpolated linearly from their surroundings, with noise.
+
+A detector of forgeries may take what the last three do to a picture for one; their random
+fifths show how far it does.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.errors import NetworkError
+from fakelens.explain.cam import METHODS, Method
+from fakelens.explain.heatmaps import spread
+from fakelens.records.models import (
+    Evidence,
+    FloatArray,
+    Head,
+    Network,
+    RGBImage,
+    Thresholds,
+    log_odds,
+)
+from fakelens.records.trust import Ablation, Faithfulness, TrustMark
+from fakelens.trust.imputation import without
+
+SHARE = 0.2
+"""Of the cells, that are taken away."""
+
+SIGNIFICANT = 0.01
+"""A heatmap is not better than chance if a larger share of random ones does as well."""
+
+SUPPORTED_EFFECT = 0.25
+"""Of the distance of the thresholds; less is weak."""
+
+SUPPORTED_SHARE = 0.85
+"""Of what the best reference heatmap achieves; less is weak."""
+
+LEAST_CELLS = 36
+"""Of a heatmap; a fifth of fewer is met by chance."""
+
+_COMPLETE = ("hirescam", "xgradcam")  # methods whose cells may add up to the logit
+_REFERENCES = ("hirescam", "layercam", "gradcam")
+_DRAWS = 99
+_HEADS = 19  # of random weights: a random network is the first of 20 in one case of 20
+_BEYOND = 1.1  # times the best of these
+_FAIR = 4  # random fifths that these are compared with
+_PIXEL_FACES = 2  # each needs a hundred runs of the whole network
+_BATCH = 16
+_SEED = 2018
+_LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
+_LEAST_LOGIT = 0.5  # below it completeness would divide by nearly nothing
+
+Answer = Callable[[FloatArray], FloatArray]
+"""A network's head: from explained layers (K, C, h, w) to the K logits."""
+
+_Ablated = Callable[[NDArray[np.bool_]], FloatArray]
+"""From (K, h, w) cells that are marked to the K logits without them (or with them alone)."""
+
+
+def threshold_distance(thresholds: Thresholds) -> float:
+    """From likely real to likely fake, in logits: the unit of effects."""
+    between = float(log_odds(thresholds.fake) - log_odds(thresholds.real))
+    return max(between, _LEAST_DISTANCE)
+
+
+def faithfulness(
+    network: Network,
+    crops: NDArray[np.uint8],
+    evidence: Evidence,
+    maps: FloatArray,
+    method: Method,
+    ablation: Ablation = "features",
+) -> Faithfulness | None:
+    """Test heatmaps against random ones.
+
+    Args:
+        network: that is explained; ``"features"`` needs its ``head``, see ``data.Network``.
+        crops: (N, S, S, 3) uint8 RGB of one person.
+        evidence: what the network says of these crops.
+        maps: (N, h, w), the heatmaps to be tested.
+        method: that made them.
+        ablation: how to take away what is marked.
+
+    Heatmaps that show what speaks for real must make the logit rise instead.
+
+    Returns:
+        ``None`` if the heatmaps have fewer than ``LEAST_CELLS``, or if ``"features"`` is wanted and
+        the network's head cannot be asked.
+
+    Raises:
+        NetworkError: the head answers with something else than logits.
+    """
+    if maps[0].size < LEAST_CELLS:
+        return None
+    sense = -1 if method.positive == "real" else 1
+    if ablation == "features":
+        answers = _by_features(network, evidence)
+    else:
+        kept = np.linspace(0, len(crops) - 1, min(len(crops), _PIXEL_FACES)).round().astype(int)
+        crops, maps, evidence = crops[kept], maps[kept], rows_of(evidence, kept)
+        answers = _by_pixels(network, crops, ablation)
+    if answers is None:
+        return None
+    drawn = np.stack([spread(cells) for cells in maps])
+    references = {
+        name: np.stack([spread(sense * cells) for cells in METHODS[name].function(evidence)])
+        for name in _REFERENCES
+    }
+    rng = np.random.default_rng(_SEED)
+    phases = rng.normal(size=(_DRAWS, *drawn.shape[1:]))
+    ties = rng.random(drawn.shape[1:])
+    falls = np.zeros((len(drawn), 1 + len(references) + _DRAWS))
+    fair: list[NDArray[np.bool_]] = []  # some of the random fifths of each face
+    for face, (cells, answer) in enumerate(zip(drawn, answers, strict=True)):
+        tested = [cells, *(made[face] for made in references.values()), *surrogates(cells, phases)]
+        marked = np.stack([strongest(each, SHARE, ties) for each in tested])
+        falls[face] = sense * (evidence.logit[face] - answer(marked))
+        fair.append(marked[-_FAIR:])
+    # With the fifth alone left, the logit is to fall as little as possible.
+    own, *others = (falls.mean(axis=0) * (-1 if ablation == "insertion" else 1)).tolist()
+    best = max(own, *others[: len(references)])
+    random = np.array(others[len(references) :])
+    p = (1 + int(np.count_nonzero(random >= own))) / (1 + _DRAWS)
+    excess, most = own - float(random.mean()), best - float(random.mean())
+    effect = excess / threshold_distance(network.card.thresholds)
+    share = excess / most if most > 0 else None
+    mark, strange = _mark(p, effect, share), None
+    if mark is TrustMark.SUPPORTED and ablation == "features":
+        strange = _strange_effect(network, evidence, method, fair, sense)
+        mark = mark if strange is None or excess > _BEYOND * strange else TrustMark.WEAK
+    return Faithfulness(
+        mark=mark,
+        ablation=ablation,
+        drop=sense * float(falls[:, 0].mean()),
+        random_drop=sense * float(falls[:, 1 + len(references) :].mean()),
+        p=p,
+        effect=effect,
+        share=share,
+        random_effect=strange,
+        faces=len(drawn),
+        completeness=_completeness(evidence, maps, method),
+    )
+
+
+def rows_of(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
+    """The evidence of some of the crops."""
+    return Evidence(evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows])
+
+
+def _strange_effect(
+    network: Network,
+    evidence: Evidence,
+    method: Method,
+    fair: Sequence[NDArray[np.bool_]],
+    sense: int,
+) -> float | None:
+    """The most that heads of random weights lose with what their own heatmaps mark.
+
+    Args:
+        network: without ``random_heads``, or with none, there is nothing to compare with.
+        evidence: of the network itself; its layer is what the heads look at.
+        method: of heatmaps.
+        fair: for each face (K, h, w) random fifths.
+        sense: 1, or -1 for a method that shows what speaks for real.
+    """
+    heads: Sequence[Head] = getattr(network, "random_heads", lambda _: ())(_HEADS)
+    ties = np.random.default_rng(_SEED).random(evidence.activation.shape[2:])
+    effects = []
+    for head in heads:
+        excesses = []
+        for activation, others in zip(evidence.activation, fair, strict=True):
+            whole = head(activation[None])
+            own = strongest(spread(method.function(whole)[0]), SHARE, ties)
+            marked = np.concatenate([own[None], others])
+            left = head(np.where(marked[:, None], np.float32(0), activation)).logit
+            falls = sense * (whole.logit - left)
+            excesses.append(float(falls[0] - falls[1:].mean()))
+        effects.append(float(np.mean(excesses)))
+    return max(effects, default=None)
+
+
+def _mark(p: float, effect: float, share: float | None) -> TrustMark:
+    if p > SIGNIFICANT or share is None:
+        return TrustMark.CHANCE
+    if effect >= SUPPORTED_EFFECT and share >= SUPPORTED_SHARE:
+        return TrustMark.SUPPORTED
+    return TrustMark.WEAK
+
+
+def _completeness(evidence: Evidence, maps: FloatArray, method: Method) -> float | None:
+    total = float(evidence.logit.mean())
+    if method.name not in _COMPLETE or abs(total) < _LEAST_LOGIT:
+        return None
+    return float(maps.sum(axis=(1, 2)).mean()) / total
+
+
+def strongest(cells: FloatArray, share: float, ties: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """The cells (h, w) of the highest values, a share of all; ``ties`` (h, w) decides among equals.
+
+    A map of equal values so marks cells at random, not the top of the picture.
+    """
+    order = np.lexsort((ties.ravel(), -cells.ravel()))
+    marked = np.zeros(cells.size, np.bool_)
+    marked[order[: max(1, round(share * cells.size))]] = True
+    return marked.reshape(cells.shape)
+
+
+def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
+    """Random maps with the power spectrum of a map, and its mean.
+
+    Args:
+        cells: (h, w).
+        noise: (K, h, w) white noise, whose phases are taken.
+    """
+    spectrum = np.abs(np.fft.rfft2(cells))
+    random = np.fft.rfft2(noise)
+    phases = np.divide(random, np.abs(random), out=np.ones_like(random), where=random != 0)
+    phases[:, 0, 0] = 1
+    sign = np.sign(cells.sum()) or 1.0
+    spectrum[0, 0] *= sign
+    return np.fft.irfft2(spectrum * phases, s=cells.shape).astype(np.float32)
+
+
+def zeroed(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
+    """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero.
+
+    Raises:
+        NetworkError: the head answers with something else.
+    """
+    parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
+    logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
+    if logits.shape != (len(marked),) or not np.isfinite(logits).all():
+        raise NetworkError(
+            f"the network's head answered {len(marked)} layers with {logits.shape} numbers "
+            "or with some that are not finite"
+        )
+    return logits
+
+
+def head_of(network: Network, evidence: Evidence) -> Answer | None:
+    """The network's head, if it can be asked alone and gives the logits of the evidence.
+
+    ``None`` is an answer that the report tells, not a failure: networks need not have a head.
+    """
+    head: Answer | None = getattr(network, "head", None)
+    if head is None:
+        return None
+    try:
+        again = head(evidence.activation)
+    except NetworkError:  # its logit depends on something besides the layer
+        return None
+    same = again.shape == evidence.logit.shape
+    return head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None
+
+
+def _by_features(network: Network, evidence: Evidence) -> list[_Ablated] | None:
+    head = head_of(network, evidence)
+    if head is None:
+        return None
+    return [partial(zeroed, head, activation) for activation in evidence.activation]
+
+
+def _by_pixels(network: Network, crops: NDArray[np.uint8], ablation: Ablation) -> list[_Ablated]:
+    def answer(crop: RGBImage, marked: NDArray[np.bool_]) -> FloatArray:
+        pictures = (without(crop, cells, ablation) for cells in marked)
+        return np.concatenate([network.examine(batch).logit for batch in _batches(pictures)])
+
+    return [partial(answer, crop) for crop in crops]
+
+
+def _batches(pictures: Iterator[RGBImage]) -> Iterator[NDArray[np.uint8]]:
+    batch = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == _BATCH:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)

@@ -1,0 +1,94 @@
+"""How far a score depends on how the face was cut out and how the picture was stored.
+
+None of the ways below makes a face more or less genuine; a score that moves under them is no
+firmer than the band it moves in.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from fakelens.faces.crops import crop_area, cut, of_file, to_jpeg
+from fakelens.faces.sampler import Specimen
+from fakelens.records.models import Box, FloatArray, NetworkCard, RGBImage, sigmoid
+from fakelens.records.trust import Steadiness
+
+FACES = 3
+"""Specimens of a person that are tried."""
+
+_MARGIN = 1.1  # factor of the crop's side, either way
+_SHIFT = 0.05  # of the crop's side
+_QUALITY = 40  # of a JPEG
+_RESOLUTION = 0.5
+
+RECOMPRESSED = "recompressed"
+
+Way = Callable[[Specimen, NetworkCard], RGBImage]
+"""Another crop of a specimen."""
+
+
+def _moved(scale: float, x: float, y: float) -> Way:
+    def make(specimen: Specimen, card: NetworkCard) -> RGBImage:
+        geometry = replace(card.crop, scale=card.crop.scale * scale)
+        area = crop_area(specimen.face, geometry)
+        right, down = x * area.width, y * area.width
+        area = Box(area.x1 + right, area.y1 + down, area.x2 + right, area.y2 + down)
+        return cut(specimen.image, area, card.input_size)
+
+    return make
+
+
+def _flipped(specimen: Specimen, card: NetworkCard) -> RGBImage:
+    return np.ascontiguousarray(specimen.crop(card)[:, ::-1])
+
+
+def _squeezed(specimen: Specimen, card: NetworkCard) -> RGBImage:
+    """Compressed at the resolution that was kept, as whoever passes a video on does.
+
+    Of a face larger than the network's crop that is less than the frame's, so this is harder.
+    """
+    return replace(specimen, image=of_file(to_jpeg(specimen.image, _QUALITY))).crop(card)
+
+
+def _halved(specimen: Specimen, card: NetworkCard) -> RGBImage:
+    height, width = specimen.image.shape[:2]
+    factor = min(1.0, _RESOLUTION / specimen.shrunk)  # of the frame's resolution
+    size = (max(1, round(factor * width)), max(1, round(factor * height)))
+    small = cv2.resize(specimen.image, size, interpolation=cv2.INTER_AREA)
+    back = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return replace(specimen, image=back.astype(np.uint8, copy=False)).crop(card)
+
+
+WAYS: dict[str, Way] = {
+    "a tenth more margin": _moved(_MARGIN, 0, 0),
+    "a tenth less margin": _moved(1 / _MARGIN, 0, 0),
+    "moved up and left": _moved(1, -_SHIFT, -_SHIFT),
+    "moved down and right": _moved(1, _SHIFT, _SHIFT),
+    "mirrored": _flipped,
+    RECOMPRESSED: _squeezed,
+    "half the resolution": _halved,
+}
+"""Other ways to prepare the same face, by name."""
+
+
+def variants(specimens: Sequence[Specimen], card: NetworkCard) -> Iterator[RGBImage]:
+    """Every specimen in each of the ``WAYS``: the first way of all specimens, then the next."""
+    return (way(specimen, card) for way in WAYS.values() for specimen in specimens)
+
+
+def steadiness(person: float, logits: FloatArray, moved: FloatArray) -> Steadiness:
+    """How far a score moves.
+
+    Args:
+        person: logit of the person over the whole track, which the moves are added to.
+        logits: (N,), of some specimens as they are.
+        moved: (ways * N,), of their ``variants``.
+    """
+    moves = (moved.reshape(len(WAYS), len(logits)) - logits).mean(axis=1)
+    scores = {
+        way: float(sigmoid(person + float(move))) for way, move in zip(WAYS, moves, strict=True)
+    }
+    all_scores = [float(sigmoid(person)), *scores.values()]
+    return Steadiness((min(all_scores), max(all_scores)), scores, len(logits))
