@@ -11,13 +11,14 @@ import av
 import numpy as np
 
 from fakelens.analysis.pipeline import DETECT_EVERY, SEARCH_SECONDS, analyze
-from fakelens.faces.crops import crop_area, cut, sharpness
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.quality import sharpness
 from fakelens.faces.tracking import follow
 from fakelens.faces.yunet import YuNet
 from fakelens.media.pixels import planes
+from fakelens.media.planes import Planes
 from fakelens.media.reader import open_video
 from fakelens.media.shots import with_cuts
-from fakelens.media.transcode import Planes
 from fakelens.models.loading import DEFAULT, load_network
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter, Style

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 import fakelens
 from fakelens.evaluation import demo
 from fakelens.media.transcode import CRF, PRESET
-from fakelens.records.report import EXAMINE_EVERY
+from fakelens.records.settings import EXAMINE_EVERY
 
 
 def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:

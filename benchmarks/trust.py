@@ -24,9 +24,11 @@ from fakelens.faces.crops import crop_area, cut
 from fakelens.faces.yunet import YuNet
 from fakelens.models.loading import load_network
 from fakelens.models.onnx import OnnxNetwork
-from fakelens.records.models import Evidence, FloatArray, Network, sigmoid
+from fakelens.records.arrays import FloatArray, sigmoid
+from fakelens.records.models import Evidence, Network
 from fakelens.records.trust import Ablation, Faithfulness, TrustMark
-from fakelens.trust.faithfulness import faithfulness, rows_of
+from fakelens.trust.ablation import rows_of
+from fakelens.trust.faithfulness import faithfulness
 
 _GROUPS = 800
 _RANDOM_NETWORKS = 20

@@ -14,7 +14,7 @@ import numpy as np
 import fakelens
 from fakelens.evaluation import demo
 from fakelens.media.reader import open_video
-from fakelens.records.models import RGBImage
+from fakelens.records.arrays import RGBImage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser import running_browser

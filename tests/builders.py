@@ -8,8 +8,12 @@ from numpy.typing import ArrayLike
 
 from fakelens.analysis.verdicts import find
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.records.models import CropGeometry, NetworkCard, Thresholds, VideoInfo
-from fakelens.records.report import Provenance, Report, Settings, Track
+from fakelens.records.faces import CropGeometry
+from fakelens.records.media import VideoInfo
+from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.report import Provenance, Report
+from fakelens.records.settings import Settings
+from fakelens.records.tracks import Track
 
 THRESHOLDS = Thresholds(fake=0.6, real=0.4, source="made up")
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from fakelens.records.models import RGBImage
+from fakelens.records.arrays import RGBImage
 
 LANDMARKS = np.array([(70, 80), (150, 80), (110, 125), (80, 170), (140, 170)], np.float32)
 

@@ -3,7 +3,8 @@
 import numpy as np
 from training.faces.landmarks import Found
 
-from fakelens.records.models import Box, Face, FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import Box, Face
 
 EYES_TO_MOUTH, BETWEEN_EYES = 100.0, 110.0
 """Of ``frontal_face``, pixels."""

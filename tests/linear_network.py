@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builders import CARD
-from fakelens.records.models import CropGeometry, Evidence, FloatArray
+from fakelens.records.arrays import FloatArray
+from fakelens.records.faces import CropGeometry
+from fakelens.records.models import Evidence
 
 
 def redness(crops: NDArray[np.uint8]) -> FloatArray:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page
 
 from browser import Watched
-from fakelens.records.models import Box, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box
 from media import read_number
 from toys import FAKE, HEIGHT, REAL, WIDTH, Actor
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from fakelens.models.mesonet_graph import Architecture, MesoWeights
-from fakelens.records.models import CropGeometry, NetworkCard, Thresholds
+from fakelens.records.faces import CropGeometry
+from fakelens.records.models import NetworkCard, Thresholds
 
 
 class Inception(nn.Module):

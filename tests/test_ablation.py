@@ -12,7 +12,8 @@ from fakelens.errors import NetworkError
 from fakelens.explain.cam import METHODS
 from fakelens.records.models import Evidence, Thresholds
 from fakelens.records.trust import TrustMark
-from fakelens.trust.faithfulness import faithfulness, strongest, surrogates, threshold_distance
+from fakelens.trust.ablation import strongest, surrogates, threshold_distance
+from fakelens.trust.faithfulness import faithfulness
 from fakelens.trust.imputation import interpolated, without
 from toys import RedNetwork
 

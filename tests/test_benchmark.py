@@ -22,9 +22,11 @@ from fakelens.evaluation.outcomes import MEASURES, Estimate, Outcome, estimate
 from fakelens.evaluation.save import check_free, describe, save
 from fakelens.evaluation.sufficiency import Push
 from fakelens.evaluation.tables import markdown, tables
-from fakelens.faces.yunet import load_detector
+from fakelens.faces.detectors import load_detector
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, Face, FloatArray, Network
+from fakelens.records.arrays import FloatArray
+from fakelens.records.faces import Box, Face
+from fakelens.records.models import Network
 from fakelens.trust.synthetic_forgery import RECIPES, plant
 from linear_network import LinearNetwork, patch, red_and_blue
 from toys import photograph

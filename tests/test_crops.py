@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from fakelens.faces.crops import Doubt, Gates, crop_area, cut, doubts, sharpness
-from fakelens.faces.yunet import DlibHog, YuNet
-from fakelens.records.models import Box, CropGeometry, Face, RGBImage
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.dlib_hog import DlibHog
+from fakelens.faces.quality import Doubt, Gates, doubts, sharpness
+from fakelens.faces.yunet import YuNet
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face
 
 WHOLE_BOX = CropGeometry("box", 1.0)
 coordinate = st.floats(-500, 2500)

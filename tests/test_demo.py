@@ -6,7 +6,7 @@ import pytest
 
 from fakelens import analyze
 from fakelens.evaluation import demo
-from fakelens.records.report import Verdict
+from fakelens.records.findings import Verdict
 
 
 @pytest.mark.parametrize("tampered", ["left", "right"])

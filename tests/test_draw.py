@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fakelens.errors import UsageError
-from fakelens.media.transcode import Planes
-from fakelens.records.models import Box
-from fakelens.records.report import Verdict
+from fakelens.media.planes import Planes
+from fakelens.records.faces import Box
+from fakelens.records.findings import Verdict
 from fakelens.records.trust import TrustMark
 from fakelens.render.overlay import Mark
 from fakelens.render.painter import COLORMAPS, VERDICT_COLOURS, Canvas, Painter, Style

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fakelens.errors import MediaError, OutputError
+from fakelens.media.planes import Planes
 from fakelens.media.reader import open_video
-from fakelens.media.transcode import Planes, transcribe
+from fakelens.media.transcode import transcribe
 from media import (
     BT709,
     NTSC,

@@ -11,8 +11,12 @@ import pytest
 from skimage import data
 
 from fakelens.errors import MissingExtraError, NetworkError, UsageError
-from fakelens.faces.yunet import DETECTORS, DlibHog, Haar, YuNet, load_detector
-from fakelens.records.models import Box, Face, FaceDetector, RGBImage
+from fakelens.faces.detectors import DETECTORS, load_detector
+from fakelens.faces.dlib_hog import DlibHog
+from fakelens.faces.haar import Haar
+from fakelens.faces.yunet import YuNet
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face, FaceDetector
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 

@@ -8,9 +8,9 @@ from scipy.stats import trim_mean
 
 from builders import THRESHOLDS, make_report, make_track
 from fakelens.analysis.verdicts import TRIM, find, trimmed_mean
-from fakelens.faces.crops import Doubt
+from fakelens.faces.quality import Doubt
+from fakelens.records.findings import Verdict
 from fakelens.records.models import Calibration
-from fakelens.records.report import Verdict
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from fakelens.evaluation.forgeries import cut_forgery, find_pictures, labelled, 
 from fakelens.evaluation.frame_pairs import forged_frames
 from fakelens.evaluation.materials import gather
 from fakelens.faces.crops import crop_area, cut
-from fakelens.records.models import Box, CropGeometry, Face, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face
 from fakelens.trust.synthetic_forgery import RECIPES, plant
 from linear_network import patch
 from toys import BLUE, RED, Actor, ScriptedDetector, film, photograph

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_report, make_track
-from fakelens.records.report import Report, Track
+from fakelens.records.report import Report
+from fakelens.records.tracks import Track
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Style
 from fakelens.report import heatmap_layer as layers

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from builders import make_report, make_track
-from fakelens.records.models import Box
+from fakelens.records.faces import Box
 from fakelens.records.report import Report
 from fakelens.records.trust import Assessment, Faithfulness, Steadiness, TrustMark
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from builders import INFO, make_report, make_track
-from fakelens.faces.crops import to_jpeg
-from fakelens.records.models import Calibration, Damage, sigmoid
+from fakelens.media.images import to_jpeg
+from fakelens.records.arrays import sigmoid
+from fakelens.records.media import Damage
+from fakelens.records.models import Calibration
 from fakelens.records.report import Report
 from fakelens.records.trust import Assessment
 from fakelens.render.painter import Style

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page
 
 from browser import Watched
 from fakelens.analysis.pipeline import analyze
-from fakelens.records.models import Box, Face, RGBImage
-from fakelens.records.report import Settings
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
+from fakelens.records.settings import Settings
 from fakelens.records.trust import Assessment, Faithfulness, TrustMark
 from fakelens.report.save import save_report
 from looking import (

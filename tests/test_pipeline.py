@@ -23,8 +23,12 @@ from fakelens.analysis.pipeline import analyze
 from fakelens.errors import MediaError, NetworkError, UsageError
 from fakelens.faces.crops import crop_area, cut
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, CropGeometry, Evidence, Face, RGBImage, sigmoid
-from fakelens.records.report import Report, Settings, Track
+from fakelens.records.arrays import RGBImage, sigmoid
+from fakelens.records.faces import Box, CropGeometry, Face
+from fakelens.records.models import Evidence
+from fakelens.records.report import Report
+from fakelens.records.settings import Settings
+from fakelens.records.tracks import Track
 from fakelens.render.overlay import Overlay
 from fakelens.report.wording import not_examined
 from toys import (

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from fakelens.faces.tracking import follow
 from fakelens.media.pixels import luma, planes, shrunk, upright
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, Face, Frame, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
+from fakelens.records.media import Frame
 
 PLANAR = [
     *("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fakelens.errors import MissingExtraError, UsageError
 from fakelens.evaluation import probing
 from fakelens.evaluation.methods import METHODS, choose_methods
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 from linear_network import LinearNetwork, patch, red_and_blue, redness
 
 SIDE = 48

@@ -21,8 +21,8 @@ from fakelens.explain.regions import (
     shares,
     to_picture,
 )
-from fakelens.records.models import Box
-from fakelens.records.report import Track
+from fakelens.records.faces import Box
+from fakelens.records.tracks import Track
 
 # A frontal face of a mouth 40 pixels below the eyes, upright, with its eyes' middle at 0, 0.
 FACE = np.array([(-18.8, 0), (18.8, 0), (0, 22), (-14.8, 40), (14.8, 40)], np.float32)

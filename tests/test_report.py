@@ -18,8 +18,10 @@ from builders import make_report, make_track
 from fakelens.errors import MediaError, OutputError, ReportError
 from fakelens.faces.crops import cut
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, sigmoid
-from fakelens.records.report import Report, Track
+from fakelens.records.arrays import sigmoid
+from fakelens.records.faces import Box
+from fakelens.records.report import Report
+from fakelens.records.tracks import Track
 from fakelens.render.painter import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.portraits import Portraits

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fakelens.analysis.pipeline import analyze
-from fakelens.faces.crops import to_jpeg
-from fakelens.records.report import Report, Settings
+from fakelens.media.images import to_jpeg
+from fakelens.records.report import Report
+from fakelens.records.settings import Settings
 from fakelens.records.trust import (
     Assessment,
     Controls,

@@ -18,8 +18,10 @@ from fakelens.faces.search import search, search_near
 from fakelens.faces.tracking import Followed, follow
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, Face, Frame, RGBImage
-from fakelens.records.report import Settings
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
+from fakelens.records.media import Frame
+from fakelens.records.settings import Settings
 from toys import RedNetwork
 
 HEIGHT, WIDTH = 320, 960

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from builders import CARD
 from fakelens.faces.crops import crop_area, cut
 from fakelens.faces.sampler import MOST, Keeper, take
-from fakelens.records.models import Box, CropGeometry, Face
+from fakelens.records.faces import Box, CropGeometry, Face
 
 LANDMARKS = np.array([(30, 40), (50, 40), (40, 50), (32, 62), (48, 62)], np.float32)
 

@@ -9,7 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from fakelens.media.prefetch import Profile, ahead
+from fakelens.media.prefetch import ahead
+from fakelens.media.profile import Profile
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,12 @@ from scipy.optimize import linear_sum_assignment
 from skimage import data
 
 from fakelens.errors import UsageError
-from fakelens.faces.tracking import Followed, Tracker, follow
+from fakelens.faces.tracker import Tracker
+from fakelens.faces.tracking import Followed, follow
 from fakelens.faces.yunet import YuNet
-from fakelens.records.models import Box, Face, Frame, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
+from fakelens.records.media import Frame
 
 FPS = 30
 

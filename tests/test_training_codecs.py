@@ -14,7 +14,7 @@ pytest.importorskip("tqdm", reason="training needs the extra [train]")
 
 from training.codecs import as_jpeg, as_video, video_quad
 
-from fakelens.records.models import RGBImage
+from fakelens.records.arrays import RGBImage
 
 
 def picture(seed: int, size: int = 96) -> RGBImage:

@@ -15,7 +15,8 @@ from training.yardstick.items import Item, ItemWriter, View  # noqa: E402
 
 from drawn_faces import LANDMARKS, draw_face  # noqa: E402
 from fakelens.models.onnx import load_evidence_network  # noqa: E402
-from fakelens.records.models import Box, Face, sigmoid  # noqa: E402
+from fakelens.records.arrays import sigmoid  # noqa: E402
+from fakelens.records.faces import Box, Face  # noqa: E402
 from patch_models import random_patchnet  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")

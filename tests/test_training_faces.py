@@ -24,7 +24,7 @@ from training.faces.landmarks import (
 
 from drawn_landmarks import BETWEEN_EYES, EYES_TO_MOUTH, frontal_face, turned_face
 from fakelens.faces.yunet import YuNet
-from fakelens.records.models import FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 
 COLUMNS = ("shard", "file", "label", "group", "split")
 # Which landmarks (iBUG's numbering, from 0) each hull must and must not contain.

@@ -20,7 +20,7 @@ from training.faces.pack import pack  # noqa: E402
 from training.faces.shards import Shard, read_shard, write_shard  # noqa: E402
 
 from drawn_landmarks import PlantedFinder, frontal_face, turned_face  # noqa: E402
-from fakelens.records.models import FloatArray, RGBImage  # noqa: E402
+from fakelens.records.arrays import FloatArray, RGBImage  # noqa: E402
 
 # The planted forgery, rows and columns.
 FORGED = np.s_[88:168, 64:136]

@@ -20,16 +20,11 @@ from training.yardstick import figures
 from builders import CARD, make_report, make_track
 from drawn_faces import LANDMARKS
 from fakelens.faces.crops import cut
-from fakelens.records.models import (
-    Box,
-    Calibration,
-    CropGeometry,
-    Evidence,
-    Face,
-    NetworkCard,
-    RGBImage,
-)
-from fakelens.records.report import Report, Settings
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face
+from fakelens.records.models import Calibration, Evidence, NetworkCard
+from fakelens.records.report import Report
+from fakelens.records.settings import Settings
 
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
 

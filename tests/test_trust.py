@@ -13,8 +13,10 @@ from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import NAMES, cells_of
 from fakelens.faces.sampler import Specimen
-from fakelens.records.models import Box, Evidence, Face, Thresholds, sigmoid
-from fakelens.records.report import Finding, Verdict
+from fakelens.records.arrays import sigmoid
+from fakelens.records.faces import Box, Face
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.models import Evidence, Thresholds
 from fakelens.records.trust import Assessment, Controls, Sight, Steadiness, TrustMark
 from fakelens.trust.controls import FORGERIES, controls
 from fakelens.trust.region_ablation import _elsewhere

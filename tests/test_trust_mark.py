@@ -16,9 +16,12 @@ from fakelens.faces.crops import crop_area, cut
 from fakelens.faces.yunet import YuNet
 from fakelens.models.loading import load_network
 from fakelens.models.onnx import OnnxNetwork
-from fakelens.records.models import Box, Evidence, Network, sigmoid
+from fakelens.records.arrays import sigmoid
+from fakelens.records.faces import Box
+from fakelens.records.models import Evidence, Network
 from fakelens.records.trust import TrustMark
-from fakelens.trust.faithfulness import faithfulness, rows_of
+from fakelens.trust.ablation import rows_of
+from fakelens.trust.faithfulness import faithfulness
 from fakelens.trust.synthetic_forgery import RECIPES, plant
 
 Maps = NDArray[np.float32]

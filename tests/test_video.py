@@ -13,7 +13,7 @@ import pytest
 
 from fakelens.errors import MediaError
 from fakelens.media.reader import open_video
-from fakelens.records.models import Frame
+from fakelens.records.media import Frame
 from media import (
     BT709,
     NTSC,

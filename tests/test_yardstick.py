@@ -26,7 +26,8 @@ from training.yardstick.items import Item, ItemWriter, View, read_items, third  
 from training.yardstick.report import plot  # noqa: E402
 from training.yardstick.scoring import Scorer, face_logits  # noqa: E402
 
-from fakelens.records.models import Box, CropGeometry, Face, FloatArray  # noqa: E402
+from fakelens.records.arrays import FloatArray  # noqa: E402
+from fakelens.records.faces import Box, CropGeometry, Face  # noqa: E402
 
 WHOLE = CropGeometry("box", 1.0)
 

@@ -21,7 +21,8 @@ from training.yardstick.tracks import (
     squared,
 )
 
-from fakelens.records.models import Box, Face, FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import Box, Face
 
 LANDMARKS = np.array([(70, 80), (150, 80), (110, 125), (80, 170), (140, 170)], np.float32)
 BOX = Box(50, 40, 170, 200)

@@ -25,7 +25,8 @@ from training.yardstick.sources import (
     validation_faces,
 )
 
-from fakelens.records.models import Box, Face, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
 
 LANDMARKS = np.array([(70, 80), (150, 80), (110, 125), (80, 170), (140, 170)], np.float32)
 

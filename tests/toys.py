@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from builders import CARD
 from fakelens.analysis.pipeline import analyze
-from fakelens.records.models import Box, Evidence, Face, NetworkCard, RGBImage
-from fakelens.records.report import Report, Settings
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
+from fakelens.records.models import Evidence, NetworkCard
+from fakelens.records.report import Report
+from fakelens.records.settings import Settings
 from media import draw_frame, read_number
 
 WIDTH, HEIGHT = 240, 144

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from fakelens.records.models import Calibration, CalibrationBin, Thresholds, sigmoid
+from fakelens.records.arrays import sigmoid
+from fakelens.records.models import Calibration, CalibrationBin, Thresholds
 from training.yardstick.figures import balanced_weights
 from training.yardstick.items import Item
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.models import RGBImage
+from fakelens.records.arrays import RGBImage
 
 CRF_RANGE = (17, 40)
 """Constant rate factors of x264 that a video may have, both included."""

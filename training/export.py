@@ -12,7 +12,8 @@ import typer
 from numpy.typing import NDArray
 
 from fakelens.models.onnx import OnnxNetwork, save_evidence_network
-from fakelens.records.models import CropGeometry, NetworkCard, Thresholds
+from fakelens.records.faces import CropGeometry
+from fakelens.records.models import NetworkCard, Thresholds
 from training.augment import AugmentSettings, Chance, make_batch
 from training.calibration import Scored, choose_thresholds, describe, platt
 from training.faces.bank import load_bank

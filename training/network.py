@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

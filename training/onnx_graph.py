@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 from training.network import MEAN, SCALE, STRIDE, ConvNorm, PatchNet
 
 LAYER = "evidence"

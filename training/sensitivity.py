@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from fakelens.faces.crops import crop_area, cut
 from fakelens.models.loading import load_network
-from fakelens.records.models import Box, CropGeometry, Face, Network, NetworkCard, RGBImage, sigmoid
+from fakelens.records.arrays import RGBImage, sigmoid
+from fakelens.records.faces import Box, CropGeometry, Face
+from fakelens.records.models import Network, NetworkCard
 from training.codecs import as_video
 from training.videos import largest_faces, read_manifest
 from training.yardstick.figures import bootstrap

@@ -20,8 +20,11 @@ from fakelens.analysis.verdicts import trimmed_mean
 from fakelens.faces.crops import crop_area, cut
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video
-from fakelens.records.models import CropGeometry, Face, Network, NetworkCard, RGBImage, log_odds
-from fakelens.records.report import Finding, Settings, Verdict
+from fakelens.records.arrays import RGBImage, log_odds
+from fakelens.records.faces import CropGeometry, Face
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.models import Network, NetworkCard
+from fakelens.records.settings import Settings
 from training.yardstick.figures import bootstrap
 
 _FRAMES = 15

@@ -16,20 +16,15 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 if TYPE_CHECKING:
     from fakelens.analysis.pipeline import analyze
     from fakelens.errors import FakelensError
-    from fakelens.faces.yunet import load_detector
+    from fakelens.faces.detectors import load_detector
     from fakelens.models.loading import load_network
-    from fakelens.records.models import (
-        Box,
-        CropGeometry,
-        Evidence,
-        Face,
-        FaceDetector,
-        Frame,
-        Network,
-        NetworkCard,
-        Thresholds,
-    )
-    from fakelens.records.report import Finding, Report, Settings, Sighting, Span, Track, Verdict
+    from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
+    from fakelens.records.findings import Finding, Span, Verdict
+    from fakelens.records.media import Frame
+    from fakelens.records.models import Evidence, Network, NetworkCard, Thresholds
+    from fakelens.records.report import Report
+    from fakelens.records.settings import Settings
+    from fakelens.records.tracks import Sighting, Track
     from fakelens.render.painter import Style
     from fakelens.report.document import read_report
     from fakelens.report.save import save_drawings, save_report
@@ -39,26 +34,26 @@ __version__ = metadata.version("fakelens")
 # Where each public name lives; nothing is imported before it is asked for, so that
 # ``import fakelens`` does not load codecs and runtimes.
 _HOMES = {
-    "Box": "records.models",
-    "CropGeometry": "records.models",
+    "Box": "records.faces",
+    "CropGeometry": "records.faces",
     "Evidence": "records.models",
-    "Face": "records.models",
-    "FaceDetector": "records.models",
+    "Face": "records.faces",
+    "FaceDetector": "records.faces",
     "FakelensError": "errors",
-    "Finding": "records.report",
-    "Frame": "records.models",
+    "Finding": "records.findings",
+    "Frame": "records.media",
     "Network": "records.models",
     "NetworkCard": "records.models",
     "Report": "records.report",
-    "Settings": "records.report",
-    "Sighting": "records.report",
-    "Span": "records.report",
+    "Settings": "records.settings",
+    "Sighting": "records.tracks",
+    "Span": "records.findings",
     "Style": "render.painter",
     "Thresholds": "records.models",
-    "Track": "records.report",
-    "Verdict": "records.report",
+    "Track": "records.tracks",
+    "Verdict": "records.findings",
     "analyze": "analysis.pipeline",
-    "load_detector": "faces.yunet",
+    "load_detector": "faces.detectors",
     "load_network": "models.loading",
     "read_report": "report.document",
     "save_drawings": "report.save",

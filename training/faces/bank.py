@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fakelens.records.models import FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 from training.faces.index import CropDataError, Split, decode
 from training.faces.landmarks import hulls
 from training.faces.shards import Shard, read_shard

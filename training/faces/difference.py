@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from fakelens.evaluation.frame_pairs import EVERYWHERE, changed_mask
-from fakelens.records.models import FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 
 MASK_SIDE = 28
 """Side of a stored mask, cells."""

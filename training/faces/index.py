@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from fakelens.errors import FakelensError
-from fakelens.records.models import Box, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box
 
 Split = Literal["train", "val"]
 Label = Literal["real", "fake"]

@@ -20,7 +20,8 @@ import numpy as np
 
 from fakelens.faces.crops import crop_area
 from fakelens.faces.yunet import YuNet
-from fakelens.records.models import Box, CropGeometry, Face, FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face
 from training.faces.index import CropDataError
 
 HULL_KINDS = ("forehead", "face", "lower", "eyes_nose", "mouth", "nose_mouth")

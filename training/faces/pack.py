@@ -19,7 +19,7 @@ import typer
 from tqdm import tqdm
 
 from fakelens.errors import FakelensError
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 from training.faces.difference import MASK_SIDE, Difference, measure
 from training.faces.index import (
     Pair,

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from fakelens.records.models import CropGeometry
+from fakelens.records.faces import CropGeometry
 from training.yardstick.aggregations import compare
 from training.yardstick.build import DEFAULT_PLACE
 from training.yardstick.figures import measure

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fakelens.analysis.verdicts import trimmed_mean
-from fakelens.records.models import FloatArray, sigmoid
+from fakelens.records.arrays import FloatArray, sigmoid
 from training.yardstick.figures import Auc, bootstrap
 from training.yardstick.items import Item
 

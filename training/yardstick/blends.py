@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fakelens.records.models import FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.trust.synthetic_forgery import Recipe, blend, changed_copy
 from training.faces.landmarks import HULL_KINDS, LandmarkFinder, hulls
 from training.yardstick.codec import DEGRADATIONS

@@ -7,8 +7,8 @@ import av
 import cv2
 import numpy as np
 
-from fakelens.faces.crops import of_file, to_jpeg
-from fakelens.records.models import RGBImage
+from fakelens.media.images import of_file, to_jpeg
+from fakelens.records.arrays import RGBImage
 
 
 def through_h264(frames: Sequence[RGBImage], crf: int) -> list[RGBImage]:

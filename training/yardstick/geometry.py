@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 
 # Eyes, nose tip, mouth corners of an upright frontal face.
 _AVERAGE = np.array([-0.47, 0.47, 0.53j, -0.38 + 1j, 0.38 + 1j])

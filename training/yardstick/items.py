@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from fakelens.faces.crops import crop_area
-from fakelens.records.models import Box, CropGeometry, Face, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face
 
 LONGEST = 480
 """Longer side of a stored picture, pixels, at most."""

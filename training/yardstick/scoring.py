@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fakelens.faces.crops import crop_area, cut
 from fakelens.models.loading import load_network
-from fakelens.records.models import CropGeometry, FloatArray, log_odds
+from fakelens.records.arrays import FloatArray, log_odds
+from fakelens.records.faces import CropGeometry
 from training.yardstick.items import Item, View
 
 Crops: TypeAlias = NDArray[np.uint8]

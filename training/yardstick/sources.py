@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fakelens.faces.crops import Gates, of_file
+from fakelens.faces.quality import Gates
 from fakelens.faces.yunet import YuNet
+from fakelens.media.images import of_file
 from fakelens.media.reader import open_video
-from fakelens.records.models import Face, FaceDetector, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Face, FaceDetector
 from training.yardstick.items import Item, View, longer_side, surroundings
 
 _FRAMES = 8

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from fakelens.records.models import FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 from training.yardstick.geometry import Placement, onto
 
 

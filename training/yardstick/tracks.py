@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from fakelens.faces.crops import crop_area, cut
-from fakelens.records.models import CropGeometry, FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import CropGeometry
 from fakelens.trust.synthetic_forgery import Recipe, blend, changed_copy, soften
 from training.yardstick.codec import through_h264
 from training.yardstick.geometry import Placement, place

@@ -14,11 +14,14 @@ from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import mean_evidence, shares
 from fakelens.faces.sampler import Specimen
 from fakelens.media.prefetch import ahead
-from fakelens.records.models import Evidence, Network, RGBImage, Thresholds, log_odds
-from fakelens.records.report import Finding, Track, Verdict
+from fakelens.records.arrays import RGBImage, log_odds
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.models import Evidence, Network, Thresholds
+from fakelens.records.tracks import Track
 from fakelens.records.trust import Ablation, Assessment, Faithfulness
+from fakelens.trust.ablation import rows_of
 from fakelens.trust.controls import FORGERIES, controls, forgeries, in_cells
-from fakelens.trust.faithfulness import LEAST_CELLS, faithfulness, rows_of
+from fakelens.trust.faithfulness import LEAST_CELLS, faithfulness
 from fakelens.trust.region_ablation import regions_of
 from fakelens.trust.robustness import FACES, RECOMPRESSED, WAYS, steadiness, variants
 

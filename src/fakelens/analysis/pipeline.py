@@ -17,16 +17,23 @@ from fakelens.analysis.verdicts import find
 from fakelens.explain.cam import Method, find_method
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import mean_face
-from fakelens.faces.crops import Gates, crop_area, cut, doubts, sharpness, to_jpeg
+from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.detectors import load_detector
+from fakelens.faces.quality import Gates, doubts, sharpness
 from fakelens.faces.sampler import Keeper, Specimen
 from fakelens.faces.tracking import Followed, follow
-from fakelens.faces.yunet import load_detector
-from fakelens.media.prefetch import Profile, ahead
+from fakelens.media.images import to_jpeg
+from fakelens.media.prefetch import ahead
+from fakelens.media.profile import Profile
 from fakelens.media.reader import VideoReader, file_sha256, open_video
 from fakelens.models.checks import check_evidence
 from fakelens.models.loading import DEFAULT, load_network
-from fakelens.records.models import FaceDetector, Network, NetworkCard, Thresholds, VideoInfo
-from fakelens.records.report import Finding, Provenance, Report, Settings
+from fakelens.records.faces import FaceDetector
+from fakelens.records.findings import Finding
+from fakelens.records.media import VideoInfo
+from fakelens.records.models import Network, NetworkCard, Thresholds
+from fakelens.records.report import Provenance, Report
+from fakelens.records.settings import Settings
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames done and of frames in all, if that is known."""

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from fakelens.explain.heatmaps import spread
 from fakelens.faces.tracking import TrackedFace
-from fakelens.records.models import Box, FloatArray, RGBImage
-from fakelens.records.report import Track
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import Box
+from fakelens.records.tracks import Track
 
 
 @dataclass(frozen=True, slots=True)

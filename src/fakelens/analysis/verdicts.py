@@ -12,9 +12,11 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.faces.crops import Doubt
-from fakelens.records.models import Calibration, Thresholds, sigmoid
-from fakelens.records.report import Finding, Span, Track, Verdict
+from fakelens.faces.quality import Doubt
+from fakelens.records.arrays import sigmoid
+from fakelens.records.findings import Finding, Span, Verdict
+from fakelens.records.models import Calibration, Thresholds
+from fakelens.records.tracks import Track
 from fakelens.records.trust import Sight
 
 BLOCK_SECONDS = 0.5

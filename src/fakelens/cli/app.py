@@ -16,10 +16,11 @@ from fakelens.cli.serve import serve
 from fakelens.errors import UsageError
 from fakelens.evaluation import demo
 from fakelens.explain.cam import METHODS, find_method
-from fakelens.faces.yunet import DETECTORS, load_detector
-from fakelens.media.prefetch import Profile
+from fakelens.faces.detectors import DETECTORS, load_detector
+from fakelens.media.profile import Profile
 from fakelens.models.loading import DEFAULT, load_network, pull
-from fakelens.records.report import EXAMINE_EVERY, Report, Settings
+from fakelens.records.report import Report
+from fakelens.records.settings import EXAMINE_EVERY, Settings
 from fakelens.render.painter import COLORMAPS, Style
 from fakelens.report.document import read_report
 from fakelens.report.save import check_free, save_drawings, save_report

@@ -14,7 +14,7 @@ from fakelens.evaluation.materials import gather
 from fakelens.evaluation.measure import Settings, left_out, measure
 from fakelens.evaluation.methods import choose_methods
 from fakelens.evaluation.tables import LEGEND, tables
-from fakelens.faces.yunet import load_detector
+from fakelens.faces.detectors import load_detector
 from fakelens.models.loading import DEFAULT, load_network
 from fakelens.records.models import Network
 

@@ -17,9 +17,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from fakelens.media.prefetch import Profile
+from fakelens.media.profile import Profile
 from fakelens.models.loading import DEFAULT, KNOWN, find_card, find_weights
-from fakelens.records.report import Finding, Report, Verdict
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.report import Report
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3

@@ -20,8 +20,9 @@ import numpy as np
 
 from fakelens.errors import MissingExtraError, OutputError
 from fakelens.media.reader import open_video
-from fakelens.records.models import FloatArray, RGBImage
-from fakelens.records.report import Report, Track
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.report import Report
+from fakelens.records.tracks import Track
 from fakelens.trust.synthetic_forgery import RECIPES, blend, changed_copy, soften
 
 Side = Literal["left", "right"]

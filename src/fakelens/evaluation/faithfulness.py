@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.evaluation.forward import blurred, enlarge, logits_of
-from fakelens.records.models import FloatArray, Network
-from fakelens.trust.faithfulness import Answer, surrogates, zeroed
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Network
+from fakelens.trust.ablation import Answer, surrogates, zeroed
 
 CELLS = 14
 """Along a side of the crop: what deletion and insertion hide and show."""

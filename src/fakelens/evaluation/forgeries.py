@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fakelens.errors import MediaError, UsageError
 from fakelens.faces.crops import crop_area, cut
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, CropGeometry, Face, FaceDetector, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
 from fakelens.trust.synthetic_forgery import RECIPES, plant
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

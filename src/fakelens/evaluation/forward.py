@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.models import FloatArray, Network
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Network
 
 _BATCH = 16
 

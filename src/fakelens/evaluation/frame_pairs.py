@@ -13,7 +13,9 @@ from fakelens.errors import MediaError
 from fakelens.evaluation.forgeries import Forgery, largest_face
 from fakelens.faces.crops import crop_area
 from fakelens.media.reader import open_video
-from fakelens.records.models import Box, CropGeometry, FaceDetector, FloatArray, Frame, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import Box, CropGeometry, FaceDetector
+from fakelens.records.media import Frame
 
 # A pair whose strongest smoothed difference is below this (grey levels) shows no forgery: only the
 # voice was swapped, or another person of the clip. Compression alone makes 1 to 3.

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 
 TOLERANCE = 15 / 224
 """Of the pointing game, over the side of the crop."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from fakelens.errors import UsageError
 from fakelens.evaluation.forgeries import Material, find_pictures, labelled, planted
 from fakelens.evaluation.frame_pairs import forged_frames
-from fakelens.records.models import FaceDetector
+from fakelens.records.faces import FaceDetector
 
 PLANTED = "planted blends"
 

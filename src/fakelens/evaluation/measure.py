@@ -22,8 +22,9 @@ from fakelens.evaluation.methods import Method
 from fakelens.evaluation.outcomes import MEASURES, TOPS, Outcome, estimate
 from fakelens.evaluation.sufficiency import Adversary, Push
 from fakelens.faces.crops import crop_area
-from fakelens.records.models import Evidence, FloatArray, Network, sigmoid
-from fakelens.trust.faithfulness import head_of
+from fakelens.records.arrays import FloatArray, sigmoid
+from fakelens.records.models import Evidence, Network
+from fakelens.trust.ablation import head_of
 
 Progress = Callable[[int, int | None], None]
 """Called with the faces done and the faces in all."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fakelens.errors import MissingExtraError, UsageError
 from fakelens.evaluation import probing, segments
 from fakelens.explain import cam as explain
-from fakelens.records.models import FloatArray, Network
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Network
 
 Explainer: TypeAlias = Callable[[Network, NDArray[np.uint8], np.random.Generator], FloatArray]
 """From a network, a crop (side, side, 3) uint8 and the source of chance to a map (h, w) float32."""

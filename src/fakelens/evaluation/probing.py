@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.evaluation.forward import blurred, enlarge, logits_of, mixed
-from fakelens.records.models import FloatArray, Network
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Network
 
 _OCCLUSION_CELLS = 14  # along a side
 _SCORECAM_CHANNELS = 32

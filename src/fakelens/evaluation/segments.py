@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from fakelens.errors import MissingExtraError
 from fakelens.evaluation.forward import blurred, logits_of
-from fakelens.records.models import FloatArray, Network
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Network
 
 SEGMENTS = 50
 """Asked of SLIC, as by Tsigos et al., MAD 2024; it makes about as many."""

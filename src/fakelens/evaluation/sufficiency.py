@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from fakelens.evaluation.forward import enlarge, logits_of
 from fakelens.evaluation.outcomes import TOPS
 from fakelens.evaluation.segments import segment
-from fakelens.records.models import FloatArray, Network
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.errors import UsageError
-from fakelens.records.models import Evidence, FloatArray
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Evidence
 
 
 def gradcam(evidence: Evidence) -> FloatArray:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fakelens.errors import OutputError, ReportError
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 
 _DTYPE = np.dtype("<f2")
 _LARGEST = float(np.finfo(_DTYPE).max)

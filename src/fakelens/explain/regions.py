@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.faces.sampler import placed
-from fakelens.records.models import Box, FloatArray
-from fakelens.records.report import Track
+from fakelens.records.arrays import FloatArray
+from fakelens.records.faces import Box
+from fakelens.records.tracks import Track
 
 NAMES = ("eyes", "nose", "mouth", "forehead", "cheeks", "jaw and boundary", "surroundings")
 """Parts of the face; every place belongs to one."""

@@ -13,15 +13,10 @@ import cv2
 import numpy as np
 
 from fakelens.faces.crops import crop_area, cut
-from fakelens.records.models import (
-    Box,
-    CropGeometry,
-    Face,
-    FloatArray,
-    NetworkCard,
-    Pixels,
-    RGBImage,
-)
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.faces import Box, CropGeometry, Face
+from fakelens.records.media import Pixels
+from fakelens.records.models import NetworkCard
 
 MOST = 6
 """Specimens kept of one person."""

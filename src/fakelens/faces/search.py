@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fakelens.media.pixels import shrunk, shrunk_size
-from fakelens.records.models import Box, Face, FaceDetector, Frame, Pixels, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face, FaceDetector
+from fakelens.records.media import Frame, Pixels
 
 # An area's side over the face's, and at least. YuNet's boxes in such areas overlap those in the
 # whole picture by .98 or more (median of each of six clips), in a third of the time.

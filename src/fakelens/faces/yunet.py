@@ -14,7 +14,7 @@ haar     -        no                         level weight of the cascade's last 
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,13 +25,20 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from fakelens.errors import FakelensError, MissingExtraError, NetworkError, UsageError
+from fakelens.errors import NetworkError, UsageError
 from fakelens.media.pixels import shrunk
-from fakelens.records.models import Box, Face, FaceDetector, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, Face
 
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+
+
 _YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+
+
 _YUNET_STRIDES = (8, 16, 32)
+
+
 _YUNET_OVERLAP = 0.3  # of two boxes on the same face; OpenCV's FaceDetectorYN has the same default
 
 
@@ -122,95 +129,6 @@ class YuNet:
             found.append((np.hstack([center - half, center + half]), landmarks, confidence[near]))
         boxes, landmarks, confidences = zip(*found, strict=True)
         return np.concatenate(boxes), np.concatenate(landmarks), np.concatenate(confidences)
-
-
-class DlibHog:
-    """dlib's frontal face detector (histogram of oriented gradients, five linear SVMs).
-
-    The detector of the MesoNet-era tools; needs faces of about 80 pixels, upright and frontal.
-
-    Raises:
-        MissingExtraError: dlib is not installed.
-    """
-
-    # Of 232 detections that YuNet shares 95 % were above it; false ones reach 0.29.
-    sure_confidence = 0.3
-
-    def __init__(self) -> None:
-        try:
-            import dlib  # noqa: PLC0415 - an optional part
-        except ImportError as error:
-            raise MissingExtraError("the face detector 'dlib'", "dlib") from error
-        self._detector = dlib.get_frontal_face_detector()
-        self.name = f"dlib-hog-{dlib.__version__}"
-
-    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
-        """The faces in each of some pictures, the most confident first, without landmarks."""
-        return [self._detect(image) for image in images]
-
-    def _detect(self, image: RGBImage) -> list[Face]:
-        boxes, margins, _ = self._detector.run(np.ascontiguousarray(image), 0, 0.0)
-        faces = [
-            # dlib's right and bottom are the last pixel inside.
-            Face(Box(box.left(), box.top(), box.right() + 1, box.bottom() + 1), None, margin)
-            for box, margin in zip(boxes, margins, strict=True)
-        ]
-        return sorted(faces, key=lambda face: -face.confidence)
-
-
-class Haar:
-    """Viola and Jones's cascade as trained for OpenCV (frontal faces, ``default``).
-
-    Slow and full of false alarms; kept for comparison with older work.
-
-    Raises:
-        FakelensError: this OpenCV (5.0 and later) has no cascades.
-    """
-
-    name = f"haar-frontalface-default-opencv-{cv2.__version__}"
-    # Of 227 detections that YuNet shares seven eighths were above it, of 135 others a tenth.
-    sure_confidence = 5.5
-
-    def __init__(self) -> None:
-        if not hasattr(cv2, "CascadeClassifier"):
-            raise FakelensError(
-                f"OpenCV {cv2.__version__} has no Haar cascades: install opencv-python-headless<5"
-                " or choose another face detector"
-            )
-        file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
-        self._cascade = cv2.CascadeClassifier(str(file))
-
-    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
-        """The faces in each of some pictures, the most confident first, without landmarks."""
-        return [self._detect(image) for image in images]
-
-    def _detect(self, image: RGBImage) -> list[Face]:
-        luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        boxes, _, weights = self._cascade.detectMultiScale3(
-            luma, scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True
-        )
-        faces = [
-            Face(Box(float(x), float(y), float(x + w), float(y + h)), None, float(weight))
-            for (x, y, w, h), weight in zip(boxes, weights, strict=True)
-        ]
-        return sorted(faces, key=lambda face: -face.confidence)
-
-
-DETECTORS: dict[str, Callable[[], FaceDetector]] = {"yunet": YuNet, "dlib": DlibHog, "haar": Haar}
-
-
-def load_detector(name: str) -> FaceDetector:
-    """The detector of a given name, with its default settings.
-
-    Raises:
-        UsageError: there is none of that name.
-        MissingExtraError: it needs a package that is not installed.
-    """
-    if name not in DETECTORS:
-        raise UsageError(
-            f"there is no face detector '{name}': choose one of {', '.join(DETECTORS)}"
-        )
-    return DETECTORS[name]()
 
 
 def _yunet_file() -> bytes:

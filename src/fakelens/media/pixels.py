@@ -12,7 +12,8 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from fakelens.records.models import Pixels, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.media import Pixels
 
 _Span = tuple[int, int]
 

@@ -6,8 +6,7 @@ run, so that a stage can work on what comes next while the following one is stil
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -93,41 +92,3 @@ def _wait(ended: threading.Event) -> None:
             interruption = error
     if interruption:
         raise interruption
-
-
-class Profile:
-    """Where the time goes: seconds at work by stage, without waiting for earlier stages.
-
-    Stages overlap, so that their sum can be more than the time that passed.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def spend(self, stage: str) -> Iterator[None]:
-        """Count what is done inside towards a stage."""
-        began, waited = time.perf_counter(), _waiting.seconds
-        try:
-            yield
-        finally:
-            busy = time.perf_counter() - began - (_waiting.seconds - waited)
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + busy
-
-    def timed(self, stage: str, items: Iterable[T]) -> Generator[T]:
-        """The same items; making them counts towards a stage, what is done with them does not.
-
-        Closed early, it closes ``items`` if it can be.
-        """
-        iterator = iter(items)
-        try:
-            while True:
-                try:
-                    with self.spend(stage):
-                        item = next(iterator)
-                except StopIteration:
-                    return
-                yield item
-        finally:
-            if isinstance(items, Generator):
-                items.close()

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from fakelens.errors import MediaError
 from fakelens.media.pixels import upright as pixels_of
-from fakelens.records.models import Damage, Frame, VideoInfo
+from fakelens.records.media import Damage, Frame, VideoInfo
 
 # Formats that make pictures of text, or that name other files and addresses to read.
 _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}

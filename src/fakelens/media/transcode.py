@@ -9,71 +9,45 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from fakelens.errors import OutputError
 from fakelens.media.pixels import planes as planes_of
-from fakelens.media.prefetch import Profile, ahead
+from fakelens.media.planes import Planes
+from fakelens.media.prefetch import ahead
+from fakelens.media.profile import Profile
 from fakelens.media.reader import (
     Picture,
     SoundPacket,
     VideoReader,
-    longest_step,
     open_video,
-    sound_codec,
 )
-from fakelens.records.models import VideoInfo
-
-Plane = NDArray[np.uint8]
+from fakelens.media.sound import _Sound
+from fakelens.records.media import VideoInfo
 
 CRF = 20
-PRESET = "superfast"  # on two cores nearly twice as fast as veryfast
-_FRAMES_AHEAD = 3
-_FALLBACK_RATE = Fraction(25)
-_SOUND_RATE = 48000  # Hz, where AAC does not know the source's
-_MAX_TIMESCALE = 2**31 - 1
-_DAMAGED_SOUND = "Damaged sound was left out."
 
-# Luma weights of red and blue: ITU-R BT.601, BT.709, BT.2020.
-_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+
+PRESET = "superfast"  # on two cores nearly twice as fast as veryfast
+
+
+_FRAMES_AHEAD = 3
+
+
+_FALLBACK_RATE = Fraction(25)
+
+
+_MAX_TIMESCALE = 2**31 - 1
+
+
 # FFmpeg's AVColorSpace; untagged video is treated as BT.601, as FFmpeg itself does.
 _MATRICES = {1: "bt709", 7: "bt709", 9: "bt2020"}
+
+
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
-
-
-@dataclass(frozen=True, slots=True)
-class Planes:
-    """The writable planes of one upright frame, 8 bits, chroma at half size.
-
-    Attributes:
-        y: (H, W) uint8.
-        u: (H/2, W/2) uint8.
-        v: (H/2, W/2) uint8.
-        matrix: ``"bt601"``, ``"bt709"`` or ``"bt2020"``.
-        full_range: 0..255 instead of 16..235 for luma, 16..240 for chroma.
-    """
-
-    y: Plane
-    u: Plane
-    v: Plane
-    matrix: str
-    full_range: bool
-
-    def encode(self, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(n, 3) uint8 RGB -> (n, 3) uint8 Y, U, V of this frame."""
-        red, blue = _WEIGHTS[self.matrix]
-        rgb = colours.astype(np.float64) / 255
-        luma = rgb @ (red, 1 - red - blue, blue)
-        chroma_blue = (rgb[:, 2] - luma) / (2 * (1 - blue))
-        chroma_red = (rgb[:, 0] - luma) / (2 * (1 - red))
-        low, high, swing = (0, 255, 255) if self.full_range else (16, 219, 224)
-        values = [low + high * luma, 128 + swing * chroma_blue, 128 + swing * chroma_red]
-        return np.clip(np.round(np.stack(values, axis=1)), 0, 255).astype(np.uint8)
 
 
 def transcribe(
@@ -270,84 +244,6 @@ def _changes(info: VideoInfo) -> list[str]:
     if info.width % 2 or info.height % 2:
         notes.append("A column or row was repeated to make the size even.")
     return notes
-
-
-class _Sound:
-    """Every sound stream of the source: copied, or encoded as AAC where MP4 cannot hold it.
-
-    Attributes:
-        notes: sentences on what could not be copied.
-    """
-
-    def __init__(self, output: OutputContainer, streams: tuple[AudioStream, ...]) -> None:
-        self.notes: list[str] = []
-        self._output = output
-        self._copies: dict[int, AudioStream] = {}
-        self._encoders: dict[int, tuple[AudioStream, AudioStream]] = {}  # decoder and encoder
-        self._last: dict[int, int] = {}
-        for stream in streams:
-            codec = sound_codec(stream)
-            if not (stream.codec_context and stream.rate and stream.channels):
-                self._say(f"Sound that cannot be read ({codec}) was left out.")
-            # PCM in MP4 is allowed, but no browser plays it.
-            elif codec in output.supported_codecs and not codec.startswith("pcm"):
-                self._copies[stream.index] = output.add_stream_from_template(stream)
-            else:
-                self._encoders[stream.index] = stream, self._add_encoder(stream)
-                self._say(f"The sound was encoded again as AAC: players of MP4 expect no {codec}.")
-
-    def write(self, packet: SoundPacket) -> None:
-        if copy := self._copies.get(packet.stream.index):
-            self._copy(packet, copy)
-        elif packet.stream.index in self._encoders:
-            self._encode_again(packet, *self._encoders[packet.stream.index])
-
-    def finish(self) -> None:
-        """Write what decoders and encoders still hold."""
-        for decoder, encoder in self._encoders.values():
-            self._encode_again(None, decoder, encoder)
-            self._output.mux(encoder.encode())
-
-    def _add_encoder(self, source: AudioStream) -> AudioStream:
-        rates = av.codec.Codec("aac", "w").audio_rates or ()
-        rate = source.codec_context.sample_rate
-        encoder = self._output.add_stream("aac", rate=rate if rate in rates else _SOUND_RATE)
-        encoder.layout = "mono" if source.codec_context.channels == 1 else "stereo"
-        return encoder
-
-    def _encode_again(
-        self, packet: "SoundPacket | None", decoder: AudioStream, encoder: AudioStream
-    ) -> None:
-        try:
-            frames = decoder.decode(packet)
-        except av.error.InvalidDataError:
-            self._say(_DAMAGED_SOUND)
-            return
-        for frame in frames:
-            frame.time_base = decoder.time_base  # which the last ones lack
-            self._output.mux(encoder.encode(frame))
-
-    def _copy(self, packet: SoundPacket, target: AudioStream) -> None:
-        time = packet.dts if packet.dts is not None else packet.pts
-        last = self._last.get(target.index)
-        sample = math.ceil(1 / (target.codec_context.sample_rate * packet.time_base))
-        if time is None or (
-            last is not None and not sample <= time - last <= longest_step(packet.time_base)
-        ):  # MP4 holds neither
-            time = 0 if last is None else last + max(sample, packet.duration or 0)
-            packet.pts = packet.dts = time
-        self._last[target.index] = time
-        packet.stream = target
-        try:
-            self._output.mux(packet)
-        except av.error.FFmpegError as error:
-            if isinstance(error, OSError):  # the disk's fault, not the sound's
-                raise
-            self._say(_DAMAGED_SOUND)
-
-    def _say(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
 
 
 def _convert(frame: av.VideoFrame, name: str) -> av.VideoFrame:

@@ -22,7 +22,9 @@ from fakelens.models.devices import CPU
 from fakelens.models.mesonet_graph import LAYER, Architecture, MesoWeights, build_graph
 from fakelens.models.onnx import OnnxNetwork
 from fakelens.models.registry import KNOWN, KnownNetwork
-from fakelens.records.models import CropGeometry, FloatArray, NetworkCard, Thresholds
+from fakelens.records.arrays import FloatArray
+from fakelens.records.faces import CropGeometry
+from fakelens.records.models import NetworkCard, Thresholds
 
 # What h5py raises at damaged structures, by what is damaged.
 _H5PY_ERRORS = (OSError, LookupError, RuntimeError, ValueError, OverflowError, MemoryError)

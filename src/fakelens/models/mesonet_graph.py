@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fakelens.errors import NetworkError
-from fakelens.records.models import FloatArray
+from fakelens.records.arrays import FloatArray
 
 Architecture = Literal["meso4", "mesoinception4"]
 

@@ -32,7 +32,8 @@ from fakelens.models import graph_editing as surgery
 from fakelens.models import store
 from fakelens.models.checks import check_crops, check_evidence
 from fakelens.models.devices import CPU, providers
-from fakelens.records.models import Evidence, FloatArray, Head, NetworkCard
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Evidence, Head, NetworkCard
 
 FORMAT = "1"
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from fakelens.errors import MissingExtraError, NetworkError, UsageError
 from fakelens.models.checks import check_crops, check_evidence
-from fakelens.records.models import Evidence, FloatArray, NetworkCard
+from fakelens.records.arrays import FloatArray
+from fakelens.records.models import Evidence, NetworkCard
 
 try:
     import torch

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import spread
-from fakelens.records.models import Box, FloatArray, sigmoid
-from fakelens.records.report import Report, Track, Verdict
+from fakelens.records.arrays import FloatArray, sigmoid
+from fakelens.records.faces import Box
+from fakelens.records.findings import Verdict
+from fakelens.records.report import Report
+from fakelens.records.tracks import Track
 from fakelens.records.trust import TrustMark
 
 SMOOTHING_SECONDS = 0.1

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.errors import UsageError
-from fakelens.records.models import FloatArray
-from fakelens.records.report import Verdict
+from fakelens.records.arrays import FloatArray
+from fakelens.records.findings import Verdict
 from fakelens.records.trust import TrustMark
 from fakelens.render.overlay import Mark
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from fakelens.analysis.pipeline import Progress
-from fakelens.media.prefetch import Profile
-from fakelens.media.transcode import Planes, transcribe
+from fakelens.media.planes import Planes
+from fakelens.media.profile import Profile
+from fakelens.media.transcode import transcribe
 from fakelens.records.report import Report
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter, Style

@@ -7,8 +7,8 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.models import sigmoid
-from fakelens.records.report import Track
+from fakelens.records.arrays import sigmoid
+from fakelens.records.tracks import Track
 from fakelens.records.trust import Regions
 
 _POINTS = 600  # of a curve: about what a screen shows

@@ -27,9 +27,13 @@ from pydantic_core import PydanticCustomError
 from fakelens.errors import ReportError, UsageError
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.faces.crops import Doubt
-from fakelens.records.models import Damage, NetworkCard, Thresholds, VideoInfo
-from fakelens.records.report import SCHEMA_VERSION, Finding, Provenance, Report, Settings, Track
+from fakelens.faces.quality import Doubt
+from fakelens.records.findings import Finding
+from fakelens.records.media import Damage, VideoInfo
+from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.report import SCHEMA_VERSION, Provenance, Report
+from fakelens.records.settings import Settings
+from fakelens.records.tracks import Track
 
 FILE_NAME = "report.json"
 HEATMAPS_NAME = "heatmaps.f16"

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.models import FloatArray, sigmoid
-from fakelens.records.report import Report, Track
+from fakelens.records.arrays import FloatArray, sigmoid
+from fakelens.records.report import Report
+from fakelens.records.tracks import Track
 from fakelens.records.trust import TrustMark
 from fakelens.render.overlay import Mark, Overlay
 from fakelens.render.painter import Style, ink_tables

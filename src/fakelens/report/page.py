@@ -19,9 +19,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from fakelens.explain.cam import METHODS, Method
-from fakelens.faces.crops import of_file, to_jpeg
+from fakelens.media.images import of_file, to_jpeg
 from fakelens.media.reader import open_video
-from fakelens.records.report import Finding, Report, Track, Verdict
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.report import Report
+from fakelens.records.tracks import Track
 from fakelens.render.painter import Style
 from fakelens.report import annotated_video as video
 from fakelens.report import document, table

@@ -8,9 +8,12 @@ import numpy as np
 
 from fakelens.errors import OutputError
 from fakelens.explain.regions import mean_evidence
-from fakelens.faces.crops import cut, of_file, to_jpeg
+from fakelens.faces.crops import cut
+from fakelens.media.images import of_file, to_jpeg
 from fakelens.media.reader import Picture, open_video, upright
-from fakelens.records.models import Box, Frame, RGBImage
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box
+from fakelens.records.media import Frame
 from fakelens.records.report import Report
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale
 from fakelens.render.painter import Canvas, Painter, Style

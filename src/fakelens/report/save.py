@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from fakelens.analysis.pipeline import Progress
 from fakelens.errors import MediaError, OutputError
-from fakelens.media.prefetch import Profile
+from fakelens.media.profile import Profile
 from fakelens.media.reader import file_sha256
 from fakelens.records.report import Report
 from fakelens.render.painter import Style

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from fakelens.media.prefetch import Profile
+from fakelens.media.profile import Profile
 from fakelens.media.reader import VideoReader, open_video
 from fakelens.media.transcode import transcribe
 from fakelens.records.report import Report

@@ -5,8 +5,9 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
-from fakelens.faces.crops import Doubt
-from fakelens.records.report import Report, Sighting, Track
+from fakelens.faces.quality import Doubt
+from fakelens.records.report import Report
+from fakelens.records.tracks import Sighting, Track
 
 FILE_NAME = "scores.csv"
 COLUMNS = (

@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from fakelens.records.findings import Verdict
 from fakelens.records.models import Calibration
-from fakelens.records.report import Report, Verdict
+from fakelens.records.report import Report
 from fakelens.records.trust import Assessment, Controls, Faithfulness, Sight, Steadiness, TrustMark
 
 _MARKS = {

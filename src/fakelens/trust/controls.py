@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from fakelens.faces.crops import crop_area, cut
 from fakelens.faces.sampler import Specimen
-from fakelens.records.models import FloatArray, NetworkCard, RGBImage, Thresholds, log_odds, sigmoid
+from fakelens.records.arrays import FloatArray, RGBImage, log_odds, sigmoid
+from fakelens.records.models import NetworkCard, Thresholds
 from fakelens.records.trust import Controls, Sight
-from fakelens.trust.faithfulness import threshold_distance
+from fakelens.trust.ablation import threshold_distance
 from fakelens.trust.synthetic_forgery import RECIPES, plant
 
 FORGERIES = 2

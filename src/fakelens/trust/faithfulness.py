@@ -32,59 +32,71 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import NetworkError
 from fakelens.explain.cam import METHODS, Method
 from fakelens.explain.heatmaps import spread
-from fakelens.records.models import (
-    Evidence,
-    FloatArray,
-    Head,
-    Network,
-    RGBImage,
-    Thresholds,
-    log_odds,
-)
+from fakelens.records.arrays import FloatArray, RGBImage
+from fakelens.records.models import Evidence, Head, Network
 from fakelens.records.trust import Ablation, Faithfulness, TrustMark
+from fakelens.trust.ablation import (
+    _BATCH,
+    head_of,
+    rows_of,
+    strongest,
+    surrogates,
+    threshold_distance,
+    zeroed,
+)
 from fakelens.trust.imputation import without
 
 SHARE = 0.2
 """Of the cells, that are taken away."""
 
+
 SIGNIFICANT = 0.01
 """A heatmap is not better than chance if a larger share of random ones does as well."""
+
 
 SUPPORTED_EFFECT = 0.25
 """Of the distance of the thresholds; less is weak."""
 
+
 SUPPORTED_SHARE = 0.85
 """Of what the best reference heatmap achieves; less is weak."""
+
 
 LEAST_CELLS = 36
 """Of a heatmap; a fifth of fewer is met by chance."""
 
+
 _COMPLETE = ("hirescam", "xgradcam")  # methods whose cells may add up to the logit
+
+
 _REFERENCES = ("hirescam", "layercam", "gradcam")
+
+
 _DRAWS = 99
+
+
 _HEADS = 19  # of random weights: a random network is the first of 20 in one case of 20
+
+
 _BEYOND = 1.1  # times the best of these
+
+
 _FAIR = 4  # random fifths that these are compared with
+
+
 _PIXEL_FACES = 2  # each needs a hundred runs of the whole network
-_BATCH = 16
+
+
 _SEED = 2018
-_LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
+
+
 _LEAST_LOGIT = 0.5  # below it completeness would divide by nearly nothing
 
-Answer = Callable[[FloatArray], FloatArray]
-"""A network's head: from explained layers (K, C, h, w) to the K logits."""
 
 _Ablated = Callable[[NDArray[np.bool_]], FloatArray]
 """From (K, h, w) cells that are marked to the K logits without them (or with them alone)."""
-
-
-def threshold_distance(thresholds: Thresholds) -> float:
-    """From likely real to likely fake, in logits: the unit of effects."""
-    between = float(log_odds(thresholds.fake) - log_odds(thresholds.real))
-    return max(between, _LEAST_DISTANCE)
 
 
 def faithfulness(
@@ -166,11 +178,6 @@ def faithfulness(
     )
 
 
-def rows_of(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
-    """The evidence of some of the crops."""
-    return Evidence(evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows])
-
-
 def _strange_effect(
     network: Network,
     evidence: Evidence,
@@ -216,65 +223,6 @@ def _completeness(evidence: Evidence, maps: FloatArray, method: Method) -> float
     if method.name not in _COMPLETE or abs(total) < _LEAST_LOGIT:
         return None
     return float(maps.sum(axis=(1, 2)).mean()) / total
-
-
-def strongest(cells: FloatArray, share: float, ties: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """The cells (h, w) of the highest values, a share of all; ``ties`` (h, w) decides among equals.
-
-    A map of equal values so marks cells at random, not the top of the picture.
-    """
-    order = np.lexsort((ties.ravel(), -cells.ravel()))
-    marked = np.zeros(cells.size, np.bool_)
-    marked[order[: max(1, round(share * cells.size))]] = True
-    return marked.reshape(cells.shape)
-
-
-def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
-    """Random maps with the power spectrum of a map, and its mean.
-
-    Args:
-        cells: (h, w).
-        noise: (K, h, w) white noise, whose phases are taken.
-    """
-    spectrum = np.abs(np.fft.rfft2(cells))
-    random = np.fft.rfft2(noise)
-    phases = np.divide(random, np.abs(random), out=np.ones_like(random), where=random != 0)
-    phases[:, 0, 0] = 1
-    sign = np.sign(cells.sum()) or 1.0
-    spectrum[0, 0] *= sign
-    return np.fft.irfft2(spectrum * phases, s=cells.shape).astype(np.float32)
-
-
-def zeroed(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
-    """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero.
-
-    Raises:
-        NetworkError: the head answers with something else.
-    """
-    parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
-    logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
-    if logits.shape != (len(marked),) or not np.isfinite(logits).all():
-        raise NetworkError(
-            f"the network's head answered {len(marked)} layers with {logits.shape} numbers "
-            "or with some that are not finite"
-        )
-    return logits
-
-
-def head_of(network: Network, evidence: Evidence) -> Answer | None:
-    """The network's head, if it can be asked alone and gives the logits of the evidence.
-
-    ``None`` is an answer that the report tells, not a failure: networks need not have a head.
-    """
-    head: Answer | None = getattr(network, "head", None)
-    if head is None:
-        return None
-    try:
-        again = head(evidence.activation)
-    except NetworkError:  # its logit depends on something besides the layer
-        return None
-    same = again.shape == evidence.logit.shape
-    return head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None
 
 
 def _by_features(network: Network, evidence: Evidence) -> list[_Ablated] | None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.models import RGBImage
+from fakelens.records.arrays import RGBImage
 from fakelens.records.trust import Ablation
 
 _BLUR = 0.08  # of the crop's side

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from fakelens.explain.regions import NAMES, Shares, cells_of
 from fakelens.faces.crops import crop_area
 from fakelens.faces.sampler import Specimen
-from fakelens.records.models import CropGeometry, Evidence, Network, sigmoid
+from fakelens.records.arrays import sigmoid
+from fakelens.records.faces import CropGeometry
+from fakelens.records.models import Evidence, Network
 from fakelens.records.trust import Region, Regions
-from fakelens.trust.faithfulness import (
+from fakelens.trust.ablation import (
     Answer,
     head_of,
     strongest,

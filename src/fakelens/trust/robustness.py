@@ -10,9 +10,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fakelens.faces.crops import crop_area, cut, of_file, to_jpeg
+from fakelens.faces.crops import crop_area, cut
 from fakelens.faces.sampler import Specimen
-from fakelens.records.models import Box, FloatArray, NetworkCard, RGBImage, sigmoid
+from fakelens.media.images import of_file, to_jpeg
+from fakelens.records.arrays import FloatArray, RGBImage, sigmoid
+from fakelens.records.faces import Box
+from fakelens.records.models import NetworkCard
 from fakelens.records.trust import Steadiness
 
 FACES = 3

@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from fakelens.records.models import FloatArray, RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 
 Part = Literal["face", "mouth", "eyes"]
 

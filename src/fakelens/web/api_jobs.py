@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from fakelens.records.report import EXAMINE_EVERY
+from fakelens.records.settings import EXAMINE_EVERY
 from fakelens.web import uploads
 from fakelens.web.dependencies import UNKNOWN, KnownJob, TheQueue, problems
 from fakelens.web.messages import Every

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from fakelens.records.report import Verdict
+from fakelens.records.findings import Verdict
 
 Every = Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"]
 Stage = Literal["examining", "drawing"]

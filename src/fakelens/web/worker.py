@@ -21,7 +21,8 @@ from fakelens.analysis.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.errors import FakelensError, MediaError
 from fakelens.media.reader import open_container
 from fakelens.models.loading import load_network
-from fakelens.records.report import EXAMINE_EVERY, Report, Settings
+from fakelens.records.report import Report
+from fakelens.records.settings import EXAMINE_EVERY, Settings
 from fakelens.report.save import save_report
 from fakelens.web.messages import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
 

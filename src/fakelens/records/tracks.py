@@ -1,0 +1,98 @@
+"""Observations of one person over time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakelens.records.arrays import FloatArray, sigmoid
+from fakelens.records.faces import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One person in one examined frame.
+
+    Attributes:
+        frame: index of the frame.
+        time: its presentation timestamp, seconds.
+        box: around the face.
+        area: the square that the network saw and the heatmap covers.
+        logit: positive = fake.
+        doubts: bit set of ``crops.Doubt``; 0 = usable.
+        heatmap: row in the report's heatmaps.
+    """
+
+    frame: int
+    time: float
+    box: Box
+    area: Box
+    logit: float
+    doubts: int
+    heatmap: int
+
+    @property
+    def score(self) -> float:
+        """0..1, 1 = fake."""
+        return float(sigmoid(self.logit))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """One person through the video: n sightings as columns, ordered by frame.
+
+    Columns because everything downstream (findings, drawing, files) works on whole columns, and
+    because a two-hour video has hundreds of thousands of sightings.
+
+    Attributes:
+        person: number of the person, from 1, the same in every output.
+        frames: (n,) int64 frame indices, increasing.
+        times: (n,) float64 presentation timestamps, seconds.
+        boxes: (n, 4) float32 x1, y1, x2, y2 around the face.
+        areas: (n, 4) float32, the square that the network saw and the heatmap covers.
+        landmarks: (n, 5, 2) float32 as in ``data.Face``, NaN where the detector gives none.
+        confidences: (n,) float32, the detector's.
+        detected: (n,) bool, false where the box is interpolated between two detections.
+        sharpness: (n,) float32, see ``crops.sharpness``.
+        doubts: (n,) uint8 bit sets of ``crops.Doubt``; 0 = usable.
+        logits: (n,) float32, positive = fake.
+        heatmaps: (n,) int64 rows in the report's heatmaps.
+        peaks: (n,) float32, largest magnitude in each heatmap as drawn, see ``heatmaps.spread``.
+    """
+
+    person: int
+    frames: NDArray[np.int64]
+    times: NDArray[np.float64]
+    boxes: FloatArray
+    areas: FloatArray
+    landmarks: FloatArray
+    confidences: FloatArray
+    detected: NDArray[np.bool_]
+    sharpness: FloatArray
+    doubts: NDArray[np.uint8]
+    logits: FloatArray
+    heatmaps: NDArray[np.int64]
+    peaks: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Sighting:
+        return Sighting(
+            frame=int(self.frames[index]),
+            time=float(self.times[index]),
+            box=Box(*map(float, self.boxes[index])),
+            area=Box(*map(float, self.areas[index])),
+            logit=float(self.logits[index]),
+            doubts=int(self.doubts[index]),
+            heatmap=int(self.heatmaps[index]),
+        )
+
+    def __iter__(self) -> Iterator[Sighting]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """(n,) where no quality gate objects."""
+        return np.equal(self.doubts, 0)
