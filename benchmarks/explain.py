@@ -1,6 +1,6 @@
 """``fakelens benchmark explain`` on the development data, in one go.
 
-Forgeries planted in genuine faces that no network was trained on, and the frame-aligned pairs of
+Forgeries planted in genuine faces that no model was trained on, and the frame-aligned pairs of
 FaceForensics++. Run it with the extras ``benchmark`` and ``train`` as
 ``python -m benchmarks.explain --data DATA --output DIR``.
 """
@@ -18,13 +18,13 @@ from training.yardstick.sources import validation_faces
 from fakelens.cli.console import progress_bar
 from fakelens.evaluation.forgeries import Forgery, Material
 from fakelens.evaluation.frame_pairs import forged_frames
-from fakelens.evaluation.measure import Settings, left_out, measure
+from fakelens.evaluation.measure import BenchmarkSettings, left_out, measure
 from fakelens.evaluation.methods import choose_methods
 from fakelens.evaluation.save import check_free, describe, save
 from fakelens.evaluation.tables import markdown
 from fakelens.faces.yunet import YuNet
-from fakelens.models.loading import load_network
-from fakelens.trust.synthetic_forgery import RECIPES, plant
+from fakelens.models.loading import load_model
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
 
 
 def planted_blends(data: Path, count: int, seed: int) -> list[Forgery]:
@@ -33,8 +33,8 @@ def planted_blends(data: Path, count: int, seed: int) -> list[Forgery]:
     forgeries = []
     for number, row in enumerate(np.random.default_rng(seed).permutation(len(faces))[:count]):
         view = faces[row].views[0]
-        recipe = RECIPES[number % len(RECIPES)]
-        image, mask = plant(view.picture, np.asarray(view.face.landmarks), recipe)
+        recipe = FORGERY_RECIPES[number % len(FORGERY_RECIPES)]
+        image, mask = forge(view.picture, np.asarray(view.face.landmarks), recipe)
         mask = np.rint(255 * mask).astype(np.uint8)
         forgeries.append(Forgery(image, mask, view.face, faces[row].group))
     return forgeries
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--network", action="append")
+    parser.add_argument("--model", action="append")
     parser.add_argument("--blends", type=int, default=40)
     parser.add_argument("--frames", type=int, default=10, help="of each pair")
     parser.add_argument("--few", type=int, default=4)
@@ -74,18 +74,18 @@ def main() -> None:
     parser.add_argument("--force", action="store_true")
     options = parser.parse_args()
     check_free(options.output, force=options.force)
-    names = options.network or [
+    names = options.model or [
         "fakelens-patch",
         str(options.data / "weights" / "MesoInception_DF.h5"),
     ]
-    networks = {Path(name).stem: load_network(name) for name in names}
+    models = {Path(name).stem: load_model(name) for name in names}
     materials = gather(options.data, options.blends, options.frames, options.seed)
     methods, notes = choose_methods([])
-    settings = Settings(few=options.few, seed=options.seed)
+    settings = BenchmarkSettings(few=options.few, seed=options.seed)
     began = time.perf_counter()
     with progress_bar("measuring faces", quiet=False) as progress:
-        outcomes = measure(networks, materials, methods, settings, progress)
-    description = describe(networks, materials, methods, settings, notes + left_out())
+        outcomes = measure(models, materials, methods, settings, progress)
+    description = describe(models, materials, methods, settings, notes + left_out())
     save(outcomes, description, options.output, force=options.force)
     print(markdown(outcomes))
     print(f"{(time.perf_counter() - began) / 60:.0f} minutes")

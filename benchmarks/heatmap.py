@@ -1,8 +1,8 @@
 """What a heatmap costs over the score alone, and what it costs by other libraries.
 
-All run the default network's architecture with the same weights on one thread, in turn: fakelens'
-evidence network in onnxruntime, without and with its heatmap, in floating point and in integers as
-it is bundled; the same network in torch, alone and with Grad-CAM by torchcam and, if it is
+All run the default model's architecture with the same weights on one thread, in turn: fakelens'
+evidence model in onnxruntime, without and with its heatmap, in floating point and in integers as
+it is bundled; the same model in torch, alone and with Grad-CAM by torchcam and, if it is
 installed, by pytorch-grad-cam (package grad-cam). Run it as ``python -m benchmarks.heatmap``.
 """
 
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
-from training.network import PatchNet, load_imagenet
+from training.model import PatchNet, load_imagenet
 from training.onnx_graph import build_graph
 from training.quantize import quantized
 
@@ -37,15 +37,15 @@ _EVIDENCE = ["logit", "activation", "gradient"]
 
 
 class Logits(nn.Module):
-    """The network as the libraries want it: (N, 3, H, W) -> (N, 1)."""
+    """The model as the libraries want it: (N, 3, H, W) -> (N, 1)."""
 
-    def __init__(self, network: PatchNet) -> None:
+    def __init__(self, model: PatchNet) -> None:
         super().__init__()
-        self.network = network
+        self.model = model
 
     def forward(self, planes: Tensor) -> Tensor:
         """Planes, float 0..1, to logits."""
-        logits: Tensor = self.network(planes).logits
+        logits: Tensor = self.model(planes).logits
         return logits[:, None]
 
 
@@ -80,17 +80,17 @@ def _part(graph: onnx.ModelProto, outputs: list[str]) -> Task:
     return run
 
 
-def by_libraries(network: PatchNet) -> dict[str, Task]:
+def by_libraries(model: PatchNet) -> dict[str, Task]:
     """The score alone, Grad-CAM of the logit by torchcam, and by grad-cam if it is installed."""
-    plain = Logits(network)
+    plain = Logits(model)
 
     @torch.inference_mode()
     def score(crops: NDArray[np.uint8]) -> object:
         return plain(to_planes(crops))
 
     tasks: dict[str, Task] = {"torch, score alone": score}
-    model = Logits(deepcopy(network))  # the hooks of one library are no business of the other
-    extractor = TorchCam(model, target_layer="network.mix", input_shape=(3, _SIDE, _SIDE))
+    model = Logits(deepcopy(model))  # the hooks of one library are no business of the other
+    extractor = TorchCam(model, target_layer="model.mix", input_shape=(3, _SIDE, _SIDE))
 
     def with_torchcam(crops: NDArray[np.uint8]) -> object:
         scores = model(to_planes(crops).requires_grad_())
@@ -104,8 +104,8 @@ def by_libraries(network: PatchNet) -> dict[str, Task]:
     except ImportError as error:
         print(f"grad-cam is left out: {error}")
         return tasks
-    other = Logits(deepcopy(network))
-    library = cam.GradCAM(other, [other.network.mix])
+    other = Logits(deepcopy(model))
+    library = cam.GradCAM(other, [other.model.mix])
     tasks["grad-cam, Grad-CAM"] = lambda crops: library(
         to_planes(crops), [targets.RawScoresOutputTarget()] * len(crops)
     )
@@ -119,15 +119,15 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network = PatchNet().eval()
-    load_imagenet(network)
+    model = PatchNet().eval()
+    load_imagenet(model)
     crops = np.random.default_rng(0).integers(0, 256, (options.batch, _SIDE, _SIDE, 3), np.uint8)
-    graph, head = build_graph(network, _SIDE)
+    graph, head = build_graph(model, _SIDE)
     # The first of each is what the others are compared with.
     groups = (
         by_fakelens(graph, "fakelens"),
         by_fakelens(quantized(graph, crops, head), "fakelens in integers"),
-        by_libraries(network),
+        by_libraries(model),
     )
     times: dict[str, list[float]] = {name: [] for tasks in groups for name in tasks}
     for turn in range(options.repeat + 2):

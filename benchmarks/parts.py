@@ -11,15 +11,15 @@ import av
 import numpy as np
 
 from fakelens.analysis.pipeline import DETECT_EVERY, SEARCH_SECONDS, analyze
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.quality import sharpness
-from fakelens.faces.tracking import follow
+from fakelens.faces.tracking import track_faces
 from fakelens.faces.yunet import YuNet
 from fakelens.media.pixels import planes
 from fakelens.media.planes import Planes
 from fakelens.media.reader import open_video
-from fakelens.media.shots import with_cuts
-from fakelens.models.loading import DEFAULT, load_network
+from fakelens.media.shots import with_shot_changes
+from fakelens.models.loading import DEFAULT, load_model
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter, Style
 
@@ -52,8 +52,8 @@ def main() -> None:
     parser.add_argument("clip", type=Path, help="a face on every frame, 8 bits")
     parser.add_argument("--frames", type=int, default=150)
     options = parser.parse_args()
-    network, detector = load_network(DEFAULT), YuNet()
-    network.examine(np.zeros((_BATCH, *[network.card.input_size] * 2, 3), np.uint8))
+    model, detector = load_model(DEFAULT), YuNet()
+    model.examine(np.zeros((_BATCH, *[model.card.input_size] * 2, 3), np.uint8))
     print("| part | ms a frame |")
     print("|---|---|")
     with open_video(options.clip) as reader:
@@ -62,23 +62,25 @@ def main() -> None:
     with open_video(options.clip) as reader:
         # As in the pipeline a frame is let go before long, so that its memory is used again.
         timed("decode", count, lambda: sum(1 for _ in islice(reader.frames(), count)))
-    timed("scene cuts", count, lambda: list(with_cuts(frames)))
+    timed("scene cuts", count, lambda: list(with_shot_changes(frames)))
     followed = timed(
         "scene cuts, detection, following",
         count,
-        lambda: list(follow(frames, detector, every=DETECT_EVERY, narrow=SEARCH_SECONDS)),
+        lambda: list(track_faces(frames, detector, every=DETECT_EVERY, narrow=SEARCH_SECONDS)),
     )
-    card = network.card
+    card = model.card
     faces = [(item.frame, one.face) for item in followed for one in item.faces]
     crops = timed(
         "crops",
         count,
-        lambda: [cut(f.pixels, crop_area(face, card.crop), card.input_size) for f, face in faces],
+        lambda: [
+            extract_crop(f.pixels, crop_area(face, card.crop), card.input_size) for f, face in faces
+        ],
     )
     timed("sharpness", count, lambda: [sharpness(crop) for crop in crops])
     batches = [np.stack(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
-    timed("network", count, lambda: [network.examine(batch) for batch in batches])
-    overlay = Overlay(analyze(options.clip, network=network, faces=detector))
+    timed("model", count, lambda: [model.examine(batch) for batch in batches])
+    overlay = Overlay(analyze(options.clip, model=model, faces=detector))
     with av.open(str(options.clip)) as container:
         drawn = [
             frame.reformat(format="yuv420p")

@@ -1,4 +1,4 @@
-"""The score that each network gives to the main person of each clip."""
+"""The score that each model gives to the main person of each clip."""
 
 import argparse
 from pathlib import Path
@@ -11,18 +11,18 @@ def main() -> None:
     """Score and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--network", action="append", required=True)
+    parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--every", type=int, default=10)
     options = parser.parse_args()
-    networks = [fakelens.load_network(name) for name in options.network]
+    models = [fakelens.load_model(name) for name in options.model]
     settings = fakelens.Settings(every=options.every)
-    print("| clip | " + " | ".join(network.card.name for network in networks) + " |")
-    print("|---|" + "---|" * len(networks))
+    print("| clip | " + " | ".join(model.card.name for model in models) + " |")
+    print("|---|" + "---|" * len(models))
     for clip in options.clips:
         cells = []
-        for network in networks:
+        for model in models:
             try:
-                report = fakelens.analyze(clip, network=network, settings=settings)
+                report = fakelens.analyze(clip, model=model, settings=settings)
             except MediaError:
                 cells.append("cannot be read")
                 continue

@@ -22,7 +22,7 @@ from fakelens.media.transcode import CRF, PRESET
 from fakelens.records.settings import EXAMINE_EVERY
 
 
-def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:
+def transcode(clip: Path, folder: Path, _model: str, _every: int) -> None:
     """Decode and encode with the same settings, nothing else: the limit of this machine."""
     with av.open(str(clip)) as source, av.open(str(folder / "bare.mp4"), "w") as output:
         decoded = source.streams.video[0]
@@ -39,37 +39,37 @@ def transcode(clip: Path, folder: Path, _network: str, _every: int) -> None:
         output.mux(encoded.encode())
 
 
-def annotate(clip: Path, folder: Path, network: str, every: int) -> None:
+def annotate(clip: Path, folder: Path, model: str, every: int) -> None:
     """Everything, with the annotated video."""
     report = fakelens.analyze(
-        clip, network=fakelens.load_network(network), settings=fakelens.Settings(every=every)
+        clip, model=fakelens.load_model(model), settings=fakelens.Settings(every=every)
     )
     fakelens.save_report(report, folder / "results")
 
 
-def analyze(clip: Path, _folder: Path, network: str, every: int) -> None:
+def analyze(clip: Path, _folder: Path, model: str, every: int) -> None:
     """The analysis alone."""
     fakelens.analyze(
-        clip, network=fakelens.load_network(network), settings=fakelens.Settings(every=every)
+        clip, model=fakelens.load_model(model), settings=fakelens.Settings(every=every)
     )
 
 
-def triage(clip: Path, _folder: Path, network: str, _every: int) -> None:
+def triage(clip: Path, _folder: Path, model: str, _every: int) -> None:
     """The analysis of some five frames a second, as with ``--every auto``."""
     settings = fakelens.Settings(per_second=5)
-    fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
+    fakelens.analyze(clip, model=fakelens.load_model(model), settings=settings)
 
 
-def analyze_only(clip: Path, _folder: Path, network: str, every: int) -> None:
+def analyze_only(clip: Path, _folder: Path, model: str, every: int) -> None:
     """The analysis without measuring how far to trust it."""
     settings = fakelens.Settings(every=every, trust=False)
-    fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
+    fakelens.analyze(clip, model=fakelens.load_model(model), settings=settings)
 
 
-def triage_only(clip: Path, _folder: Path, network: str, _every: int) -> None:
+def triage_only(clip: Path, _folder: Path, model: str, _every: int) -> None:
     """The triage without measuring how far to trust it."""
     settings = fakelens.Settings(per_second=5, trust=False)
-    fakelens.analyze(clip, network=fakelens.load_network(network), settings=settings)
+    fakelens.analyze(clip, model=fakelens.load_model(model), settings=settings)
 
 
 BARE = "bare transcode"
@@ -84,20 +84,20 @@ TASKS: dict[str, Callable[[Path, Path, str, int], None]] = {
 USUAL = list(TASKS)[:4]
 
 
-def _run(task: str, clip: Path, network: str, every: int) -> tuple[float, float]:
+def _run(task: str, clip: Path, model: str, every: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        TASKS[task](clip, Path(folder), network, every)
+        TASKS[task](clip, Path(folder), model, every)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return seconds, peak
 
 
-def measure(task: str, clip: Path, network: str, every: int) -> tuple[float, float]:
+def measure(task: str, clip: Path, model: str, every: int) -> tuple[float, float]:
     """Seconds and peak megabytes of one run in a fresh process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_run, task, clip, network, every).result()
+        return pool.submit(_run, task, clip, model, every).result()
 
 
 def looped(clip: Path, seconds: float, target: Path) -> Path:
@@ -151,7 +151,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="*", type=Path, help="without any: the demo clip")
-    parser.add_argument("--network", default="fakelens-patch")
+    parser.add_argument("--model", default="fakelens-patch")
     parser.add_argument("--every", type=int, default=EXAMINE_EVERY)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--loop", type=float, help="make each clip this many seconds long")
@@ -179,7 +179,7 @@ def main() -> None:
             runs: dict[str, list[tuple[float, float]]] = {task: [] for task in tasks}
             for _ in range(options.repeat):
                 for task in tasks:
-                    runs[task].append(measure(task, path, options.network, options.every))
+                    runs[task].append(measure(task, path, options.model, options.every))
             for task, results in runs.items():
                 rates = sorted(frames / seconds for seconds, _ in results)
                 shares = sorted(

@@ -1,11 +1,11 @@
 """How often the trust mark is right, on faces of the validation split.
 
-Every face that a network calls fake is a person of its own, the hardest case. Its own heatmap is
+Every face that a model calls fake is a person of its own, the hardest case. Its own heatmap is
 tested, and then maps that are none: its negative, noise, a constant, the map of another face, the
-mean map of all faces, and the map that the network gives with its weights in a random order. Last,
-networks with random weights explain themselves. A second table tells what each way of taking away
+mean map of all faces, and the map that the model gives with its weights in a random order. Last,
+models with random weights explain themselves. A second table tells what each way of taking away
 does to real faces, where there is no forgery to be taken away. Run it as
-``python -m benchmarks.trust fakelens-patch NETWORK... --data DATA``.
+``python -m benchmarks.trust fakelens-patch MODEL... --data DATA``.
 """
 
 import argparse
@@ -19,34 +19,34 @@ from tqdm import tqdm
 from training.yardstick.items import Item
 from training.yardstick.sources import dfdc_crops
 
-from fakelens.explain.cam import METHODS, Method
-from fakelens.faces.crops import crop_area, cut
+from fakelens.explain.cam import METHODS, CamMethod
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.yunet import YuNet
-from fakelens.models.loading import load_network
-from fakelens.models.onnx import OnnxNetwork
+from fakelens.models.loading import load_model
+from fakelens.models.onnx import OnnxModel
 from fakelens.records.arrays import FloatArray, sigmoid
-from fakelens.records.models import Evidence, Network
+from fakelens.records.models import Evidence, Model
 from fakelens.records.trust import Ablation, Faithfulness, TrustMark
-from fakelens.trust.ablation import rows_of
-from fakelens.trust.faithfulness import faithfulness
+from fakelens.trust.ablation import select_rows
+from fakelens.trust.faithfulness import measure_faithfulness
 
 _GROUPS = 800
-_RANDOM_NETWORKS = 20
+_RANDOM_MODELS = 20
 
 
-def crops_of(network: Network, items: Sequence[Item]) -> NDArray[np.uint8]:
-    """The first face of each item, cut as the network wants it."""
+def crops_of(model: Model, items: Sequence[Item]) -> NDArray[np.uint8]:
+    """The first face of each item, cut as the model wants it."""
     views = [item.views[0] for item in items]
-    size = network.card.input_size
-    areas = [crop_area(view.face, network.card.crop) for view in views]
+    size = model.card.input_size
+    areas = [crop_area(view.face, model.card.crop) for view in views]
     return np.stack(
-        [cut(view.picture, area, size) for view, area in zip(views, areas, strict=True)]
+        [extract_crop(view.picture, area, size) for view, area in zip(views, areas, strict=True)]
     )
 
 
-def examine(network: Network, crops: NDArray[np.uint8]) -> Evidence:
+def examine(model: Model, crops: NDArray[np.uint8]) -> Evidence:
     """In batches."""
-    parts = [network.examine(crops[at : at + 16]) for at in range(0, len(crops), 16)]
+    parts = [model.examine(crops[at : at + 16]) for at in range(0, len(crops), 16)]
     return Evidence(
         np.concatenate([part.logit for part in parts]),
         np.concatenate([part.activation for part in parts]),
@@ -55,12 +55,14 @@ def examine(network: Network, crops: NDArray[np.uint8]) -> Evidence:
 
 
 def test_each(
-    network: Network, crops: NDArray[np.uint8], evidence: Evidence, maps: FloatArray, method: Method
+    model: Model, crops: NDArray[np.uint8], evidence: Evidence, maps: FloatArray, method: CamMethod
 ) -> Iterator[Faithfulness]:
     """Every face by itself."""
     for row in range(len(crops)):
         one = slice(row, row + 1)
-        said = faithfulness(network, crops[one], rows_of(evidence, one), maps[one], method)
+        said = measure_faithfulness(
+            model, crops[one], select_rows(evidence, one), maps[one], method
+        )
         if said is not None:
             yield said
 
@@ -83,12 +85,12 @@ def maps_that_are_none(maps: FloatArray) -> Iterator[tuple[str, FloatArray]]:
     yield "the mean of all faces'", np.repeat(maps.mean(axis=0, keepdims=True), len(maps), axis=0)
 
 
-def judge_marks(network: Network, fakes: NDArray[np.uint8], tries: int) -> None:
+def judge_marks(model: Model, fakes: NDArray[np.uint8], tries: int) -> None:
     """The first table."""
-    evidence = examine(network, fakes)
-    rows = np.flatnonzero(sigmoid(evidence.logit) >= network.card.thresholds.fake)[:tries]
-    crops, evidence = fakes[rows], rows_of(evidence, rows)
-    card, method = network.card, METHODS[network.card.cam]
+    evidence = examine(model, fakes)
+    rows = np.flatnonzero(sigmoid(evidence.logit) >= model.card.thresholds.fake)[:tries]
+    crops, evidence = fakes[rows], select_rows(evidence, rows)
+    card, method = model.card, METHODS[model.card.cam]
     maps = method.function(evidence)
     print(
         f"\n| {card.name}, {len(crops)} faces called fake | tries | {' | '.join(TrustMark)} |"
@@ -98,32 +100,32 @@ def judge_marks(network: Network, fakes: NDArray[np.uint8], tries: int) -> None:
     for name, other in METHODS.items():
         title = f"{other.title}{' (its own)' if name == card.cam else ''}"
         own = other.function(evidence)
-        print_row(title, list(test_each(network, crops, evidence, own, other)))
+        print_row(title, list(test_each(model, crops, evidence, own, other)))
     for title, none in maps_that_are_none(maps):
-        print_row(title, list(test_each(network, crops, evidence, none, method)))
-    if not isinstance(network, OnnxNetwork):
+        print_row(title, list(test_each(model, crops, evidence, none, method)))
+    if not isinstance(model, OnnxModel):
         return
-    few = slice(max(1, 10 * tries // _RANDOM_NETWORKS // 10))
+    few = slice(max(1, 10 * tries // _RANDOM_MODELS // 10))
     laid_over: list[Faithfulness] = []
     own_answer: list[Faithfulness] = []
-    for seed in tqdm(range(_RANDOM_NETWORKS), desc="random networks", disable=None):
-        random = network.randomised(seed)
+    for seed in tqdm(range(_RANDOM_MODELS), desc="random models", disable=None):
+        random = model.randomised(seed)
         theirs = random.examine(crops[few])
         strange = method.function(theirs)
-        laid_over += test_each(network, crops[few], rows_of(evidence, few), strange, method)
+        laid_over += test_each(model, crops[few], select_rows(evidence, few), strange, method)
         own_answer += test_each(random, crops[few], theirs, strange, method)
     print_row("random weights' map of the true answer", laid_over)
     print_row("random weights' map of their own answer", own_answer)
 
 
-def judge_ablations(network: Network, reals: NDArray[np.uint8]) -> None:
+def judge_ablations(model: Model, reals: NDArray[np.uint8]) -> None:
     """The second table."""
-    evidence = examine(network, reals)
-    rows = np.flatnonzero(sigmoid(evidence.logit) <= network.card.thresholds.real)[:20]
-    method = METHODS[network.card.cam]
+    evidence = examine(model, reals)
+    rows = np.flatnonzero(sigmoid(evidence.logit) <= model.card.thresholds.real)[:20]
+    method = METHODS[model.card.cam]
     maps = method.function(evidence)
     print(
-        f"\n| {network.card.name}, {len(rows)} real faces called real | logit falls by, strongest "
+        f"\n| {model.card.name}, {len(rows)} real faces called real | logit falls by, strongest "
         "fifth (quartiles) | random fifths |"
     )
     print("|---|---|---|")
@@ -131,8 +133,8 @@ def judge_ablations(network: Network, reals: NDArray[np.uint8]) -> None:
         found = []
         for row in rows:
             one = slice(row, row + 1)
-            said = faithfulness(
-                network, reals[one], rows_of(evidence, one), maps[one], method, ablation
+            said = measure_faithfulness(
+                model, reals[one], select_rows(evidence, one), maps[one], method, ablation
             )
             if said is not None:
                 found.append((said.drop, said.random_drop))
@@ -144,15 +146,15 @@ def judge_ablations(network: Network, reals: NDArray[np.uint8]) -> None:
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="+")
+    parser.add_argument("models", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tries", type=int, default=200)
     options = parser.parse_args()
     items = list(dfdc_crops(options.data, YuNet(min_confidence=0.5), _GROUPS))
-    for name in options.networks:
-        network = load_network(name)
-        judge_marks(network, crops_of(network, [i for i in items if i.fake]), options.tries)
-        judge_ablations(network, crops_of(network, [i for i in items if not i.fake][:400]))
+    for name in options.models:
+        model = load_model(name)
+        judge_marks(model, crops_of(model, [i for i in items if i.fake]), options.tries)
+        judge_ablations(model, crops_of(model, [i for i in items if not i.fake][:400]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--network", default="fakelens-patch")
+    parser.add_argument("--model", default="fakelens-patch")
     parser.add_argument("--repeat", type=int, default=9)
     options = parser.parse_args()
     print("| clip | task | s with | s without | with over without (quartiles) |")
@@ -24,7 +24,7 @@ def main() -> None:
     for clip in options.clips:
         for name, (with_trust, without) in PAIRS.items():
             runs = [
-                [measure(task, clip, options.network, 1)[0] for task in (with_trust, without)]
+                [measure(task, clip, options.model, 1)[0] for task in (with_trust, without)]
                 for _ in range(options.repeat)
             ]
             low, middle, high = statistics.quantiles([one / other for one, other in runs], n=4)

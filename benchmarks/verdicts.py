@@ -1,8 +1,8 @@
 """What the band and the planted forgeries do to verdicts, on labelled clips.
 
 For each clip's main person: the verdict by the score and its interval alone, the verdict that is
-given, the band, and what the network makes of forgeries planted into the clip. Run it as
-``python -m benchmarks.verdicts NETWORK --data DATA --use choose``.
+given, the band, and what the model makes of forgeries planted into the clip. Run it as
+``python -m benchmarks.verdicts MODEL --data DATA --use choose``.
 """
 
 import argparse
@@ -13,22 +13,22 @@ from tqdm import tqdm
 from training.videos import read_manifest
 
 import fakelens
-from fakelens.analysis.verdicts import find
+from fakelens.analysis.verdicts import judge_track
 
 
 def main() -> None:
     """Analyze and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("network")
+    parser.add_argument("model")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--use", default="choose")
     options = parser.parse_args()
-    network = fakelens.load_network(options.network)
+    model = fakelens.load_model(options.model)
     counts: Counter[tuple[str, str, str]] = Counter()
     print("| clip | truth | by the score | given | score | band | planted | heatmap | why |")
     print("|---" * 9 + "|")
     for clip in tqdm(read_manifest(options.data, options.use), desc="clips", disable=None):
-        report = fakelens.analyze(clip.path, network=network)
+        report = fakelens.analyze(clip.path, model=model)
         judged = list(zip(report.findings, report.tracks, strict=True))
         if not judged:
             continue
@@ -36,14 +36,14 @@ def main() -> None:
         measured = finding.assessment
         if measured is None:
             continue
-        before = find(track, report.thresholds, network.card.calibration, still=False).verdict
+        before = judge_track(track, report.thresholds, model.card.calibration, still=False).verdict
         truth = "fake" if clip.fake else "real"
         counts[truth, before.value, finding.verdict.value] += 1
-        low, high = measured.steadiness.band
-        sight = measured.controls.sight.value if measured.controls else "-"
+        low, high = measured.robustness.score_range
+        outcome = measured.controls.outcome.value if measured.controls else "-"
         print(
             f"| {clip.path.name} | {truth} | {before} | {finding.verdict} | {finding.score:.2f} | "
-            f"{low:.2f}-{high:.2f} | {sight} | {finding.trust_mark} | {finding.reasons[0]} |"
+            f"{low:.2f}-{high:.2f} | {outcome} | {finding.trust_mark} | {finding.reasons[0]} |"
         )
     print("\n| truth | by the score | given | clips |\n|---|---|---|---|")
     for (truth, before, given), clips in sorted(counts.items()):

@@ -35,7 +35,7 @@ def main() -> None:
         photograph(results)
         photograph_server(clip, Path(folder))
         means = cv2.imread(str(results / "mean_faces" / f"person-{TAMPERED}.png"))
-        wrong = fakelens.analyze(clip, settings=fakelens.Settings(cam="gradcam++"), network=meso())
+        wrong = fakelens.analyze(clip, settings=fakelens.Settings(cam="gradcam++"), model=meso())
         fakelens.save_report(wrong, results, force=True)
         hatched = frame_of(results / "annotated.mp4")
     write("demo.jpg", annotated)
@@ -84,9 +84,9 @@ def keep(name: str, png: bytes) -> None:
     write(name, np.ascontiguousarray(shot[:, :, ::-1]))
 
 
-def meso() -> fakelens.Network:
+def meso() -> fakelens.Model:
     """On its flatten-and-dense head Grad-CAM++ does not show what the answer rests on."""
-    return fakelens.load_network("mesoinception4-df")
+    return fakelens.load_model("mesoinception4-df")
 
 
 def frame_of(video: Path) -> RGBImage:

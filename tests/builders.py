@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fakelens.analysis.verdicts import find
+from fakelens.analysis.verdicts import judge_track
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.records.faces import CropGeometry
 from fakelens.records.media import VideoInfo
-from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.models import ModelCard, Thresholds
 from fakelens.records.report import Provenance, Report
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 
 THRESHOLDS = Thresholds(fake=0.6, real=0.4, source="made up")
 
-CARD = NetworkCard(
+CARD = ModelCard(
     name="toy",
     version="1",
     description="A toy.",
@@ -56,13 +56,13 @@ def make_track(
     rate: float = 25,
     every: int = 1,
     first: int = 0,
-    doubts: ArrayLike = 0,
+    quality_flags: ArrayLike = 0,
     heatmaps: ArrayLike | None = None,
     peaks: ArrayLike = 1,
     box: tuple[float, float, float, float] = (40, 20, 80, 70),
     drift: float = 0,
 ) -> Track:
-    """A person seen on every ``every``-th frame, moving ``drift`` pixels right a sighting."""
+    """A person seen on every ``every``-th frame, moving ``drift`` pixels right a observation."""
     values = np.asarray(logits, dtype=np.float32)
     n = len(values)
     frames = first + every * np.arange(n)
@@ -77,7 +77,7 @@ def make_track(
         confidences=np.ones(n, dtype=np.float32),
         detected=np.ones(n, dtype=np.bool_),
         sharpness=np.ones(n, dtype=np.float32),
-        doubts=np.broadcast_to(np.asarray(doubts, dtype=np.uint8), n).copy(),
+        quality_flags=np.broadcast_to(np.asarray(quality_flags, dtype=np.uint8), n).copy(),
         logits=values,
         heatmaps=np.arange(n) if heatmaps is None else np.asarray(heatmaps, dtype=np.int64),
         peaks=np.broadcast_to(np.asarray(peaks, dtype=np.float32), n).copy(),
@@ -100,12 +100,12 @@ def make_report(
         video=info,
         frames=100,
         damage=(),
-        network=CARD,
+        model=CARD,
         settings=Settings(every=every),
         cam=cam,
         thresholds=THRESHOLDS,
         tracks=tracks,
-        findings=tuple(find(track, THRESHOLDS, still=info.is_picture) for track in tracks),
+        findings=tuple(judge_track(track, THRESHOLDS, still=info.is_picture) for track in tracks),
         heatmaps=store,
         provenance=Provenance("clip.mp4", "0" * 64, 1, "1" * 64, "toy", {}, "a machine", "now"),
     )

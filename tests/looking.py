@@ -83,14 +83,14 @@ def inside(area: Box | Area, shape: Sequence[int], margin: int = 0) -> NDArray[n
 
 
 def area_of(actor: Actor, number: int) -> Box:
-    """What the network saw of an actor: 1.2 times the face, see ``builders.CARD``."""
+    """What the model saw of an actor: 1.2 times the face, see ``builders.CARD``."""
     box = actor.box(number)
     assert box is not None
     reach = 0.1 * box.width
     return Box(box.x1 - reach, box.y1 - reach, box.x2 + reach, box.y2 + reach)
 
 
-def seen_by_the_network(number: int) -> NDArray[np.bool_]:
+def seen_by_the_model(number: int) -> NDArray[np.bool_]:
     """Where anything may be drawn."""
     areas = [inside(area_of(actor, number), (HEIGHT, WIDTH), margin=3) for actor in (FAKE, REAL)]
     return np.logical_or(*areas)

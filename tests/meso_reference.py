@@ -9,7 +9,7 @@ from torch import nn
 
 from fakelens.models.mesonet_graph import Architecture, MesoWeights
 from fakelens.records.faces import CropGeometry
-from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.models import ModelCard, Thresholds
 
 
 class Inception(nn.Module):
@@ -102,8 +102,8 @@ class TorchMeso(nn.Module):
         return MesoWeights(self.architecture, arrays, bn_epsilon=1e-3)
 
 
-def make_card(side: int, layer: str = "conv4") -> NetworkCard:
-    return NetworkCard(
+def make_card(side: int, layer: str = "conv4") -> ModelCard:
+    return ModelCard(
         name="random",
         version="1",
         description="Random weights.",

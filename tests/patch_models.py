@@ -1,11 +1,11 @@
-"""Patch networks of random weights, and small runs of them."""
+"""Patch models of random weights, and small runs of them."""
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from training.network import PatchNet
+from training.model import PatchNet
 
 from drawn_faces import draw_face
 

@@ -1,4 +1,4 @@
-"""The trust mark tells maps that are true to the network from maps that are not."""
+"""The trust mark tells maps that are true to the model from maps that are not."""
 
 from collections.abc import Callable
 
@@ -8,36 +8,36 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from builders import CARD
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.explain.cam import METHODS
 from fakelens.records.models import Evidence, Thresholds
 from fakelens.records.trust import TrustMark
-from fakelens.trust.ablation import strongest, surrogates, threshold_distance
-from fakelens.trust.faithfulness import faithfulness
-from fakelens.trust.imputation import interpolated, without
-from toys import RedNetwork
+from fakelens.trust.ablation import surrogates, threshold_distance, top_cells
+from fakelens.trust.faithfulness import measure_faithfulness
+from fakelens.trust.imputation import impute_linearly, remove_cells
+from toys import RedModel
 
 SIDE = CARD.input_size
 
 
-class HeadlessNetwork(RedNetwork):
+class HeadlessModel(RedModel):
     """Cannot be asked from its explained layer on."""
 
     head = None  # type: ignore[assignment]
 
 
-class SkippingNetwork(RedNetwork):
+class SkippingModel(RedModel):
     """Its logit does not follow from the explained layer alone."""
 
     def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
         return super().head(activation) + 1
 
 
-class RefusingNetwork(RedNetwork):
-    """Says so itself, as ``OnnxNetwork`` does of a graph that leads past its layer."""
+class RefusingModel(RedModel):
+    """Says so itself, as ``OnnxModel`` does of a graph that leads past its layer."""
 
     def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
-        raise NetworkError("the logit does not follow from the explained layer alone")
+        raise ModelError("the logit does not follow from the explained layer alone")
 
 
 def red_faces(count: int = 4, seed: int = 0) -> NDArray[np.uint8]:
@@ -58,11 +58,11 @@ def mark_of(
     **options,
 ) -> TrustMark:
     """The mark of maps made from the true ones."""
-    crops, network = red_faces(seed=seed), RedNetwork()
-    evidence = network.examine(crops)
+    crops, model = red_faces(seed=seed), RedModel()
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
     changed = change(maps, np.random.default_rng(seed)).astype(np.float32)
-    found = faithfulness(network, crops, evidence, changed, METHODS["hirescam"], **options)
+    found = measure_faithfulness(model, crops, evidence, changed, METHODS["hirescam"], **options)
     assert found is not None
     return found.mark
 
@@ -91,25 +91,25 @@ def test_maps_that_say_nothing_are_not_better_than_chance(change) -> None:
 
 def test_a_nothing_that_is_the_same_in_every_frame_gains_nothing_by_their_number() -> None:
     """Six frames alike, each marked by one and the same smooth noise."""
-    network, method, marks = RedNetwork(), METHODS["hirescam"], []
+    model, method, marks = RedModel(), METHODS["hirescam"], []
     for seed in range(60):
         crops = np.repeat(red_faces(1, seed), 6, axis=0)
-        evidence = network.examine(crops)
+        evidence = model.examine(crops)
         noise = gaussian_filter(np.random.default_rng(seed).normal(size=(8, 8)), 1.2)
         maps = np.repeat(noise[None].astype(np.float32), 6, axis=0)
-        found = faithfulness(network, crops, evidence, maps, method)
+        found = measure_faithfulness(model, crops, evidence, maps, method)
         assert found is not None
         marks.append(found.mark)
     assert marks.count(TrustMark.CHANCE) >= 58
 
 
 def test_a_map_of_what_speaks_for_real_is_true_if_the_logit_rises() -> None:
-    crops, network = red_faces()[..., ::-1], RedNetwork()
-    evidence = network.examine(crops)
+    crops, model = red_faces()[..., ::-1], RedModel()
+    evidence = model.examine(crops)
     truth = METHODS["hirescam"].function(evidence)
     real = METHODS["tf2cam"]
     for maps, mark in ((-truth, TrustMark.SUPPORTED), (truth, TrustMark.CHANCE)):
-        found = faithfulness(network, crops, evidence, maps, real)
+        found = measure_faithfulness(model, crops, evidence, maps, real)
         assert found is not None
         assert found.mark is mark
         assert (found.drop < found.random_drop) == (mark is TrustMark.SUPPORTED)
@@ -117,37 +117,37 @@ def test_a_map_of_what_speaks_for_real_is_true_if_the_logit_rises() -> None:
 
 
 def test_a_map_of_few_cells_is_not_judged() -> None:
-    crops, network = red_faces(), RedNetwork()
-    found = network.examine(crops)
+    crops, model = red_faces(), RedModel()
+    found = model.examine(crops)
     coarse = Evidence(found.logit, found.activation[:, :, :5, :5], found.gradient[:, :, :5, :5])
     maps = METHODS["hirescam"].function(coarse)
-    assert faithfulness(network, crops, coarse, maps, METHODS["hirescam"]) is None
+    assert measure_faithfulness(model, crops, coarse, maps, METHODS["hirescam"]) is None
 
 
 def test_a_head_that_answers_no_number_is_told() -> None:
-    class Unsound(RedNetwork):
+    class Unsound(RedModel):
         def head(self, activation: NDArray[np.float32]) -> NDArray[np.float32]:
             answers = super().head(activation)
             return np.where((activation == 0).any(axis=(1, 2, 3)), np.float32(np.nan), answers)
 
-    crops, network = red_faces() + np.uint8(5), Unsound()
+    crops, model = red_faces() + np.uint8(5), Unsound()
     crops[..., 0] += 20
-    evidence = network.examine(crops)
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
-    with pytest.raises(NetworkError, match="not finite"):
-        faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    with pytest.raises(ModelError, match="not finite"):
+        measure_faithfulness(model, crops, evidence, maps, METHODS["hirescam"])
 
 
 def test_a_map_that_marks_little_of_what_counts_is_weak() -> None:
-    """True, but of a network whose thresholds lie far beyond what any place can move."""
+    """True, but of a model whose thresholds lie far beyond what any place can move."""
     far = Thresholds(fake=1 - 1e-6, real=1e-6, source="made up")
-    crops, network = red_faces(), RedNetwork()
-    network.card = type(CARD)(
+    crops, model = red_faces(), RedModel()
+    model.card = type(CARD)(
         **{name: getattr(CARD, name) for name in CARD.__dataclass_fields__} | {"thresholds": far}
     )
-    evidence = network.examine(crops)
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
-    found = faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    found = measure_faithfulness(model, crops, evidence, maps, METHODS["hirescam"])
     assert found is not None
     assert found.mark is TrustMark.WEAK
     assert found.p <= 0.02
@@ -155,11 +155,11 @@ def test_a_map_that_marks_little_of_what_counts_is_weak() -> None:
 
 def test_the_fall_is_the_sum_of_the_cells_taken_away() -> None:
     """The toy's logit is the mean of its 8 x 8 cells, so the fall is theirs."""
-    crops, network = red_faces(1), RedNetwork()
+    crops, model = red_faces(1), RedModel()
     crops[..., 2] -= 40
-    evidence = network.examine(crops)
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
-    found = faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    found = measure_faithfulness(model, crops, evidence, maps, METHODS["hirescam"])
     assert found is not None
     # A fifth of 64 cells; what is drawn is blurred a little, so a neighbour may be among them.
     assert found.drop == pytest.approx(np.sort(maps[0].ravel())[-13:].sum(), rel=0.1)
@@ -171,15 +171,15 @@ def test_the_fall_is_the_sum_of_the_cells_taken_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "network",
-    [HeadlessNetwork(), SkippingNetwork(), RefusingNetwork()],
+    "model",
+    [HeadlessModel(), SkippingModel(), RefusingModel()],
     ids=["none", "untrue", "refused"],
 )
-def test_without_a_true_head_nothing_is_claimed(network: RedNetwork) -> None:
+def test_without_a_true_head_nothing_is_claimed(model: RedModel) -> None:
     crops = red_faces()
-    evidence = network.examine(crops)
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
-    assert faithfulness(network, crops, evidence, maps, METHODS["hirescam"]) is None
+    assert measure_faithfulness(model, crops, evidence, maps, METHODS["hirescam"]) is None
 
 
 @pytest.mark.parametrize("ablation", ["deletion", "insertion", "road"])
@@ -198,7 +198,7 @@ def test_only_the_pixels_of_the_area_are_taken_away(ablation) -> None:
     cells = np.zeros((8, 8), np.bool_)
     cells[2:4, 5:7] = True
     area = np.kron(cells, np.ones((SIDE // 8, SIDE // 8))).astype(np.bool_)
-    taken = (without(crop, cells, ablation) != crop).any(axis=2)
+    taken = (remove_cells(crop, cells, ablation) != crop).any(axis=2)
     if ablation == "insertion":
         area = ~area
     assert taken[area].mean() > 0.9
@@ -209,8 +209,8 @@ def test_only_the_pixels_of_the_area_are_taken_away(ablation) -> None:
 def test_the_strongest_share_is_marked_and_ties_are_drawn() -> None:
     cells = np.arange(100, dtype=np.float32).reshape(10, 10)
     ties = np.random.default_rng(0).random((10, 10))
-    np.testing.assert_array_equal(strongest(cells, 0.2, ties), cells >= 80)
-    drawn = strongest(np.ones((10, 10), np.float32), 0.2, ties)
+    np.testing.assert_array_equal(top_cells(cells, 0.2, ties), cells >= 80)
+    drawn = top_cells(np.ones((10, 10), np.float32), 0.2, ties)
     assert drawn.sum() == 20
     assert not drawn[:2].all()
 
@@ -239,7 +239,7 @@ def test_linear_interpolation_continues_what_is_linear() -> None:
     area[10:25, 12:30] = True
     spoiled = slope.copy()
     spoiled[area] = 0
-    filled = interpolated(spoiled, area)
+    filled = impute_linearly(spoiled, area)
     np.testing.assert_array_equal(filled[~area], slope[~area])
     difference = filled[area].astype(float) - slope[area]
     assert abs(difference.mean()) < 0.5
@@ -250,19 +250,21 @@ def test_an_area_at_the_edge_is_filled_from_inside() -> None:
     image = np.full((20, 20, 3), 90, np.uint8)
     area = np.zeros((20, 20), np.bool_)
     area[:8, :8] = True
-    filled = interpolated(image, area)
+    filled = impute_linearly(image, area)
     assert np.abs(filled.astype(int) - 90).max() <= 15
 
 
 def test_evidence_of_another_length_is_a_programming_error() -> None:
-    network, crops = RedNetwork(), red_faces(2)
-    evidence = network.examine(crops)
+    model, crops = RedModel(), red_faces(2)
+    evidence = model.examine(crops)
     short = Evidence(evidence.logit[:1], evidence.activation[:1], evidence.gradient[:1])
     with pytest.raises(ValueError, match="zip"):
-        faithfulness(network, crops, short, np.zeros((2, 8, 8), np.float32), METHODS["hirescam"])
+        measure_faithfulness(
+            model, crops, short, np.zeros((2, 8, 8), np.float32), METHODS["hirescam"]
+        )
 
 
-class Learned(RedNetwork):
+class Learned(RedModel):
     """Its head weighs eight channels, of which it has learned that one matters.
 
     A channel is the toy's difference of red and blue, moved over the picture by so many cells.
@@ -289,17 +291,17 @@ class Learned(RedNetwork):
 
 
 def mark_of_learned(weights: NDArray[np.float32], seed: int) -> TrustMark:
-    network, crops = Learned(weights.astype(np.float32)), red_faces(3, seed)
-    evidence = network.examine(crops)
+    model, crops = Learned(weights.astype(np.float32)), red_faces(3, seed)
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
-    found = faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    found = measure_faithfulness(model, crops, evidence, maps, METHODS["hirescam"])
     assert found is not None
     if found.mark is TrustMark.SUPPORTED:
         assert found.random_effect is not None
     return found.mark
 
 
-def test_of_networks_with_random_heads_few_are_supported() -> None:
+def test_of_models_with_random_heads_few_are_supported() -> None:
     """Whatever a random head shows, nineteen others show as much."""
     rng = np.random.default_rng(0)
     marks = [mark_of_learned(4 * rng.normal(size=8), seed) for seed in range(60)]
@@ -308,13 +310,13 @@ def test_of_networks_with_random_heads_few_are_supported() -> None:
 
 
 def test_a_head_without_weights_has_no_random_ones() -> None:
-    class Weightless(RedNetwork):
+    class Weightless(RedModel):
         def random_heads(self, count: int) -> list[object]:
             return []
 
-    crops, network = red_faces(), Weightless()
-    evidence = network.examine(crops)
+    crops, model = red_faces(), Weightless()
+    evidence = model.examine(crops)
     maps = METHODS["hirescam"].function(evidence)
-    found = faithfulness(network, crops, evidence, maps, METHODS["hirescam"])
+    found = measure_faithfulness(model, crops, evidence, maps, METHODS["hirescam"])
     assert found is not None
     assert (found.mark, found.random_effect) == (TrustMark.SUPPORTED, None)

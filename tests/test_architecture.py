@@ -29,19 +29,19 @@ LEVELS = (
         "explain",
         "imputation",
         "planting",
-        "networks.known",
-        "networks.contract",
-        "networks.devices",
-        "networks.graph",
+        "models.known",
+        "models.contract",
+        "models.devices",
+        "models.graph",
     ),
-    ("networks.store", "networks.surgery", "networks.torch", "ablation", "specimens"),
-    ("regions", "steadiness"),
+    ("models.store", "models.surgery", "models.torch", "ablation", "samples"),
+    ("regions", "robustness"),
     ("controls", "hiding"),
-    ("networks.onnx",),
-    ("networks.mesonet",),
-    ("networks",),
+    ("models.onnx",),
+    ("models.mesonet",),
+    ("models",),
     ("encode", "tracks"),
-    ("recorder", "findings"),
+    ("table", "findings"),
     ("trust",),
     ("pipeline",),
     ("overlay",),
@@ -154,8 +154,8 @@ def test_a_module_imports_from_below_only(module: str) -> None:
 
 
 def test_imports_are_seen_in_every_form() -> None:
-    assert {"networks.store", "networks.onnx", "data"} <= imports("networks.mesonet")
-    assert "networks.mesonet" in imports("networks"), "inside functions"
+    assert {"models.store", "models.onnx", "data"} <= imports("models.mesonet")
+    assert "models.mesonet" in imports("models"), "inside functions"
     assert "data" in imports("tracks"), "relative ones"
     assert {"", "demo"} <= imports("cli"), "from the package itself"
     assert imports("", typing=False) == set()

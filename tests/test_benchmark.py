@@ -16,8 +16,8 @@ from fakelens.errors import MediaError, OutputError, UsageError
 from fakelens.evaluation import demo, plots
 from fakelens.evaluation import measure as measures
 from fakelens.evaluation.forgeries import Forgery, Material
-from fakelens.evaluation.measure import Settings, measure
-from fakelens.evaluation.methods import METHODS, Method
+from fakelens.evaluation.measure import BenchmarkSettings, measure
+from fakelens.evaluation.methods import METHODS, HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, Estimate, Outcome, estimate
 from fakelens.evaluation.save import check_free, describe, save
 from fakelens.evaluation.sufficiency import Push
@@ -26,31 +26,31 @@ from fakelens.faces.detectors import load_detector
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box, Face
-from fakelens.records.models import Network
-from fakelens.trust.synthetic_forgery import RECIPES, plant
-from linear_network import LinearNetwork, patch, red_and_blue
+from fakelens.records.models import Model
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
+from linear_model import LinearModel, patch, red_and_blue
 from toys import photograph
 
 SIDE = 56
 FACE = Face(Box(0, 0, SIDE, SIDE), None, 1.0)
-QUICK = Settings(few=3, push=Push(steps=2, pairs=2))
+QUICK = BenchmarkSettings(few=3, push=Push(steps=2, pairs=2))
 
 
-class Knowing(LinearNetwork):
+class Knowing(LinearModel):
     """Every pixel counts alike; its copy with random weights is itself, or answers noise."""
 
     def __init__(self, forgets: bool) -> None:
         super().__init__(np.full((SIDE, SIDE), 0.01))
         self._forgets = forgets
 
-    def randomised(self, seed: int) -> LinearNetwork:
+    def randomised(self, seed: int) -> LinearModel:
         if not self._forgets:
             return self
-        return LinearNetwork(np.random.default_rng(seed).normal(size=(SIDE, SIDE)))
+        return LinearModel(np.random.default_rng(seed).normal(size=(SIDE, SIDE)))
 
 
 def forgery(seed: int) -> Forgery:
-    """A noisy picture; the forged area is red, so that the networks here take it for fake."""
+    """A noisy picture; the forged area is red, so that the models here take it for fake."""
     rng = np.random.default_rng(seed)
     row, column = rng.integers(4, 36, 2).tolist()
     truth = patch(SIDE, slice(row, row + 14), slice(column, column + 14))
@@ -60,23 +60,23 @@ def forgery(seed: int) -> Forgery:
     return Forgery(image, mask, FACE, f"g{seed}", (after, FACE))
 
 
-def negative(network: Network, crop: NDArray[np.uint8], rng: np.random.Generator) -> FloatArray:
-    return -METHODS["hirescam"].explain(network, crop, rng)
+def negative(model: Model, crop: NDArray[np.uint8], rng: np.random.Generator) -> FloatArray:
+    return -METHODS["hirescam"].explain(model, crop, rng)
 
 
-def noise(_network: Network, _crop: NDArray[np.uint8], rng: np.random.Generator) -> FloatArray:
+def noise(_model: Model, _crop: NDArray[np.uint8], rng: np.random.Generator) -> FloatArray:
     return rng.normal(size=(28, 28)).astype(np.float32)
 
 
-def silent(_network: Network, _crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
+def silent(_model: Model, _crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
     return np.zeros((7, 7), np.float32)
 
 
 ALL = [
     METHODS["hirescam"],
-    Method("negative", "Negative", "", negative),
-    Method("noise", "Noise", "", noise),
-    Method("silent", "Silent", "", silent),
+    HeatmapMethod("negative", "Negative", "", negative),
+    HeatmapMethod("noise", "Noise", "", noise),
+    HeatmapMethod("silent", "Silent", "", silent),
 ]
 MATERIAL = Material("red areas", [forgery(seed) for seed in range(8)])
 
@@ -86,8 +86,8 @@ def outcomes() -> list[Outcome]:
     return measure({"keeps": Knowing(False), "forgets": Knowing(True)}, [MATERIAL], ALL, QUICK)
 
 
-def values(outcomes: list[Outcome], network: str, method: str) -> dict[str, float]:
-    (one,) = (one for one in outcomes if (one.network, one.method) == (network, method))
+def values(outcomes: list[Outcome], model: str, method: str) -> dict[str, float]:
+    (one,) = (one for one in outcomes if (one.model, one.method) == (model, method))
     return {key: found.value for key, found in one.measures.items()}
 
 
@@ -116,11 +116,11 @@ def test_the_map_of_what_was_summed_is_better_than_noise_and_its_negative_worse(
 def test_a_map_that_does_not_depend_on_the_weights_is_found_out(outcomes: list[Outcome]) -> None:
     assert values(outcomes, "keeps", "hirescam")["randomised"] == pytest.approx(1)
     assert abs(values(outcomes, "forgets", "hirescam")["randomised"]) < 0.1
-    # The same source of chance on both networks: noise is blind to the weights.
+    # The same source of chance on both models: noise is blind to the weights.
     assert values(outcomes, "forgets", "noise")["randomised"] == pytest.approx(1)
     assert values(outcomes, "keeps", "noise")["neighbours"] == pytest.approx(1)
     assert 0.1 < values(outcomes, "keeps", "hirescam")["neighbours"] < 0.9
-    (one,) = (one for one in outcomes if (one.network, one.method) == ("keeps", "hirescam"))
+    (one,) = (one for one in outcomes if (one.model, one.method) == ("keeps", "hirescam"))
     assert one.measures["randomised"].faces == 3
     assert one.measures["push_1"].faces == 3
     assert one.measures["neighbours"].faces == one.faces == one.groups == 8
@@ -128,11 +128,11 @@ def test_a_map_that_does_not_depend_on_the_weights_is_found_out(outcomes: list[O
 
 def test_a_face_that_is_barely_called_fake_is_turned() -> None:
     material = Material("one", [forgery(0)])
-    network = Knowing(False)
-    logit = network.examine(forgery(0).image[None]).logit[0]
-    plain = network.head
-    network.head = lambda layer: plain(layer) - logit + np.float32(0.01)  # type: ignore[method-assign]
-    (one,) = measure({"barely": network}, [material], ALL[:1], Settings(few=1))
+    model = Knowing(False)
+    logit = model.examine(forgery(0).image[None]).logit[0]
+    plain = model.head
+    model.head = lambda layer: plain(layer) - logit + np.float32(0.01)  # type: ignore[method-assign]
+    (one,) = measure({"barely": model}, [material], ALL[:1], BenchmarkSettings(few=1))
     found = {key: estimate.value for key, estimate in one.measures.items()}
     assert [found[f"turned_{top}"] for top in (1, 2, 3)] == [1, 1, 1]
     # Called real is a score of 1/2 or less, and it began as the sigmoid of 0.01.
@@ -147,14 +147,14 @@ def test_a_map_without_evidence_is_counted_and_not_judged(outcomes: list[Outcome
     assert abs(one.measures["deletion"].value) < 1
 
 
-def test_what_a_network_cannot_do_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_model_cannot_do_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     class Bare:
         """Without head and random weights, and it calls everything real."""
 
         sha256 = ""
 
         def __init__(self) -> None:
-            self._inner = LinearNetwork(np.full((SIDE, SIDE), -0.01))
+            self._inner = LinearModel(np.full((SIDE, SIDE), -0.01))
             self.card = self._inner.card
             self.examine = self._inner.examine
 
@@ -164,7 +164,7 @@ def test_what_a_network_cannot_do_is_not_measured(monkeypatch: pytest.MonkeyPatc
     left_out = {"ablation", "randomised", "neighbours", "push_1", "turned_3", "others"}
     assert not left_out & set(one.measures)
     assert one.measures["deletion"].low is None
-    (one,) = measure({"keeps": Knowing(False)}, [alone], ALL[:1], Settings(few=0))
+    (one,) = measure({"keeps": Knowing(False)}, [alone], ALL[:1], BenchmarkSettings(few=0))
     assert not {"randomised", "push_1"} & set(one.measures)
     monkeypatch.setattr(measures, "find_spec", lambda _name: None)
     (one,) = measure({"keeps": Knowing(False)}, [alone], ALL[:1], QUICK)
@@ -180,7 +180,7 @@ def test_progress_counts_faces_and_forgeries_out_of_sight_are_left_out() -> None
         {"keeps": Knowing(False)},
         [material],
         ALL[3:],
-        Settings(few=0),
+        BenchmarkSettings(few=0),
         lambda done, total: told.append((done, total)),
     )
     assert one.faces == 2
@@ -188,7 +188,7 @@ def test_progress_counts_faces_and_forgeries_out_of_sight_are_left_out() -> None
     with pytest.raises(MediaError, match="no forged area"):
         measure({"x": Knowing(False)}, [Material("none", [beside])], ALL[3:], QUICK)
     with pytest.raises(UsageError, match="negative"):
-        Settings(few=-1)
+        BenchmarkSettings(few=-1)
 
 
 def test_an_estimate_is_over_faces_and_its_interval_over_groups() -> None:
@@ -225,8 +225,8 @@ def test_the_tables_by_hand() -> None:
 
 
 def written(outcomes: list[Outcome], folder: Path, **how: bool) -> list[Path]:
-    networks = {"keeps": Knowing(False), "forgets": Knowing(True)}
-    return save(outcomes, describe(networks, [MATERIAL], ALL, QUICK, ["a note"]), folder, **how)
+    models = {"keeps": Knowing(False), "forgets": Knowing(True)}
+    return save(outcomes, describe(models, [MATERIAL], ALL, QUICK, ["a note"]), folder, **how)
 
 
 def test_the_results_are_files(outcomes: list[Outcome], tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_results_are_files(outcomes: list[Outcome], tmp_path: Path) -> None:
     ]
     found = json.loads((folder / "explain.json").read_text(encoding="utf-8"))
     assert found["schema_version"] == 1
-    assert found["networks"][0]["sha256"] == "5" * 64
+    assert found["models"][0]["sha256"] == "5" * 64
     assert found["settings"]["push"] == {
         "steps": 2, "pairs": 2, "search": 2.0, "step": 2.0, "reach": 16.0
     }  # fmt: skip
@@ -260,7 +260,7 @@ def test_the_results_are_files(outcomes: list[Outcome], tmp_path: Path) -> None:
             (row,) = (
                 row
                 for row in rows
-                if (row["network"], row["method"], row["measure"]) == (one.network, one.method, key)
+                if (row["model"], row["method"], row["measure"]) == (one.model, one.method, key)
             )
             assert float(row["value"]) == value.value
     assert cv2.imread(str(files[0])).shape[1] == 1200
@@ -273,7 +273,7 @@ def test_results_are_not_overwritten_unless_asked_to(
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match=r"holds explain\.json already; --force"):
         written(outcomes, tmp_path)
-    some = [one for one in outcomes if one.network == "keeps"]
+    some = [one for one in outcomes if one.model == "keeps"]
     written(some, tmp_path, force=True)
     assert not (tmp_path / "explain-forgets.png").exists()
     assert (tmp_path / "mine.txt").exists()
@@ -355,7 +355,7 @@ def test_the_command_measures_pairs_and_labelled_fakes(portraits: Path, tmp_path
     with open_video(portraits / "left.png") as reader:
         real = next(reader.frames()).image
     (face,) = load_detector("yunet").detect([real])[0]
-    fake, mask = plant(real, face.landmarks, RECIPES[0])
+    fake, mask = forge(real, face.landmarks, FORGERY_RECIPES[0])
     photograph(tmp_path / "fake.png", fake)
     cv2.imwrite(str(tmp_path / "mask.png"), np.where(mask > 0.3, 1, 0).astype(np.uint8))
     table = tmp_path / "table.csv"
@@ -380,7 +380,7 @@ def test_wrong_usage_is_told_in_one_sentence(portraits: Path, tmp_path: Path) ->
     assert "nothing to measure on" in fails(2, *out)
     assert "--real and --fake belong together" in fails(2, "--real", portraits, *out)
     assert "one name" in fails(
-        2, portraits, "--network", "fakelens-patch", "--network", "fakelens-patch", *out
+        2, portraits, "--model", "fakelens-patch", "--model", "fakelens-patch", *out
     )
     assert "nowhere" in fails(1, tmp_path / "nowhere", *out)
     assert not (tmp_path / "out").exists()

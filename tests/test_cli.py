@@ -96,7 +96,7 @@ def test_two_people_are_two_people_in_every_output(analyzed: Path) -> None:
     assert [person["finding"]["person"] for person in document["persons"]] == [1, 2]
 
 
-def test_the_report_says_what_the_network_ran_on(analyzed: Path) -> None:
+def test_the_report_says_what_the_model_ran_on(analyzed: Path) -> None:
     document = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))
     assert document["provenance"]["device"] == "cpu"
     assert "run on cpu" in (analyzed / "report.html").read_text(encoding="utf-8")
@@ -124,7 +124,7 @@ def test_the_time_is_accounted_for_on_request(clip: Path, tmp_path: Path) -> Non
     assert stages >= {
         "decode",
         "find and follow faces",
-        "network and heatmaps",
+        "model and heatmaps",
         "decode again",
         "draw",
         "encode",
@@ -193,15 +193,15 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(make: object, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--network", "nonsense"], 2, "mesoinception4-df"),
-        (["--network", "nowhere.onnx"], 1, "nowhere.onnx"),
+        (["--model", "nonsense"], 2, "mesoinception4-df"),
+        (["--model", "nowhere.onnx"], 1, "nowhere.onnx"),
         (["--faces", "nobody"], 2, "yunet"),
         (["--cam", "webcam"], 2, "hirescam"),
         (["--threshold", "1.5"], 2, "between 0 and 1"),
         (["--every", "0"], 2, "not 0"),
         (["--device", "abacus"], 2, "no device is called"),
         (["--every", "often"], 2, "a number of frames or auto, not 'often'"),
-        (["--network", "mesoinception4-df"], 1, "models pull mesoinception4-df"),
+        (["--model", "mesoinception4-df"], 1, "models pull mesoinception4-df"),
     ],
 )
 def test_wrong_settings_are_told_before_any_work(
@@ -222,7 +222,7 @@ def test_wrong_settings_are_told_before_any_work(
 def test_damaged_weights_are_told(faceless: Path, tmp_path: Path) -> None:
     for name in ("text.h5", "text.onnx"):
         (tmp_path / name).write_text("these are no weights")
-        result = run("analyze", faceless, "-o", tmp_path / "out", "--network", tmp_path / name)
+        result = run("analyze", faceless, "-o", tmp_path / "out", "--model", tmp_path / name)
         assert result.exit_code == 1
         assert name in one_sentence(result)
 
@@ -267,7 +267,7 @@ def test_a_name_that_is_too_long_is_one_sentence(clip: Path, tmp_path: Path) -> 
 
 
 def test_a_demo_that_cannot_be_leaves_nothing(tmp_path: Path) -> None:
-    assert run("demo", "-o", tmp_path / "demo", "--network", "nonsense").exit_code == 2
+    assert run("demo", "-o", tmp_path / "demo", "--model", "nonsense").exit_code == 2
     assert not (tmp_path / "demo").exists()
 
 
@@ -310,7 +310,7 @@ def test_a_face_at_the_edge_is_examined(side: str, tmp_path: Path) -> None:
     assert names == FILES - {"annotated.mp4", "untouched.mp4"} | {"annotated.png", "mean_faces"}
 
 
-def test_render_draws_again_without_the_network(analyzed: Path, clip: Path) -> None:
+def test_render_draws_again_without_the_model(analyzed: Path, clip: Path) -> None:
     options = ("--colormap", "turbo", "--evidence", "both", "--side-by-side", "--opacity", 0.9)
     result = run("render", analyzed / "report.json", *options)
     assert result.exit_code == 0, result.output
@@ -360,7 +360,7 @@ def test_published_weights_work_once_pulled(
     monkeypatch.setenv("FAKELENS_CACHE", str(tmp_path / "cache"))
     weights = shared_data / "weights" / "MesoInception_DF.h5"
     assert run("models", "pull", "mesoinception4-df", "--from", weights).exit_code == 0
-    options = ("--network", "mesoinception4-df", "--faces", "dlib", "--cam", "tf2cam")
+    options = ("--model", "mesoinception4-df", "--faces", "dlib", "--cam", "tf2cam")
     result = run("analyze", clip, "-o", tmp_path / "out", *options, "--every", 5)
     assert result.exit_code == 0, result.output
     other = shared_data / "weights" / "Meso4_DF.h5"

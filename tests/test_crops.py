@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.dlib_hog import DlibHog
-from fakelens.faces.quality import Doubt, Gates, doubts, sharpness
+from fakelens.faces.quality import QualityFlag, QualityGates, quality_flags, sharpness
 from fakelens.faces.yunet import YuNet
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
@@ -81,7 +81,7 @@ def test_over_the_edge_the_pixels_of_the_edge_are_repeated(
     height: int, width: int, x: int, y: int, side: int
 ) -> None:
     image = noise(height, width)
-    crop = cut(image, Box(x, y, x + side, y + side), side)
+    crop = extract_crop(image, Box(x, y, x + side, y + side), side)
     np.testing.assert_array_equal(crop, padded_oracle(image, x, y, side))
 
 
@@ -95,7 +95,7 @@ def test_a_resized_crop_over_the_edge_is_not_stretched(x: int, y: int, size: int
     expected = cv2.resize(
         padded_oracle(image, x, y, side), (size, size), interpolation=interpolation
     )
-    crop = cut(image, Box(x, y, x + side, y + side), size)
+    crop = extract_crop(image, Box(x, y, x + side, y + side), size)
     np.testing.assert_array_equal(crop, expected)
 
 
@@ -108,20 +108,20 @@ def test_a_shifted_face_gets_a_shifted_crop(box: Box, dx: int, dy: int) -> None:
     image = noise(200, 200)
     shifted = np.roll(image, (dy, dx), axis=(0, 1))
     x, y = x + 50, y + 50  # nothing that is rolled over the edge comes into the crop
-    here = cut(image, Box(x, y, x + side, y + side), 24)
-    there = cut(shifted, Box(x + dx, y + dy, x + side + dx, y + side + dy), 24)
+    here = extract_crop(image, Box(x, y, x + side, y + side), 24)
+    there = extract_crop(shifted, Box(x + dx, y + dy, x + side + dx, y + side + dy), 24)
     np.testing.assert_array_equal(here, there)
 
 
 def test_shrinking_averages() -> None:
     image = noise(96, 96)
     means = image.reshape(24, 4, 24, 4, 3).mean(axis=(1, 3))
-    assert np.abs(cut(image, Box(0, 0, 96, 96), 24) - means).max() <= 0.51
+    assert np.abs(extract_crop(image, Box(0, 0, 96, 96), 24) - means).max() <= 0.51
 
 
 def test_enlarging_adds_no_values() -> None:
     image = noise(20, 20).clip(100, 140)
-    crop = cut(image, Box(0, 0, 20, 20), 200)
+    crop = extract_crop(image, Box(0, 0, 20, 20), 200)
     assert crop.min() >= 100
     assert crop.max() <= 140
 
@@ -130,19 +130,19 @@ def test_enlarging_adds_no_values() -> None:
 def test_a_crop_does_not_share_the_pictures_memory(size: int) -> None:
     image = noise(60, 60)
     before = image.copy()
-    cut(image, Box(10, 10, 50, 50), size)[:] = 0
+    extract_crop(image, Box(10, 10, 50, 50), size)[:] = 0
     np.testing.assert_array_equal(image, before)
 
 
 def test_only_squares_can_be_cut() -> None:
     with pytest.raises(ValueError, match="square"):
-        cut(noise(50, 50), Box(0, 0, 40, 30), 32)
+        extract_crop(noise(50, 50), Box(0, 0, 40, 30), 32)
 
 
 @pytest.fixture(scope="module")
 def portrait() -> RGBImage:
     """The face of scikit-image's astronaut, 256 x 256."""
-    return cut(data.astronaut(), Box(150, 45, 300, 195), 256)
+    return extract_crop(data.astronaut(), Box(150, 45, 300, 195), 256)
 
 
 def test_blur_lowers_sharpness(portrait: RGBImage) -> None:
@@ -165,24 +165,29 @@ def test_a_flat_picture_has_no_sharpness() -> None:
 @pytest.mark.parametrize(
     ("side", "blur", "confidence", "expected"),
     [
-        (100, 0, 0.9, Doubt(0)),
-        (47, 0, 0.9, Doubt.SMALL),
-        (100, 16, 0.9, Doubt.BLURRED),
-        (100, 0, 0.7, Doubt.UNSURE),
-        (47, 16, 0.7, Doubt.SMALL | Doubt.BLURRED | Doubt.UNSURE),
+        (100, 0, 0.9, QualityFlag(0)),
+        (47, 0, 0.9, QualityFlag.SMALL),
+        (100, 16, 0.9, QualityFlag.BLURRED),
+        (100, 0, 0.7, QualityFlag.UNSURE),
+        (47, 16, 0.7, QualityFlag.SMALL | QualityFlag.BLURRED | QualityFlag.UNSURE),
     ],
 )
 def test_each_doubt_has_its_reason(
-    portrait: RGBImage, side: int, blur: int, confidence: float, expected: Doubt
+    portrait: RGBImage, side: int, blur: int, confidence: float, expected: QualityFlag
 ) -> None:
     crop = cv2.GaussianBlur(portrait, (0, 0), blur) if blur else portrait
-    found = doubts(Face(Box(0, 0, side, 120), None, confidence), sharpness(crop), Gates(0.8))
+    found = quality_flags(
+        Face(Box(0, 0, side, 120), None, confidence), sharpness(crop), QualityGates(0.8)
+    )
     assert found == expected
     assert len(found.words) == len(list(expected))
 
 
 def test_the_words_name_the_reason() -> None:
-    assert (Doubt.SMALL | Doubt.UNSURE).words == ("the face is too small", "it may not be a face")
+    assert (QualityFlag.SMALL | QualityFlag.UNSURE).words == (
+        "the face is too small",
+        "it may not be a face",
+    )
 
 
 def sampled(file: Path, count: int, step: int) -> list[RGBImage]:
@@ -221,7 +226,7 @@ def test_landmarks_predict_dlibs_square(shared_data: Path) -> None:
 @pytest.mark.parametrize("scale", [1.0, 1.3])
 def test_the_gates_separate_sharp_faces_from_blurred_ones(shared_data: Path, scale: float) -> None:
     yunet = YuNet()
-    gates = Gates(yunet.sure_confidence)
+    gates = QualityGates(yunet.sure_confidence)
     sharp, blurred = [], []
     for clip in (
         "celebdf_id58_0002_fake_0003",
@@ -233,8 +238,8 @@ def test_the_gates_separate_sharp_faces_from_blurred_ones(shared_data: Path, sca
         images = sampled(shared_data / "videos" / f"{clip}.mp4", 3, 40)
         for image, (face, *_) in zip(images, yunet.detect(images), strict=True):
             area = crop_area(face, CropGeometry("box", scale))
-            sharp.append(doubts(face, sharpness(cut(image, area, 224)), gates))
+            sharp.append(quality_flags(face, sharpness(extract_crop(image, area, 224)), gates))
             soft = cv2.GaussianBlur(image, (0, 0), 0.04 * face.box.width)
-            blurred.append(doubts(face, sharpness(cut(soft, area, 224)), gates))
-    assert sharp == [Doubt(0)] * 15
-    assert blurred == [Doubt.BLURRED] * 15
+            blurred.append(quality_flags(face, sharpness(extract_crop(soft, area, 224)), gates))
+    assert sharp == [QualityFlag(0)] * 15
+    assert blurred == [QualityFlag.BLURRED] * 15

@@ -104,7 +104,7 @@ def test_the_python_snippets_of_the_readme_run(
     exec(second, names)
     report = names["report"]
     assert isinstance(report, fakelens.Report)
-    assert (report.network.name, report.cam) == ("mesoinception4-df", "gradcam++")
+    assert (report.model.name, report.cam) == ("mesoinception4-df", "gradcam++")
 
 
 def test_the_help_names_the_exit_codes() -> None:

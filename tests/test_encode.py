@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fakelens.errors import MediaError, OutputError
 from fakelens.media.planes import Planes
 from fakelens.media.reader import open_video
-from fakelens.media.transcode import transcribe
+from fakelens.media.transcode import transcode
 from media import (
     BT709,
     NTSC,
@@ -36,7 +36,7 @@ def leave_alone(index: int, planes: Planes) -> None:
 
 def copy(source: Path, draw: Callable[[int, Planes], None] = leave_alone, **options: bool) -> Path:
     target = source.with_name("copy.mp4")
-    notes = transcribe(source, target, draw, **options)
+    notes = transcode(source, target, draw, **options)
     assert not any("ound" in note for note in notes)  # the sound is as it was
     return target
 
@@ -138,7 +138,7 @@ def test_every_frame_is_offered_for_drawing_in_order_and_progress_is_told(tmp_pa
     def draw(index: int, planes: Planes) -> None:
         seen.append((index, read_number(planes.y)))
 
-    transcribe(source, tmp_path / "copy.mp4", draw, progress=lambda *done: told.append(done))
+    transcode(source, tmp_path / "copy.mp4", draw, progress=lambda *done: told.append(done))
     assert seen == [(index, index) for index in range(12)]
     assert told == [(index + 1, 12) for index in range(12)]
 
@@ -210,7 +210,7 @@ def first_sound(path: Path, stream: int) -> float:
 def test_sound_that_browsers_do_not_play_in_mp4_is_encoded_again_and_told(tmp_path, name, sounds):
     source = make_clip(tmp_path / name, frames=60, sounds=sounds)
     target = tmp_path / "copy.mp4"
-    notes = transcribe(source, target, leave_alone)
+    notes = transcode(source, target, leave_alone)
     assert len(notes) == len(sounds)
     assert all("AAC" in note for note in notes)
     with av.open(target) as container:
@@ -413,7 +413,7 @@ def test_the_rest_of_a_damaged_video_is_drawn_with_the_same_numbers(tmp_path):
         expected = [(frame.index, frame.time) for frame in reader.frames()]
     seen: list[int] = []
     target = tmp_path / "copy.mp4"
-    transcribe(source, target, lambda index, planes: seen.append(index))
+    transcode(source, target, lambda index, planes: seen.append(index))
     assert seen == [index for index, _ in expected]
     assert times(target) == [time for _, time in expected]
 
@@ -426,7 +426,7 @@ def test_damaged_sound_that_must_be_encoded_again_is_told(tmp_path):
         place = data.index(packet)
         data[place : place + len(packet)] = b"\xff" * len(packet)
     source.write_bytes(data)
-    notes = transcribe(source, tmp_path / "copy.mp4", leave_alone)
+    notes = transcode(source, tmp_path / "copy.mp4", leave_alone)
     assert any("amaged" in note for note in notes)
     assert pitch(tmp_path / "copy.mp4", 0) == pytest.approx(440, abs=5)
 
@@ -444,7 +444,7 @@ def test_flipped_bytes_give_a_video_or_a_media_error(tmp_path, name):
         data[places] = random.integers(0, 256, len(places))
         source.write_bytes(data.tobytes())
         try:
-            transcribe(source, target, leave_alone)
+            transcode(source, target, leave_alone)
             expected = times(source)
         except MediaError:
             continue
@@ -468,7 +468,7 @@ def test_an_error_while_drawing_comes_through_and_everything_is_closed(tmp_path,
             raise DrawingError
 
     with pytest.raises(DrawingError):
-        transcribe(source, tmp_path / "copy.mp4", fail)
+        transcode(source, tmp_path / "copy.mp4", fail)
     assert threads_come_down_to(before)
     assert not [name for name in open_files() if name.endswith(".mp4")]
 
@@ -480,7 +480,7 @@ def test_an_error_of_the_caller_is_not_taken_for_one_of_the_disk(tmp_path):
         raise FileNotFoundError("a font")
 
     with pytest.raises(FileNotFoundError, match="a font"):
-        transcribe(source, tmp_path / "copy.mp4", fail)
+        transcode(source, tmp_path / "copy.mp4", fail)
 
 
 def test_threads_end_with_the_work(tmp_path):
@@ -497,7 +497,7 @@ def test_a_target_that_cannot_be_written_is_an_output_error(tmp_path, where, cap
     (tmp_path / "full").symlink_to("/dev/full")  # a disk without any room
     target = tmp_path / where
     with pytest.raises(OutputError) as caught:
-        transcribe(source, target, leave_alone)
+        transcode(source, target, leave_alone)
     assert str(caught.value).startswith(f"{target}: ")
     assert capfd.readouterr() == ("", "")
 
@@ -505,7 +505,7 @@ def test_a_target_that_cannot_be_written_is_an_output_error(tmp_path, where, cap
 def test_a_source_that_cannot_be_read_is_a_media_error_and_leaves_nothing(tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(MediaError):
-        transcribe(tmp_path / "a.mp4", tmp_path / "copy.mp4", leave_alone)
+        transcode(tmp_path / "a.mp4", tmp_path / "copy.mp4", leave_alone)
     assert not (tmp_path / "copy.mp4").exists()
 
 
@@ -513,7 +513,7 @@ def test_a_source_that_cannot_be_read_is_a_media_error_and_leaves_nothing(tmp_pa
 def test_a_target_s_name_is_just_a_name(tmp_path, name, monkeypatch):
     make_clip(tmp_path / "in.mp4")
     monkeypatch.chdir(tmp_path)
-    transcribe(Path("in.mp4"), Path(name), leave_alone)
+    transcode(Path("in.mp4"), Path(name), leave_alone)
     assert times(tmp_path / name) == times(tmp_path / "in.mp4")
 
 
@@ -556,7 +556,7 @@ def test_a_still_frame_is_the_same_in_both_passes(tmp_path):
 def test_real_videos_keep_time_sound_and_picture(shared_data, tmp_path, name):
     source = shared_data / "videos" / name
     target = tmp_path / "copy.mp4"
-    notes = transcribe(source, target, leave_alone)
+    notes = transcode(source, target, leave_alone)
     assert not any("ound" in note for note in notes)
     with open_video(source) as before, open_video(target) as after:
         assert after.info.audio == before.info.audio
@@ -573,8 +573,8 @@ def test_real_videos_keep_time_sound_and_picture(shared_data, tmp_path, name):
 
 def test_changes_to_the_picture_are_told(tmp_path: Path) -> None:
     plain = make_clip(tmp_path / "plain.mp4")
-    assert transcribe(plain, tmp_path / "copy.mp4", leave_alone) == ()
+    assert transcode(plain, tmp_path / "copy.mp4", leave_alone) == ()
     source = make_clip(tmp_path / "a.mp4", size=(127, 95), rotation=90, pixel_format="yuv444p")
-    told = " ".join(transcribe(source, tmp_path / "copy.mp4", leave_alone))
+    told = " ".join(transcode(source, tmp_path / "copy.mp4", leave_alone))
     for word in ("upright", "yuv444p", "even"):
         assert word in told

@@ -17,7 +17,7 @@ from fakelens.records.models import Evidence
 
 
 class Tiny(nn.Module):
-    """A network whose head is linear only piecewise, so that its gradient varies over the map."""
+    """A model whose head is linear only piecewise, so that its gradient varies over the map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def test_tf2cam_vanishes_where_the_sigmoid_is_saturated(
 
 @pytest.mark.parametrize("name", ["hirescam", "gradcam", "layercam", "xgradcam"])
 def test_logit_units_are_kept(tiny: tuple[Tiny, torch.Tensor, Evidence], name: str) -> None:
-    """A network that is a hundred times as sure gives a hundred times the heatmap."""
+    """A model that is a hundred times as sure gives a hundred times the heatmap."""
     evidence, method = tiny[2], METHODS[name]
     assert method.unit == "logit"
     sure = Evidence(evidence.logit, evidence.activation, 100 * evidence.gradient)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from fakelens.errors import MissingExtraError, NetworkError, UsageError
+from fakelens.errors import MissingExtraError, ModelError, UsageError
 from fakelens.faces.detectors import DETECTORS, load_detector
 from fakelens.faces.dlib_hog import DlibHog
 from fakelens.faces.haar import Haar
@@ -184,11 +184,11 @@ def test_a_changed_or_missing_yunet_file_is_refused(
     (package / "__init__.py").touch()
     content = bytearray(yunet_path().read_bytes())
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(NetworkError, match="does not carry"):
+    with pytest.raises(ModelError, match="does not carry"):
         YuNet()
     content[-1] ^= 1
     (package / YUNET_FILE).write_bytes(content)
-    with pytest.raises(NetworkError, match="SHA-256"):
+    with pytest.raises(ModelError, match="SHA-256"):
         YuNet()
 
 

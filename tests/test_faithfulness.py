@@ -1,4 +1,4 @@
-"""Measures of faithfulness on networks of which it is known what each place is worth."""
+"""Measures of faithfulness on models of which it is known what each place is worth."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from fakelens.evaluation.faithfulness import agreement, on_grid, order_of
 from fakelens.evaluation.forward import blurred, logits_of
 from fakelens.evaluation.segments import segment
 from fakelens.evaluation.sufficiency import Adversary, Push, push_area
-from linear_network import LinearNetwork, patch, red_and_blue, redness
+from linear_model import LinearModel, patch, red_and_blue, redness
 
 SIDE = 56  # four pixels in each of deletion's cells
 ONE = patch(SIDE, slice(20, 24), slice(32, 36))  # one of these cells
@@ -27,7 +27,7 @@ def test_the_map_of_what_counts_beats_its_negative_and_noise(
 ) -> None:
     """A single cell counts. In the order of the oracle it is hidden in all steps, of its negative
     in none, and of a random map, those of noise included, in half of them."""
-    network = LinearNetwork(ONE.astype(float))
+    model = LinearModel(ONE.astype(float))
     oracle = np.zeros((14, 14), np.float32)
     oracle[5, 8] = 1
     noise = np.random.default_rng(1).normal(size=(14, 14)).astype(np.float32)
@@ -35,7 +35,7 @@ def test_the_map_of_what_counts_beats_its_negative_and_noise(
     maps = [oracle, -oracle, noise, constant]
     found = np.mean(
         [
-            faithfulness.deletion_insertion(network, crop, maps, np.random.default_rng(seed))
+            faithfulness.deletion_insertion(model, crop, maps, np.random.default_rng(seed))
             for seed in range(80)
         ],
         axis=0,
@@ -48,11 +48,11 @@ def test_the_map_of_what_counts_beats_its_negative_and_noise(
 
 
 def test_a_resolution_does_not_count(crop: NDArray[np.uint8]) -> None:
-    network = LinearNetwork(ONE.astype(float))
+    model = LinearModel(ONE.astype(float))
     fine = ONE.astype(np.float32)
     coarse = on_grid(fine, (14, 14))
     assert coarse[5, 8] == coarse.max() > 4 * np.sort(coarse.ravel())[-2]
-    both = faithfulness.deletion_insertion(network, crop, [fine, coarse], np.random.default_rng(0))
+    both = faithfulness.deletion_insertion(model, crop, [fine, coarse], np.random.default_rng(0))
     assert min(*both[0], *both[1]) > 0
 
 
@@ -64,8 +64,8 @@ def test_feature_ablation_takes_the_fifth_that_the_map_points_at() -> None:
     oracle = weights.astype(np.float32)
     found = np.mean(
         [
-            faithfulness.ablation(
-                LinearNetwork(weights).head, layer, [oracle, -oracle], np.random.default_rng(seed)
+            faithfulness.feature_ablation(
+                LinearModel(weights).head, layer, [oracle, -oracle], np.random.default_rng(seed)
             )
             for seed in range(40)
         ],
@@ -79,8 +79,8 @@ def test_feature_ablation_looks_at_as_many_cells_as_the_layer_has() -> None:
     weights[:, 5:] = 1
     layer = np.ones((1, 10, 10), np.float32)
     fine = np.kron(weights, np.ones((6, 6))).astype(np.float32)
-    (found,) = faithfulness.ablation(
-        LinearNetwork(weights).head, layer, [fine], np.random.default_rng(0)
+    (found,) = faithfulness.feature_ablation(
+        LinearModel(weights).head, layer, [fine], np.random.default_rng(0)
     )
     assert found == pytest.approx(20 - 10, abs=2.5)  # of which random maps take one half
 
@@ -104,19 +104,17 @@ def test_agreement_is_that_of_ranks() -> None:
 
 
 def test_batches_keep_the_order() -> None:
-    network = LinearNetwork(np.ones((8, 8)))
+    model = LinearModel(np.ones((8, 8)))
     crops = np.random.default_rng(6).integers(0, 256, (35, 8, 8, 3), np.uint8)
-    np.testing.assert_allclose(
-        logits_of(network, iter(crops)), redness(crops).sum((1, 2)), rtol=1e-5
-    )
-    assert [len(batch) for batch in network.seen] == [16, 16, 3]
-    assert logits_of(network, []).shape == (0,)
+    np.testing.assert_allclose(logits_of(model, iter(crops)), redness(crops).sum((1, 2)), rtol=1e-5)
+    assert [len(batch) for batch in model.seen] == [16, 16, 3]
+    assert logits_of(model, []).shape == (0,)
 
 
 # The adversary
 
 
-def adversary(counts: int, logit: float) -> tuple[Adversary, LinearNetwork, NDArray[np.int64]]:
+def adversary(counts: int, logit: float) -> tuple[Adversary, LinearModel, NDArray[np.int64]]:
     """One segment of a drawn picture counts, and the logit is known."""
     blotches = np.random.default_rng(7).integers(60, 200, (7, 7, 3), np.uint8)
     crop = np.kron(blotches, np.ones((8, 8, 1), np.uint8))
@@ -124,11 +122,11 @@ def adversary(counts: int, logit: float) -> tuple[Adversary, LinearNetwork, NDAr
     area = labels == counts
     weights = area / area.sum()
     shift = logit - (weights * redness(crop)).sum()
-    network = LinearNetwork(weights)
+    model = LinearModel(weights)
     # The constant goes in by the answer, since the layer has none.
-    plain = network.head
-    network.head = lambda activation: np.asarray(plain(activation) + shift, np.float32)  # type: ignore[method-assign]
-    return Adversary(network, crop, Push(), seed=0), network, labels
+    plain = model.head
+    model.head = lambda activation: np.asarray(plain(activation) + shift, np.float32)  # type: ignore[method-assign]
+    return Adversary(model, crop, Push(), seed=0), model, labels
 
 
 def test_pushing_the_segment_that_counts_brings_the_logit_down() -> None:
@@ -148,28 +146,28 @@ def test_pushing_the_segment_that_counts_brings_the_logit_down() -> None:
 
 
 def test_the_push_keeps_to_its_area_and_reach_and_ends_when_called_real() -> None:
-    enemy, network, labels = adversary(counts=11, logit=1.0)
+    enemy, model, labels = adversary(counts=11, logit=1.0)
     area = np.isin(labels, [11, 12])
-    network.seen.clear()
+    model.seen.clear()
     push = Push(steps=6, pairs=3, search=2, step=4, reach=10)
-    push_area(network, enemy.crop, area, push, np.random.default_rng(0))
-    assert network.passes == 6 * 7 + 1
-    change = np.concatenate(network.seen).astype(int) - enemy.crop
+    push_area(model, enemy.crop, area, push, np.random.default_rng(0))
+    assert model.passes == 6 * 7 + 1
+    change = np.concatenate(model.seen).astype(int) - enemy.crop
     assert not change[:, ~area].any()
-    moved = np.stack([batch[0] for batch in network.seen]).astype(int) - enemy.crop
+    moved = np.stack([batch[0] for batch in model.seen]).astype(int) - enemy.crop
     assert np.abs(moved).max() == 10
     assert np.abs(moved[1][area]).max() == 4
 
-    enemy, network, labels = adversary(counts=11, logit=0.01)
-    network.seen.clear()
-    lowest = push_area(network, enemy.crop, labels == 11, push, np.random.default_rng(0))
+    enemy, model, labels = adversary(counts=11, logit=0.01)
+    model.seen.clear()
+    lowest = push_area(model, enemy.crop, labels == 11, push, np.random.default_rng(0))
     assert lowest <= 0
-    assert network.passes < 6 * 7 + 1
+    assert model.passes < 6 * 7 + 1
 
 
 def test_the_same_segments_are_pushed_once() -> None:
-    enemy, network, labels = adversary(counts=11, logit=1.0)
+    enemy, model, labels = adversary(counts=11, logit=1.0)
     first = enemy.along((labels == 11).astype(np.float32))
-    passes = network.passes
+    passes = model.passes
     assert enemy.along((labels == 11).astype(np.float32)) == first
-    assert network.passes == passes
+    assert model.passes == passes

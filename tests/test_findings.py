@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
 from builders import THRESHOLDS, make_report, make_track
-from fakelens.analysis.verdicts import TRIM, find, trimmed_mean
-from fakelens.faces.quality import Doubt
+from fakelens.analysis.verdicts import TRIM, judge_track, trimmed_mean
+from fakelens.faces.quality import QualityFlag
 from fakelens.records.findings import Verdict
 from fakelens.records.models import Calibration
 
@@ -19,7 +19,7 @@ from fakelens.records.models import Calibration
 )
 def test_a_steady_score_gets_the_verdict_of_its_side(logit: float, verdict: Verdict) -> None:
     noise = np.random.default_rng(1).normal(0, 0.3, 100)
-    finding = find(make_track(logit + noise), THRESHOLDS, still=False)
+    finding = judge_track(make_track(logit + noise), THRESHOLDS, still=False)
     assert finding.verdict is verdict
     assert finding.score == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.05)
     assert finding.reasons
@@ -35,17 +35,17 @@ def test_a_calibrated_score_is_a_likelihood_ratio_within_its_limit(
 ) -> None:
     calibration = Calibration("by hand", "none", 2.5, ())
     track = make_track(np.full(100, logit))
-    finding = find(track, THRESHOLDS, calibration, still=False)
+    finding = judge_track(track, THRESHOLDS, calibration, still=False)
     assert finding.log10_likelihood_ratio == pytest.approx(expected, abs=1e-6)
-    assert find(track, THRESHOLDS, still=False).log10_likelihood_ratio is None
+    assert judge_track(track, THRESHOLDS, still=False).log10_likelihood_ratio is None
 
 
 def test_a_glimpse_is_worth_nothing_and_a_picture_is_what_calibration_is_made_of() -> None:
     calibration = Calibration("by hand", "none", 2.5, ())
-    glimpse = find(make_track(np.full(5, 1.0)), THRESHOLDS, calibration, still=False)
-    assert glimpse.interval is None
-    assert glimpse.log10_likelihood_ratio is None
-    picture = find(make_track(np.full(1, 1.0)), THRESHOLDS, calibration, still=True)
+    face_crop = judge_track(make_track(np.full(5, 1.0)), THRESHOLDS, calibration, still=False)
+    assert face_crop.interval is None
+    assert face_crop.log10_likelihood_ratio is None
+    picture = judge_track(make_track(np.full(1, 1.0)), THRESHOLDS, calibration, still=True)
     assert picture.log10_likelihood_ratio == pytest.approx(1 / np.log(10))
 
 
@@ -53,8 +53,8 @@ def test_a_glimpse_is_worth_nothing_and_a_picture_is_what_calibration_is_made_of
 def test_a_few_wild_frames_do_not_move_the_score(wild: set[int], value: float) -> None:
     logits = np.full(200, -1.5)
     logits[list(wild)] = value
-    clean = find(make_track(np.full(200, -1.5)), THRESHOLDS, still=False)
-    finding = find(make_track(logits), THRESHOLDS, still=False)
+    clean = judge_track(make_track(np.full(200, -1.5)), THRESHOLDS, still=False)
+    finding = judge_track(make_track(logits), THRESHOLDS, still=False)
     if len(wild) <= 5:  # no half-second block of 12 frames can have a wild majority
         assert finding.score == pytest.approx(clean.score, abs=1e-6)
     assert finding.score is not None
@@ -78,7 +78,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     for _ in range(tries):
         shared = np.repeat(rng.normal(0, 1, 20), 13)[:250]
         logits = truth + shared + rng.normal(0, 0.3, 250)
-        interval = find(make_track(logits, rate=26), THRESHOLDS, still=False).interval
+        interval = judge_track(make_track(logits, rate=26), THRESHOLDS, still=False).interval
         assert interval is not None
         covered += interval[0] <= 1 / (1 + np.exp(-truth)) <= interval[1]
     assert 0.85 <= covered / tries <= 0.99
@@ -86,29 +86,31 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_an_interval_that_crosses_a_threshold_is_inconclusive() -> None:
     swinging = np.repeat([4.0, -2.5] * 5, 13)
-    finding = find(make_track(swinging), THRESHOLDS, still=False)
+    finding = judge_track(make_track(swinging), THRESHOLDS, still=False)
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_short_glimpse_is_inconclusive_in_a_video_but_not_in_a_picture() -> None:
     one = make_track([3.0])
-    assert find(one, THRESHOLDS, still=False).verdict is Verdict.INCONCLUSIVE
-    still = find(one, THRESHOLDS, still=True)
+    assert judge_track(one, THRESHOLDS, still=False).verdict is Verdict.INCONCLUSIVE
+    still = judge_track(one, THRESHOLDS, still=True)
     assert still.verdict is Verdict.FAKE
     assert any("single picture" in reason for reason in still.reasons)
 
 
 def test_doubtful_faces_do_not_count_and_are_named() -> None:
     logits = np.concatenate([np.full(60, -2.0), np.full(40, 9.0)])
-    doubts = np.concatenate([np.zeros(60), np.full(40, Doubt.BLURRED.value)])
-    finding = find(make_track(logits, doubts=doubts), THRESHOLDS, still=False)
+    quality_flags = np.concatenate([np.zeros(60), np.full(40, QualityFlag.BLURRED.value)])
+    finding = judge_track(make_track(logits, quality_flags=quality_flags), THRESHOLDS, still=False)
     assert finding.verdict is Verdict.REAL
     assert finding.usable == 60
     assert any("40 of 100" in reason and "blurred" in reason for reason in finding.reasons)
 
 
 def test_no_good_face_gives_no_score() -> None:
-    finding = find(make_track(np.full(50, 5.0), doubts=Doubt.SMALL.value), THRESHOLDS, still=False)
+    finding = judge_track(
+        make_track(np.full(50, 5.0), quality_flags=QualityFlag.SMALL.value), THRESHOLDS, still=False
+    )
     assert finding.score is None
     assert finding.verdict is Verdict.INCONCLUSIVE
 
@@ -116,7 +118,7 @@ def test_no_good_face_gives_no_score() -> None:
 def test_a_fake_stretch_in_a_real_video_is_found_in_time() -> None:
     logits = np.full(250, -3.0)
     logits[100:150] = 3.0  # seconds 4 to 6
-    finding = find(make_track(logits), THRESHOLDS, still=False)
+    finding = judge_track(make_track(logits), THRESHOLDS, still=False)
     (span,) = finding.spans
     assert span.start == pytest.approx(4.0, abs=0.1)
     assert span.end == pytest.approx(6.0, abs=0.1)
@@ -125,7 +127,7 @@ def test_a_fake_stretch_in_a_real_video_is_found_in_time() -> None:
 
 
 def test_sparse_samples_do_not_break_a_span() -> None:
-    finding = find(make_track(np.full(12, 4.0), every=20), THRESHOLDS, still=False)
+    finding = judge_track(make_track(np.full(12, 4.0), every=20), THRESHOLDS, still=False)
     (span,) = finding.spans
     assert (span.start, span.end) == (0, pytest.approx(8.8))
 
@@ -133,19 +135,24 @@ def test_sparse_samples_do_not_break_a_span() -> None:
 def test_the_key_frame_shows_the_strongest_usable_evidence() -> None:
     logits = np.full(100, 1.0)
     logits[30], logits[60] = 3.0, 9.0
-    doubts = np.zeros(100)
-    doubts[60] = Doubt.BLURRED.value
-    assert find(make_track(logits, doubts=doubts), THRESHOLDS, still=False).key_frame == 30
+    quality_flags = np.zeros(100)
+    quality_flags[60] = QualityFlag.BLURRED.value
+    assert (
+        judge_track(
+            make_track(logits, quality_flags=quality_flags), THRESHOLDS, still=False
+        ).key_frame
+        == 30
+    )
 
 
-def test_a_face_too_small_for_the_network_gets_a_score_and_no_verdict() -> None:
+def test_a_face_too_small_for_the_model_gets_a_score_and_no_verdict() -> None:
     track = make_track(np.full(100, 3.0))
     widths = (track.boxes[:, 2:] - track.boxes[:, :2]).min(axis=1)
     width = float(np.median(widths))
     calibration = Calibration("by hand", "none", 2.5, ())
-    large = find(track, THRESHOLDS, calibration, still=False, smallest_face=width)
+    large = judge_track(track, THRESHOLDS, calibration, still=False, smallest_face=width)
     assert (large.verdict, large.seen_well) == (Verdict.FAKE, True)
-    small = find(track, THRESHOLDS, calibration, still=False, smallest_face=width + 1)
+    small = judge_track(track, THRESHOLDS, calibration, still=False, smallest_face=width + 1)
     assert (small.verdict, small.seen_well) == (Verdict.INCONCLUSIVE, False)
     assert small.score == large.score
     assert small.log10_likelihood_ratio is None
@@ -154,16 +161,16 @@ def test_a_face_too_small_for_the_network_gets_a_score_and_no_verdict() -> None:
 
 def test_a_face_that_is_barely_too_small_is_not_told_to_be_large_enough() -> None:
     track = make_track(np.full(100, 3.0), box=(40, 20, 119.7, 120))
-    (reason, *_) = find(track, THRESHOLDS, still=False, smallest_face=80).reasons
-    assert "the face is 79 pixels wide: the network is not reliable below 80" in reason
+    (reason, *_) = judge_track(track, THRESHOLDS, still=False, smallest_face=80).reasons
+    assert "the face is 79 pixels wide: the model is not reliable below 80" in reason
 
 
 def test_the_most_suspicious_person_who_is_seen_well_decides() -> None:
     steady = [make_track(np.full(100, logit), person=n) for n, logit in ((1, -2.0), (2, 1.0))]
-    glimpse = make_track(np.full(5, 6.0), person=3)
+    face_crop = make_track(np.full(5, 6.0), person=3)
     maps = np.zeros((1, 4, 4))
-    decisive = make_report(*steady, glimpse, maps=maps).decisive
+    decisive = make_report(*steady, face_crop, maps=maps).decisive
     assert decisive is not None
     assert decisive.person == 2
-    assert make_report(glimpse, maps=maps).decisive is None
+    assert make_report(face_crop, maps=maps).decisive is None
     assert make_report(maps=maps).decisive is None

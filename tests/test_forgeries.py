@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from drawn_faces import LANDMARKS, draw_face
 from fakelens.errors import MediaError, UsageError
-from fakelens.evaluation.forgeries import cut_forgery, find_pictures, labelled, planted
+from fakelens.evaluation.forgeries import crop_forgery, find_pictures, labelled, synthetic_forgeries
 from fakelens.evaluation.frame_pairs import forged_frames
-from fakelens.evaluation.materials import gather
-from fakelens.faces.crops import crop_area, cut
+from fakelens.evaluation.materials import gather_materials
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
-from fakelens.trust.synthetic_forgery import RECIPES, plant
-from linear_network import patch
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
+from linear_model import patch
 from toys import BLUE, RED, Actor, ScriptedDetector, film, photograph
 
 
@@ -48,11 +48,11 @@ def draw_pictures(folder: Path, count: int) -> list[Path]:
 
 def test_a_forgery_is_planted_in_the_largest_face_by_each_recipe_in_turn(tmp_path: Path) -> None:
     paths = draw_pictures(tmp_path / "faces", 5)
-    found = planted(paths, FixedDetector(SMALL, FACE), limit=10, seed=0)
+    found = synthetic_forgeries(paths, FixedDetector(SMALL, FACE), limit=10, seed=0)
     assert sorted(forgery.group for forgery in found) == sorted(map(str, paths))
     for turn, forgery in enumerate(found):
         real = draw_face(int(Path(forgery.group).stem))
-        fake, mask = plant(real, LANDMARKS, RECIPES[turn % len(RECIPES)])
+        fake, mask = forge(real, LANDMARKS, FORGERY_RECIPES[turn % len(FORGERY_RECIPES)])
         np.testing.assert_array_equal(forgery.image, fake)
         np.testing.assert_allclose(forgery.mask / 255, mask, atol=0.5 / 255)
         assert forgery.face.box == FACE.box
@@ -61,7 +61,10 @@ def test_a_forgery_is_planted_in_the_largest_face_by_each_recipe_in_turn(tmp_pat
 def test_of_many_pictures_some_are_drawn(tmp_path: Path) -> None:
     paths = draw_pictures(tmp_path / "faces", 8)
     drawn = [
-        [forgery.group for forgery in planted(paths, FixedDetector(FACE), limit=3, seed=seed)]
+        [
+            forgery.group
+            for forgery in synthetic_forgeries(paths, FixedDetector(FACE), limit=3, seed=seed)
+        ]
         for seed in (0, 0, 1)
     ]
     assert len(set(drawn[0])) == 3
@@ -71,12 +74,14 @@ def test_of_many_pictures_some_are_drawn(tmp_path: Path) -> None:
 def test_what_is_kept_around_a_planted_face_does_not_show(tmp_path: Path) -> None:
     large = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8)
     face = Face(Box(500, 300, 660, 500), LANDMARKS + np.float32([470, 280]), 1.0)
-    (found,) = planted([photograph(tmp_path / "large.png", large)], FixedDetector(face), 1, 0)
+    (found,) = synthetic_forgeries(
+        [photograph(tmp_path / "large.png", large)], FixedDetector(face), 1, 0
+    )
     assert max(found.image.shape) < 700
     for geometry in (CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)):
-        untouched = cut(large, crop_area(face, geometry), 100)
-        changed, _ = cut_forgery(found, geometry, 100, cut)
-        mask = cut(found.mask, crop_area(found.face, geometry), 100)
+        untouched = extract_crop(large, crop_area(face, geometry), 100)
+        changed, _ = crop_forgery(found, geometry, 100, extract_crop)
+        mask = extract_crop(found.mask, crop_area(found.face, geometry), 100)
         outside = mask == 0  # after rounding; one pixel further the noise differs by 80
         assert outside.mean() > 0.2
         np.testing.assert_allclose(changed[outside].astype(int), untouched[outside], atol=2)
@@ -84,9 +89,9 @@ def test_what_is_kept_around_a_planted_face_does_not_show(tmp_path: Path) -> Non
 
 def test_pictures_without_a_face_are_passed_over(tmp_path: Path) -> None:
     black = photograph(tmp_path / "black.png", np.zeros((90, 90, 3), np.uint8))
-    assert planted([black], FixedDetector(FACE), limit=3, seed=0) == []
+    assert synthetic_forgeries([black], FixedDetector(FACE), limit=3, seed=0) == []
     nobody = FixedDetector(SMALL)  # without landmarks there is nothing to plant by
-    assert planted(draw_pictures(tmp_path / "faces", 1), nobody, limit=3, seed=0) == []
+    assert synthetic_forgeries(draw_pictures(tmp_path / "faces", 1), nobody, limit=3, seed=0) == []
 
 
 def test_a_folder_is_its_pictures(tmp_path: Path) -> None:
@@ -229,12 +234,12 @@ def test_each_kind_is_a_material(tmp_path: Path) -> None:
     table = write_table(tmp_path, mask, "image,mask\nfake.png,mask.png\n")
     pair = (tmp_path / "real.mp4", tmp_path / "swapped.mp4")
     face = Face(Box(30, 60, 90, 120), LANDMARKS * 0.3 + np.float32([25, 55]), 1.0)
-    found, notes = gather([folder], [pair], table, FixedDetector(face), limit=2, seed=0)
+    found, notes = gather_materials([folder], [pair], table, FixedDetector(face), limit=2, seed=0)
     assert [material.name for material in found] == ["planted blends", "swapped", "table"]
     assert [len(material.forgeries) for material in found] == [2, 2, 1]
     assert not notes
     same = (pair[0], pair[0])
-    found, notes = gather([], [same], None, FixedDetector(face), limit=2, seed=0)
+    found, notes = gather_materials([], [same], None, FixedDetector(face), limit=2, seed=0)
     assert found == []
     assert notes == ["real: no face with a visible forgery was found"]
 
@@ -242,8 +247,10 @@ def test_each_kind_is_a_material(tmp_path: Path) -> None:
 def test_nothing_to_measure_on_is_told(tmp_path: Path) -> None:
     detector = FixedDetector(FACE)
     with pytest.raises(UsageError, match="nothing to measure on"):
-        gather([], [], None, detector, limit=2, seed=0)
+        gather_materials([], [], None, detector, limit=2, seed=0)
     with pytest.raises(UsageError, match="1 face or more, not 0"):
-        gather([tmp_path], [], None, detector, limit=0, seed=0)
+        gather_materials([tmp_path], [], None, detector, limit=0, seed=0)
     with pytest.raises(UsageError, match="one name"):
-        gather([], [(tmp_path / "a", tmp_path / "b.mp4")] * 2, None, detector, limit=2, seed=0)
+        gather_materials(
+            [], [(tmp_path / "a", tmp_path / "b.mp4")] * 2, None, detector, limit=2, seed=0
+        )

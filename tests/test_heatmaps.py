@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fakelens.errors import ReportError
-from fakelens.explain.heatmaps import HeatmapStore, spread
+from fakelens.explain.heatmaps import HeatmapStore, smooth_heatmap
 from media import open_files
 
 
@@ -122,7 +122,7 @@ def test_spreading_keeps_the_sum_and_the_range(
     height: int, width: int, seed: int, size: float
 ) -> None:
     values = size * some_maps(1, (height, width), seed)[0]
-    drawn = spread(values)
+    drawn = smooth_heatmap(values)
     assert drawn.shape == values.shape
     assert drawn.dtype == np.float32
     np.testing.assert_allclose(drawn.sum(), values.sum(), atol=2e-5 * np.abs(values).sum())
@@ -136,13 +136,13 @@ def test_spreading_joins_the_cells_of_a_grid() -> None:
     grid = np.zeros((32, 32), dtype=np.float32)
     grid[::2, ::2] = 1
     # Away from the edges, where the reflection repeats empty cells.
-    np.testing.assert_allclose(spread(grid)[4:-4, 4:-4], 0.25, atol=0.02)
+    np.testing.assert_allclose(smooth_heatmap(grid)[4:-4, 4:-4], 0.25, atol=0.02)
 
 
 def test_spreading_blurs_by_a_twentieth_of_the_side() -> None:
     point = np.zeros((101, 101), dtype=np.float32)
     point[50, 50] = 1
-    drawn = spread(point)
+    drawn = smooth_heatmap(point)
     distance = np.arange(-50, 51)
     assert np.sqrt((drawn.sum(axis=0) * distance**2).sum()) == pytest.approx(101 / 20, rel=0.02)
 

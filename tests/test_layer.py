@@ -59,7 +59,9 @@ def decode(layer: Layer) -> list[Columns]:
 def report() -> Report:
     rng = np.random.default_rng(1)
     maps = rng.normal(size=(150, 6, 6)).astype(np.float32)
-    walker = make_track(rng.normal(size=90), drift=1.5, peaks=1, doubts=np.arange(90) % 3 == 0)
+    walker = make_track(
+        rng.normal(size=90), drift=1.5, peaks=1, quality_flags=np.arange(90) % 3 == 0
+    )
     leaver = make_track(rng.normal(size=60), person=2, box=(-20.5, 30, 15.25, 80), peaks=1)
     away = np.arange(60) >= 25
     leaver = dataclasses.replace(
@@ -147,7 +149,7 @@ def test_very_many_short_tracks_come_to_an_end(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_somebody_who_cannot_be_judged_has_no_score() -> None:
-    report = make_report(make_track(np.ones(30), doubts=1), maps=np.ones((30, 4, 4)))
+    report = make_report(make_track(np.ones(30), quality_flags=1), maps=np.ones((30, 4, 4)))
     layer = pack(report, Style())
     assert [person["judged"] for person in layer.facts["persons"]] == [False]
     assert not decode(layer)[0]["steady"].any()

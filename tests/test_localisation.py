@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fakelens.evaluation.localisation import bootstrap_mean, compare
-from linear_network import patch
+from linear_model import patch
 
 
 def test_the_share_inside_is_that_of_the_interpolated_evidence() -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.explain import cam as explain
 from fakelens.models.mesonet import load_mesonet_h5
 from fakelens.models.mesonet_graph import Architecture, MesoWeights, build_graph, weight_shapes
-from fakelens.models.onnx import OnnxNetwork
+from fakelens.models.onnx import OnnxModel
 from fakelens.records.models import Evidence
 from meso_reference import TorchMeso, make_card, random_crops, write_keras_h5
 
@@ -24,9 +24,9 @@ ARCHITECTURES: tuple[Architecture, ...] = ("meso4", "mesoinception4")
 WEIGHTS = ("Meso4_DF", "Meso4_F2F", "MesoInception_DF", "MesoInception_F2F")
 
 
-def graph_network(meso: TorchMeso) -> OnnxNetwork:
+def graph_model(meso: TorchMeso) -> OnnxModel:
     model = build_graph(meso.weights()).SerializeToString()
-    return OnnxNetwork(model, make_card(meso.cells * 32), "", threads=1)
+    return OnnxModel(model, make_card(meso.cells * 32), "", threads=1)
 
 
 def torch_forward(meso: TorchMeso, crops: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
@@ -52,7 +52,7 @@ def test_graph_equals_torch(architecture: Architecture, side: int) -> None:
     meso = TorchMeso(architecture, side, seed=side)
     crops = random_crops(3, side)
     crops[1] = cv2.GaussianBlur(crops[1], (0, 0), 8)
-    found = graph_network(meso).examine(crops)
+    found = graph_model(meso).examine(crops)
 
     logit, activation = torch_forward(meso, crops)
     np.testing.assert_allclose(found.logit, logit, rtol=1e-4, atol=1e-4)
@@ -67,7 +67,7 @@ def test_tied_maxima_are_common_and_their_first_cell_gets_the_gradient() -> None
     meso = TorchMeso("meso4", 64)
     with torch.no_grad():
         meso.conv4.bias.fill_(-9)  # the ReLU leaves zeros only: every window is one tie
-    evidence = graph_network(meso).examine(random_crops(2, 64))
+    evidence = graph_model(meso).examine(random_crops(2, 64))
     assert not evidence.activation.any()
     windows = evidence.gradient.reshape(2, 16, 2, 4, 2, 4).swapaxes(3, 4).reshape(2, 16, 2, 2, 16)
     assert (windows[..., 0] != 0).all()
@@ -77,7 +77,7 @@ def test_tied_maxima_are_common_and_their_first_cell_gets_the_gradient() -> None
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_gradient_equals_finite_differences(architecture: Architecture) -> None:
     meso = TorchMeso(architecture, 64, seed=5)
-    evidence = graph_network(meso).examine(random_crops(1, 64, seed=2))
+    evidence = graph_model(meso).examine(random_crops(1, 64, seed=2))
     activation = torch.from_numpy(evidence.activation[0]).double()
     cells = activation.flatten().nonzero()[:, 0]  # zeros are tied: no two-sided derivative
     assert len(cells) > 100
@@ -94,11 +94,11 @@ def test_gradient_equals_finite_differences(architecture: Architecture) -> None:
 
 
 def test_a_batch_equals_its_faces_one_by_one() -> None:
-    network = graph_network(TorchMeso("mesoinception4", 64))
+    model = graph_model(TorchMeso("mesoinception4", 64))
     crops = random_crops(5, 64)
-    batch = network.examine(crops)
+    batch = model.examine(crops)
     for index in range(5):
-        single = network.examine(crops[index : index + 1])
+        single = model.examine(crops[index : index + 1])
         for name in ("logit", "activation", "gradient"):
             np.testing.assert_allclose(
                 getattr(batch, name)[index], getattr(single, name)[0], rtol=1e-4, atol=1e-5
@@ -116,9 +116,9 @@ def test_weights_are_checked() -> None:
         ({"bn1.mean": np.full(8, np.nan, np.float32)}, "bn1.mean"),
         ({"dense1.weight": np.zeros((16, 64), np.float32)}, "dense1.weight"),
     ):
-        with pytest.raises(NetworkError, match=words):
+        with pytest.raises(ModelError, match=words):
             MesoWeights("meso4", tensors | change)
-    with pytest.raises(NetworkError, match="mesoinception4"):
+    with pytest.raises(ModelError, match="mesoinception4"):
         MesoWeights("mesoinception4", tensors)
 
 
@@ -129,15 +129,15 @@ def test_keras_file_by_layer_names(
 ) -> None:
     meso = TorchMeso(architecture, 64, seed=7)
     write_keras_h5(meso, tmp_path / "x.h5", first, root)
-    network = load_mesonet_h5(tmp_path / "x.h5")
+    model = load_mesonet_h5(tmp_path / "x.h5")
     crops = random_crops(2, 64)
-    found = network.examine(crops)
+    found = model.examine(crops)
     np.testing.assert_allclose(found.logit, torch_forward(meso, crops)[0], rtol=1e-4, atol=1e-4)
     gradient = torch_gradient(meso, found.activation)
     np.testing.assert_allclose(found.gradient, gradient, rtol=1e-3, atol=1e-5)
-    assert network.card.input_size == 64
-    assert "unpublished weights" in network.card.description
-    assert network.card.licence == "unknown"
+    assert model.card.input_size == 64
+    assert "unpublished weights" in model.card.description
+    assert model.card.licence == "unknown"
 
 
 def test_unreadable_files_say_what_they_are(tmp_path: Path) -> None:
@@ -147,20 +147,20 @@ def test_unreadable_files_say_what_they_are(tmp_path: Path) -> None:
     data = good.read_bytes()
     for content in (b"", b"not weights at all\n" * 50, data[: len(data) // 2], data[:600]):
         path.write_bytes(content)
-        with pytest.raises(NetworkError, match=r"bad\.h5 is damaged or no Keras \.h5 file"):
+        with pytest.raises(ModelError, match=r"bad\.h5 is damaged or no Keras \.h5 file"):
             load_mesonet_h5(path)
-    with pytest.raises(NetworkError, match=r"missing\.h5 does not exist"):
+    with pytest.raises(ModelError, match=r"missing\.h5 does not exist"):
         load_mesonet_h5(tmp_path / "missing.h5")
-    with pytest.raises(NetworkError, match="cannot be read"):
+    with pytest.raises(ModelError, match="cannot be read"):
         load_mesonet_h5(tmp_path)
 
 
-def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
+def test_another_models_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         for number in range(1, 54):
             file[f"conv2d_{number}/conv2d_{number}/kernel:0"] = np.zeros((3, 3, 4, 4), np.float32)
-    with pytest.raises(NetworkError, match=r"neither Meso4 nor MesoInception4.*53 convolutions"):
+    with pytest.raises(ModelError, match=r"neither Meso4 nor MesoInception4.*53 convolutions"):
         load_mesonet_h5(path)
     for layer in ("conv2d_3", "batch_normalization_2", "dense_1"):
         write_keras_h5(TorchMeso("mesoinception4", 64), path)
@@ -168,11 +168,11 @@ def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
             name = "gamma:0" if layer.startswith("batch") else "kernel:0"
             del file[f"{layer}/{layer}/{name}"]
             file[f"{layer}/{layer}/{name}"] = np.zeros((3, 5), np.float32)
-        with pytest.raises(NetworkError, match="neither Meso4 nor MesoInception4"):
+        with pytest.raises(ModelError, match="neither Meso4 nor MesoInception4"):
             load_mesonet_h5(path)
 
 
-def test_damage_anywhere_is_a_network_error_or_harmless(tmp_path: Path) -> None:
+def test_damage_anywhere_is_a_model_error_or_harmless(tmp_path: Path) -> None:
     good = tmp_path / "good.h5"
     write_keras_h5(TorchMeso("meso4", 64), good)
     data = good.read_bytes()
@@ -185,7 +185,7 @@ def test_damage_anywhere_is_a_network_error_or_harmless(tmp_path: Path) -> None:
         good.write_bytes(damaged)
         try:
             load_mesonet_h5(good)
-        except NetworkError:
+        except ModelError:
             refused += 1
     assert refused > 10
 
@@ -201,8 +201,8 @@ def golden(shared_data: Path, weights: str, feed: str) -> tuple[dict[str, NDArra
     crops = np.stack(pictures)  # BGR
     if feed == "rgb":
         crops = np.ascontiguousarray(crops[..., ::-1])
-    network = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5", threads=1)
-    return wanted | {"names": np.array(names)}, network.examine(crops)
+    model = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5", threads=1)
+    return wanted | {"names": np.array(names)}, model.examine(crops)
 
 
 def relative_error(found: NDArray, wanted: NDArray) -> NDArray:
@@ -260,11 +260,11 @@ def test_tf2cam_draws_what_the_original_script_drew(
 @pytest.mark.shared
 def test_published_cards(shared_data: Path) -> None:
     for weights in WEIGHTS:
-        network = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5")
+        model = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5")
         name = weights.lower().replace("_", "-").replace("inception", "inception4")
-        assert network.card.name == name
-        assert network.card.licence == "Apache-2.0"
-        assert network.sha256 in (shared_data / "weights" / "SHA256SUMS").read_text()
+        assert model.card.name == name
+        assert model.card.licence == "Apache-2.0"
+        assert model.sha256 in (shared_data / "weights" / "SHA256SUMS").read_text()
 
 
 def faces_called_fake(shared_data: Path, clip: str, video: str) -> NDArray[np.uint8]:

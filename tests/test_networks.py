@@ -1,4 +1,4 @@
-"""Evidence network files, the table of known networks, and pulling weights."""
+"""Evidence model files, the table of known models, and pulling weights."""
 
 import hashlib
 import http.server
@@ -17,14 +17,14 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fakelens.errors import NetworkError, OutputError, UsageError, WeightsMissingError
+from fakelens.errors import ModelError, OutputError, UsageError, WeightsMissingError
 from fakelens.models import devices
-from fakelens.models.loading import DEFAULT, KNOWN, Download, load_network, pull
+from fakelens.models.loading import DEFAULT, KNOWN, Download, load_model, pull
 from fakelens.models.mesonet_graph import build_graph
 from fakelens.models.onnx import (
-    OnnxNetwork,
-    load_evidence_network,
-    save_evidence_network,
+    OnnxModel,
+    load_evidence_model,
+    save_evidence_model,
     self_test_crops,
 )
 from meso_reference import TorchMeso, make_card, random_crops, write_keras_h5
@@ -39,18 +39,18 @@ def meso() -> TorchMeso:
 
 @pytest.fixture
 def evidence_file(tmp_path: Path, meso: TorchMeso) -> Path:
-    path = tmp_path / "network.onnx"
-    save_evidence_network(build_graph(meso.weights()), make_card(SIDE), path)
+    path = tmp_path / "model.onnx"
+    save_evidence_model(build_graph(meso.weights()), make_card(SIDE), path)
     return path
 
 
-def test_a_saved_network_comes_back_as_it_was(evidence_file: Path, meso: TorchMeso) -> None:
-    network = load_evidence_network(evidence_file, threads=1)
-    assert network.card == make_card(SIDE)
-    assert network.sha256 == hashlib.sha256(evidence_file.read_bytes()).hexdigest()
+def test_a_saved_model_comes_back_as_it_was(evidence_file: Path, meso: TorchMeso) -> None:
+    model = load_evidence_model(evidence_file, threads=1)
+    assert model.card == make_card(SIDE)
+    assert model.sha256 == hashlib.sha256(evidence_file.read_bytes()).hexdigest()
     crops = random_crops(2, SIDE)
-    direct = OnnxNetwork(build_graph(meso.weights()).SerializeToString(), make_card(SIDE), "")
-    np.testing.assert_array_equal(network.examine(crops).logit, direct.examine(crops).logit)
+    direct = OnnxModel(build_graph(meso.weights()).SerializeToString(), make_card(SIDE), "")
+    np.testing.assert_array_equal(model.examine(crops).logit, direct.examine(crops).logit)
     assert list(evidence_file.parent.iterdir()) == [evidence_file]
 
 
@@ -75,20 +75,20 @@ def test_self_test_crops_follow_the_documented_formula() -> None:
 )
 def test_wrong_crops_are_refused(evidence_file: Path, crops: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"crops must be uint8 \(N, 64, 64, 3\)"):
-        load_evidence_network(evidence_file).examine(crops)
+        load_evidence_model(evidence_file).examine(crops)
 
 
 @pytest.mark.parametrize("content", [b"", b"just some text\n" * 40, None], ids=str)
 def test_damaged_onnx_files(evidence_file: Path, content: bytes | None) -> None:
     data = evidence_file.read_bytes()
     evidence_file.write_bytes(data[: len(data) // 2] if content is None else content)
-    with pytest.raises(NetworkError, match=r"network\.onnx is damaged or no ONNX file"):
-        load_evidence_network(evidence_file)
+    with pytest.raises(ModelError, match=r"model\.onnx is damaged or no ONNX file"):
+        load_evidence_model(evidence_file)
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match=r"none\.onnx does not exist"):
-        load_evidence_network(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match=r"none\.onnx does not exist"):
+        load_evidence_model(tmp_path / "none.onnx")
 
 
 def edit_metadata(path: Path, key: str, value: str | None) -> None:
@@ -104,7 +104,7 @@ def edit_metadata(path: Path, key: str, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("fakelens.format", None, "no evidence network"),
+        ("fakelens.format", None, "no evidence model"),
         ("fakelens.format", "2", "format 2, this fakelens reads 1"),
         ("fakelens.card", None, "metadata of .* are damaged"),
         ("fakelens.card", '{"name": "x"}', "metadata of .* are damaged"),
@@ -113,8 +113,8 @@ def edit_metadata(path: Path, key: str, value: str | None) -> None:
 )
 def test_wrong_metadata(evidence_file: Path, key: str, value: str | None, words: str) -> None:
     edit_metadata(evidence_file, key, value)
-    with pytest.raises(NetworkError, match=words):
-        load_evidence_network(evidence_file)
+    with pytest.raises(ModelError, match=words):
+        load_evidence_model(evidence_file)
 
 
 @pytest.mark.parametrize("tensor", ["conv4.bias", "dense2.weight", "bn4.factor"])
@@ -127,22 +127,22 @@ def test_one_flipped_byte_fails_the_self_test(evidence_file: Path, tensor: str) 
     damaged = bytearray(data)
     damaged[exponent] ^= 1
     evidence_file.write_bytes(damaged)
-    with pytest.raises(NetworkError, match="fails its self-test"):
-        load_evidence_network(evidence_file)
+    with pytest.raises(ModelError, match="fails its self-test"):
+        load_evidence_model(evidence_file)
 
 
 def test_self_test_of_another_length_fails(evidence_file: Path) -> None:
     expected = {"logit": [], "contribution": [], "tolerance": 1}
     edit_metadata(evidence_file, "fakelens.self_test", json.dumps(expected))
-    with pytest.raises(NetworkError, match="fails its self-test"):
-        load_evidence_network(evidence_file)
+    with pytest.raises(ModelError, match="fails its self-test"):
+        load_evidence_model(evidence_file)
 
 
-def test_damage_anywhere_is_a_network_error_or_harmless(
+def test_damage_anywhere_is_a_model_error_or_harmless(
     evidence_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = evidence_file.read_bytes()
-    sound = load_evidence_network(evidence_file).examine(self_test_crops(SIDE))
+    sound = load_evidence_model(evidence_file).examine(self_test_crops(SIDE))
     rng = np.random.default_rng(0)
     refused = 0
     for position in rng.integers(len(data), size=80):
@@ -150,8 +150,8 @@ def test_damage_anywhere_is_a_network_error_or_harmless(
         damaged[position] ^= 1 << rng.integers(8)
         evidence_file.write_bytes(damaged)
         try:
-            found = load_evidence_network(evidence_file).examine(self_test_crops(SIDE))
-        except NetworkError:
+            found = load_evidence_model(evidence_file).examine(self_test_crops(SIDE))
+        except ModelError:
             refused += 1
         else:
             np.testing.assert_allclose(found.logit, sound.logit, atol=1e-2)
@@ -172,9 +172,9 @@ def model_with(meso: TorchMeso, tensor: str, value: float) -> onnx.ModelProto:
     ("tensor", "output"), [("dense2.bias", "logit"), ("bn4.factor", "gradient")]
 )
 def test_answers_that_are_not_finite_are_errors(meso: TorchMeso, tensor: str, output: str) -> None:
-    network = OnnxNetwork(model_with(meso, tensor, np.nan).SerializeToString(), make_card(SIDE), "")
-    with pytest.raises(NetworkError, match=f"{output} that is not a finite number"):
-        network.examine(random_crops(1, SIDE))
+    model = OnnxModel(model_with(meso, tensor, np.nan).SerializeToString(), make_card(SIDE), "")
+    with pytest.raises(ModelError, match=f"{output} that is not a finite number"):
+        model.examine(random_crops(1, SIDE))
 
 
 def plain_model(element: int, outputs: tuple[str, ...]) -> onnx.ModelProto:
@@ -198,8 +198,8 @@ def test_a_model_of_another_shape_is_not_saved(tmp_path: Path) -> None:
         (plain_model(TensorProto.UINT8, names[:2]), "no float32 output gradient"),
         (plain_model(TensorProto.UINT8, names), "instead of"),
     ):
-        with pytest.raises(NetworkError, match=words):
-            save_evidence_network(model, make_card(SIDE), path)
+        with pytest.raises(ModelError, match=words):
+            save_evidence_model(model, make_card(SIDE), path)
     assert not path.exists()
 
 
@@ -208,7 +208,7 @@ def test_saving_where_nothing_can_be_written(tmp_path: Path, meso: TorchMeso, pl
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
-        save_evidence_network(build_graph(meso.weights()), make_card(SIDE), tmp_path / place)
+        save_evidence_model(build_graph(meso.weights()), make_card(SIDE), tmp_path / place)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -254,13 +254,13 @@ def cached(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("by_file", [False, True], ids=["address", "file"])
 def test_pull_then_load_by_name(tmp_path: Path, published: Path, by_file: bool) -> None:
     with pytest.raises(WeightsMissingError, match="fakelens models pull meso4-df"):
-        load_network("meso4-df")
+        load_model("meso4-df")
     path = pull("meso4-df", source=published if by_file else None)
     assert path.read_bytes() == published.read_bytes()
     assert cached(tmp_path) == ["Meso4_DF.h5"]
-    network = load_network("meso4-df", threads=1)
-    assert network.card.name == "meso4-df"
-    assert network.examine(random_crops(1, SIDE)).logit.shape == (1,)
+    model = load_model("meso4-df", threads=1)
+    assert model.card.name == "meso4-df"
+    assert model.examine(random_crops(1, SIDE)).logit.shape == (1,)
 
 
 @pytest.mark.parametrize("by_file", [False, True], ids=["address", "file"])
@@ -270,14 +270,14 @@ def test_a_file_with_another_hash_is_not_kept(
     sound = published.read_bytes()
     published.write_bytes(sound[:-1] + b"?")
     source = published if by_file else None
-    with pytest.raises(NetworkError, match="is not the published file of meso4-df"):
+    with pytest.raises(ModelError, match="is not the published file of meso4-df"):
         pull("meso4-df", source=source)
     assert cached(tmp_path) == []
     published.write_bytes(sound)
     kept = pull("meso4-df", source=source)
     published.write_bytes(sound[:-1] + b"?")
     if by_file:
-        with pytest.raises(NetworkError):
+        with pytest.raises(ModelError):
             pull("meso4-df", source=source)
     assert kept.read_bytes() == sound
 
@@ -286,14 +286,14 @@ def test_damaged_cache_is_seen_and_repaired(published: Path) -> None:
     path = pull("meso4-df")
     sound = path.read_bytes()
     path.write_bytes(sound[:1000])
-    with pytest.raises(NetworkError, match=r"damaged.*run 'fakelens models pull meso4-df' again"):
-        load_network("meso4-df")
+    with pytest.raises(ModelError, match=r"damaged.*run 'fakelens models pull meso4-df' again"):
+        load_model("meso4-df")
     assert pull("meso4-df").read_bytes() == sound
 
 
-def test_network_failures_are_one_sentence(tmp_path: Path, published: Path) -> None:
+def test_model_failures_are_one_sentence(tmp_path: Path, published: Path) -> None:
     published.unlink()
-    with pytest.raises(NetworkError, match=r"cannot be downloaded \(HTTPError\).*--from FILE"):
+    with pytest.raises(ModelError, match=r"cannot be downloaded \(HTTPError\).*--from FILE"):
         pull("meso4-df")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
@@ -301,13 +301,13 @@ def test_network_failures_are_one_sentence(tmp_path: Path, published: Path) -> N
         entry = KNOWN["meso4-df"]
         assert entry.download is not None
         KNOWN["meso4-df"] = replace(entry, download=replace(entry.download, url=url))
-        with pytest.raises(NetworkError, match=r"cannot be downloaded \(ConnectionError\)"):
+        with pytest.raises(ModelError, match=r"cannot be downloaded \(ConnectionError\)"):
             pull("meso4-df")
     assert cached(tmp_path) == []
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    for call in (lambda: load_network("xception"), lambda: pull("xception")):
+    for call in (lambda: load_model("xception"), lambda: pull("xception")):
         with pytest.raises(UsageError, match=r"'xception'.*fakelens-patch, meso4-df, meso4-f2f"):
             call()
     with pytest.raises(UsageError, match="comes with fakelens"):
@@ -315,27 +315,27 @@ def test_unknown_names_list_the_known_ones() -> None:
 
 
 def test_loading_by_path(tmp_path: Path, evidence_file: Path, meso: TorchMeso) -> None:
-    assert load_network(evidence_file).card == make_card(SIDE)
+    assert load_model(evidence_file).card == make_card(SIDE)
     write_keras_h5(meso, tmp_path / "own.H5")
-    assert load_network(str(tmp_path / "own.H5")).card.name == "mesoinception4"
-    with pytest.raises(NetworkError, match="does not exist"):
-        load_network("nowhere/meso.onnx")
+    assert load_model(str(tmp_path / "own.H5")).card.name == "mesoinception4"
+    with pytest.raises(ModelError, match="does not exist"):
+        load_model("nowhere/meso.onnx")
     with pytest.raises(UsageError, match=r"\.onnx or \.h5"):
-        load_network(tmp_path / "weights.pt")
+        load_model(tmp_path / "weights.pt")
 
 
-def test_a_bundled_network_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundled_model_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KNOWN, DEFAULT, replace(KNOWN[DEFAULT], file="nothing.onnx"))
-    with pytest.raises(NetworkError, match=r"installation lacks .*nothing\.onnx.*reinstall"):
-        load_network(DEFAULT)
+    with pytest.raises(ModelError, match=r"installation lacks .*nothing\.onnx.*reinstall"):
+        load_model(DEFAULT)
 
 
 @pytest.mark.parametrize("name", [name for name in KNOWN if KNOWN[name].download is None])
-def test_the_bundled_networks_are_sound(name: str) -> None:
-    network = load_network(name)
-    assert network.card.name == name
-    side = network.card.input_size
-    assert network.examine(random_crops(2, side)).logit.shape == (2,)
+def test_the_bundled_models_are_sound(name: str) -> None:
+    model = load_model(name)
+    assert model.card.name == name
+    side = model.card.input_size
+    assert model.examine(random_crops(2, side)).logit.shape == (2,)
 
 
 @pytest.mark.shared
@@ -343,13 +343,13 @@ def test_the_table_describes_the_published_files(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKELENS_CACHE", str(tmp_path))
-    for name, network in KNOWN.items():
-        if network.download is None:
+    for name, model in KNOWN.items():
+        if model.download is None:
             continue
-        source = shared_data / "weights" / network.file
-        assert source.stat().st_size == network.download.size
+        source = shared_data / "weights" / model.file
+        assert source.stat().st_size == model.download.size
         pull(name, source=source)
-        assert load_network(name).card.name == name
+        assert load_model(name).card.name == name
 
 
 def test_the_table_is_light() -> None:
@@ -366,15 +366,15 @@ def test_the_table_is_light() -> None:
 
 def test_a_device_that_is_not_there_is_told_with_what_would_help() -> None:
     with pytest.raises(UsageError, match=r"cannot use cuda, only cpu; the package onnxruntime-gpu"):
-        load_network(DEFAULT, device="cuda")
+        load_model(DEFAULT, device="cuda")
     with pytest.raises(UsageError, match="no device is called 'quantum'; there are auto, cuda"):
-        load_network(DEFAULT, device="quantum")
+        load_model(DEFAULT, device="quantum")
 
 
 def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = load_network(DEFAULT, device="auto")
-    assert isinstance(network, OnnxNetwork)
-    assert network.device == "cpu"
+    model = load_model(DEFAULT, device="auto")
+    assert isinstance(model, OnnxModel)
+    assert model.device == "cpu"
     several = ["OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: several)
     assert devices.find_device("auto") == "cuda"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from builders import make_report, make_track
 from fakelens.records.faces import Box
 from fakelens.records.report import Report
-from fakelens.records.trust import Assessment, Faithfulness, Steadiness, TrustMark
+from fakelens.records.trust import Assessment, Faithfulness, Robustness, TrustMark
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale
 
 SURE = 8.0  # a logit far beyond every threshold
@@ -78,7 +78,7 @@ def scale_of(logit: float, cam: str) -> float:
     return heatmap_scale(make_report(track, maps=flat(*[1] * 20), cam=cam))
 
 
-def test_maps_of_a_network_without_an_opinion_are_drawn_fainter() -> None:
+def test_maps_of_a_model_without_an_opinion_are_drawn_fainter() -> None:
     # Halfway between the thresholds of 0.4 and 0.6: the nearer one is 0.1 away.
     assert scale_of(0, "hirescam") == np.inf  # at the middle between the thresholds
     assert scale_of(np.log(0.55 / 0.45), "hirescam") == pytest.approx(2, rel=1e-3)  # half way
@@ -96,7 +96,7 @@ def test_the_original_map_explains_real_faces_and_is_drawn_on_them() -> None:
 
 
 @pytest.mark.parametrize("logit", [-40.0, -1e4])
-def test_a_network_that_is_certain_beyond_precision_draws_no_evidence_of_fake(
+def test_a_model_that_is_certain_beyond_precision_draws_no_evidence_of_fake(
     logit: float,
 ) -> None:
     track = make_track(np.full(20, logit), peaks=1)
@@ -229,6 +229,6 @@ def test_a_mark_carries_the_trust_in_the_persons_heatmaps() -> None:
     report = one_person([1, 1, 1])
     assert only(Overlay(report).marks(1)).trust is None
     faithful = Faithfulness(TrustMark.CHANCE, "features", 0, 0, 0.5, 0, None, None, 3, None)
-    measured = Assessment(faithful, Steadiness((0, 1), {}, 3), None, None, None, (), ())
+    measured = Assessment(faithful, Robustness((0, 1), {}, 3), None, None, None, (), ())
     findings = tuple(replace(finding, assessment=measured) for finding in report.findings)
     assert only(Overlay(replace(report, findings=findings)).marks(1)).trust is TrustMark.CHANCE

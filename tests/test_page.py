@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from builders import INFO, make_report, make_track
-from fakelens.media.images import to_jpeg
+from fakelens.media.images import encode_jpeg
 from fakelens.records.arrays import sigmoid
 from fakelens.records.media import Damage
 from fakelens.records.models import Calibration
 from fakelens.records.report import Report
 from fakelens.records.trust import Assessment
 from fakelens.render.painter import Style
-from fakelens.report.page import Beside, write_page
+from fakelens.report.page import PageFiles, write_page
 from fakelens.report.save import save_report
 from media import make_clip
 from pages import Page
@@ -49,7 +49,7 @@ def saved(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(report: Report, folder: Path, style: Style | None = None, **beside: object) -> str:
-    write_page(report, folder, style or Style(), Beside(**beside))  # type: ignore[arg-type]
+    write_page(report, folder, style or Style(), PageFiles(**beside))  # type: ignore[arg-type]
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -246,7 +246,7 @@ def test_the_page_says_what_the_heat_speaks_for(cam: str, words: str, tmp_path: 
 
 
 def test_the_page_says_what_was_not_examined(tmp_path: Path) -> None:
-    tiny = make_track(np.ones(30), person=2, doubts=1)
+    tiny = make_track(np.ones(30), person=2, quality_flags=1)
     report = make_report(make_track(np.ones(30)), tiny, maps=np.ones((30, 4, 4)), every=2)
     report = dataclasses.replace(report, damage=(Damage(Fraction(61), "a hole"),))
     words = Page(written(report, tmp_path)).words.partition("What was not examined")[2]
@@ -275,8 +275,8 @@ def test_the_page_says_what_a_calibrated_score_is_worth(
     (finding,) = report.findings
     worth = dataclasses.replace(finding, log10_likelihood_ratio=ratio)
     calibration = Calibration("by hand", "none", 2.0, ())
-    card = dataclasses.replace(report.network, calibration=calibration)
-    told = dataclasses.replace(report, findings=(worth,), network=card)
+    card = dataclasses.replace(report.model, calibration=calibration)
+    told = dataclasses.replace(report, findings=(worth,), model=card)
     shown = Page(written(told, tmp_path)).words
     assert words in shown
     assert ("the most that these bear out" in shown) == (abs(ratio) == 2)
@@ -303,7 +303,7 @@ def test_a_page_stays_small(people: int, frames: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     grain = rng.normal(128, 60, (320, 320, 3)).astype(np.float32)
     blurred = cv2.GaussianBlur(grain, (0, 0), 1.5) * 3 - 256
-    noise = to_jpeg(np.clip(blurred, 0, 255).astype(np.uint8))
+    noise = encode_jpeg(np.clip(blurred, 0, 255).astype(np.uint8))
     report = crowd(people, frames, 14, rng)
     faces = {
         number: dict.fromkeys((finding.key_frame, 0, 10, 20, 30, 35), noise)

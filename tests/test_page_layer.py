@@ -26,7 +26,7 @@ from looking import (
     number_on,
     screen,
     seek,
-    seen_by_the_network,
+    seen_by_the_model,
     show,
 )
 from media import make_clip, read_number
@@ -36,7 +36,7 @@ from toys import (
     REAL,
     WIDTH,
     Actor,
-    RedNetwork,
+    RedModel,
     analyzed,
     draw_scene,
     film,
@@ -66,7 +66,7 @@ def test_the_layer_changes_pixels_inside_the_faces_it_speaks_of_and_nowhere_else
         assert face is not None
         share = different[inside(face, different.shape, margin=-4)].mean()
         assert share > 0.9 if actor in heated else share == 0
-    assert not different[~seen_by_the_network(number)].any()
+    assert not different[~seen_by_the_model(number)].any()
 
 
 def test_the_layer_can_be_faded(opened: Watched) -> None:
@@ -119,7 +119,7 @@ def test_the_layer_follows_a_face_that_moves_while_the_video_plays(opened: Watch
     assert number_on(page) == number
     columns = np.flatnonzero(different.any(axis=0))
     assert columns[0] == pytest.approx(area_of(FAKE, number).x1, abs=3)
-    assert not different[~seen_by_the_network(number)].any()
+    assert not different[~seen_by_the_model(number)].any()
 
 
 def test_a_heatmap_that_is_not_better_than_chance_is_hatched_in_grey(
@@ -233,7 +233,7 @@ def test_the_layer_lies_on_the_face_of_a_video_that_is_turned(
 
     clip = turned_clip(tmp_path / "turned.mp4")
     report = analyze(
-        clip, network=RedNetwork(), faces=Fixed(), settings=Settings(trust=False, threshold=0.5)
+        clip, model=RedModel(), faces=Fixed(), settings=Settings(trust=False, threshold=0.5)
     )
     assert (report.video.width, report.video.height) == (144, 240)
     save_report(report, tmp_path / "out")

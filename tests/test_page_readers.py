@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from browser import Watched, accessibility_findings
 from fakelens.report.save import save_report
-from looking import bare, changed, inside, number_on, screen, seek, seen_by_the_network, show
+from looking import bare, changed, inside, number_on, screen, seek, seen_by_the_model, show
 from toys import FAKE, REAL, analyzed, draw_scene, film
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def test_a_picture_has_the_layer_too(chromium: Browser, tmp_path: Path) -> None:
     watched.page.locator("#show").uncheck()
     different = changed(screen(watched.page), heated)
     assert different[inside((14, 64, 66, 116), different.shape)].mean() > 0.9
-    assert not different[~seen_by_the_network(0)].any()
+    assert not different[~seen_by_the_model(0)].any()
     assert watched.complaints == []
     watched.close()
 
@@ -59,7 +59,7 @@ def test_the_page_fits_a_phone(chromium: Browser, folder: Path) -> None:
     page.locator("#show").uncheck()
     different = changed(screen(page), heated)
     assert different.any()
-    assert not different[~seen_by_the_network(0)].any()
+    assert not different[~seen_by_the_model(0)].any()
     for name in ("Play", "One frame on", "Full screen"):
         box = page.get_by_role("button", name=name, exact=True).bounding_box()
         assert box is not None

@@ -1,4 +1,4 @@
-"""The default network: its map adds up to its score, and its file computes what torch does."""
+"""The default model: its map adds up to its score, and its file computes what torch does."""
 
 import csv
 import tarfile
@@ -13,15 +13,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training.network import judge, load_imagenet
+from training.model import judge, load_imagenet
 from training.onnx_graph import build_graph, calibrate
 from training.quantize import quantized
 
 import fakelens
 from fakelens.explain.cam import METHODS
-from fakelens.models.loading import DEFAULT, find_card, find_weights, load_network
-from fakelens.models.onnx import OnnxNetwork
-from fakelens.records.models import Evidence, Network
+from fakelens.models.loading import DEFAULT, find_card, find_weights, load_model
+from fakelens.models.onnx import OnnxModel
+from fakelens.records.models import Evidence, Model
 from meso_reference import make_card, random_crops
 from patch_models import drawn_crops, planes, random_patchnet
 
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
-    return load_network(DEFAULT, threads=1)
+def model() -> Model:
+    return load_model(DEFAULT, threads=1)
 
 
 def _assert_complete(evidence: Evidence) -> None:
@@ -61,17 +61,17 @@ def _pattern(kind: str, seed: int, side: int) -> np.ndarray:
     count=st.integers(1, 3),
 )
 @settings(max_examples=40, deadline=None)
-def test_the_map_adds_up_to_the_logit(network: Network, kind: str, seed: int, count: int) -> None:
-    side = network.card.input_size
+def test_the_map_adds_up_to_the_logit(model: Model, kind: str, seed: int, count: int) -> None:
+    side = model.card.input_size
     crops = np.stack([_pattern(kind, seed + index, side) for index in range(count)])
-    _assert_complete(network.examine(crops))
+    _assert_complete(model.examine(crops))
 
 
 @pytest.mark.shared
-def test_the_map_adds_up_on_faces(network: Network, shared_data: Path) -> None:
-    side = network.card.input_size
+def test_the_map_adds_up_on_faces(model: Model, shared_data: Path) -> None:
+    side = model.card.input_size
     crops = np.stack([cv2.resize(crop, (side, side)) for crop in _faces(shared_data, 64)])
-    evidence = network.examine(crops)
+    evidence = model.examine(crops)
     _assert_complete(evidence)
     # Not by being always the same: the faces are told apart.
     assert np.ptp(evidence.logit) > 0.5
@@ -91,8 +91,8 @@ def _faces(shared_data: Path, count: int) -> Iterator[np.ndarray]:
             yield cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def test_every_cam_of_a_mean_of_one_map_is_that_map(network: Network) -> None:
-    evidence = network.examine(random_crops(2, network.card.input_size))
+def test_every_cam_of_a_mean_of_one_map_is_that_map(model: Model) -> None:
+    evidence = model.examine(random_crops(2, model.card.input_size))
     expected = evidence.activation[:, 0] / evidence.activation[0, 0].size
     for name in ("hirescam", "gradcam"):
         np.testing.assert_allclose(METHODS[name].function(evidence), expected, atol=1e-6)
@@ -101,10 +101,10 @@ def test_every_cam_of_a_mean_of_one_map_is_that_map(network: Network) -> None:
     )
 
 
-def test_a_crop_is_judged_alike_alone_and_in_a_batch(network: Network) -> None:
-    crops = random_crops(5, network.card.input_size)
-    alone = [network.examine(crop[None]).logit[0] for crop in crops]
-    np.testing.assert_allclose(network.examine(crops).logit, alone, atol=1e-4)
+def test_a_crop_is_judged_alike_alone_and_in_a_batch(model: Model) -> None:
+    crops = random_crops(5, model.card.input_size)
+    alone = [model.examine(crop[None]).logit[0] for crop in crops]
+    np.testing.assert_allclose(model.examine(crops).logit, alone, atol=1e-4)
 
 
 def test_the_graph_computes_what_torch_computes() -> None:
@@ -116,8 +116,8 @@ def test_the_graph_computes_what_torch_computes() -> None:
     logits, cells = judged.logits.detach().numpy(), judged.cells.detach().numpy()
     assert cells.std() > 0.1
     for layout in ("plain", "blocked"):
-        network = OnnxNetwork(graph, make_card(_SIDE), "", threads=1, layout=layout)
-        evidence = network.examine(crops)
+        model = OnnxModel(graph, make_card(_SIDE), "", threads=1, layout=layout)
+        evidence = model.examine(crops)
         np.testing.assert_allclose(evidence.activation[:, 0], cells, atol=_TOLERANCE)
         np.testing.assert_allclose(evidence.logit, logits, atol=_TOLERANCE)
         np.testing.assert_allclose(evidence.gradient[:, 0], gradient.numpy(), rtol=1e-6)
@@ -132,8 +132,8 @@ def test_in_integers_the_graph_says_nearly_the_same() -> None:
     integers = quantized(graph, crops, kept=head)
     _, cells = judge(model, crops)
 
-    network = OnnxNetwork(integers.SerializeToString(), make_card(_SIDE), "", layout="blocked")
-    evidence = network.examine(crops)
+    model = OnnxModel(integers.SerializeToString(), make_card(_SIDE), "", layout="blocked")
+    evidence = model.examine(crops)
 
     _assert_complete(evidence)
     assert _integer_weights(integers) > 0.9 * sum(p.numel() for p in model.blocks.parameters())
@@ -146,8 +146,8 @@ def test_a_calibration_is_folded_into_logits_and_cells() -> None:
     evidence = []
     for factor, offset in ((1, 0), (0.6, -1.5)):
         calibrate(graph, factor, offset)
-        network = OnnxNetwork(graph.SerializeToString(), make_card(64), "", threads=1)
-        evidence.append(network.examine(crops))
+        model = OnnxModel(graph.SerializeToString(), make_card(64), "", threads=1)
+        evidence.append(model.examine(crops))
     before, after = evidence
     np.testing.assert_allclose(after.logit, 0.6 * before.logit - 1.5, atol=_TOLERANCE)
     np.testing.assert_allclose(after.activation, 0.6 * before.activation - 1.5, atol=_TOLERANCE)
@@ -173,23 +173,23 @@ def test_the_score_does_not_depend_on_the_processor() -> None:
     assert _integer_weights(onnx.load(path)) > 500_000
 
 
-def test_integers_are_what_the_file_says(network: Network) -> None:
+def test_integers_are_what_the_file_says(model: Model) -> None:
     """The same file, computed in floating point step by step, without any fused operator."""
     path = find_weights(DEFAULT)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    side = network.card.input_size
+    side = model.card.input_size
     kinds = ("ramp", "noise", "blobs")
     patterns = [_pattern(kind, seed, side) for kind in kinds for seed in range(3)]
     crops = np.stack([*patterns, *drawn_crops(6, side)])
     (expected,) = session.run(["logit"], {"crops": crops})
-    np.testing.assert_allclose(network.examine(crops).logit, expected, atol=0.1)
+    np.testing.assert_allclose(model.examine(crops).logit, expected, atol=0.1)
     assert np.ptp(expected) > 1
 
 
 def test_the_card_says_what_the_score_is_worth() -> None:
-    card = load_network(DEFAULT).card
+    card = load_model(DEFAULT).card
     assert card.calibration is not None
     assert 0 < card.calibration.limit < 4
     scores = [part.score for part in card.calibration.bins]

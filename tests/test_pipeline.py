@@ -1,4 +1,4 @@
-"""From a file to a report, with a detector and a network whose answers are known."""
+"""From a file to a report, with a detector and a model whose answers are known."""
 
 import dataclasses
 import gc
@@ -20,8 +20,8 @@ import fakelens
 from builders import CARD
 from fakelens.analysis import pipeline
 from fakelens.analysis.pipeline import analyze
-from fakelens.errors import MediaError, NetworkError, UsageError
-from fakelens.faces.crops import crop_area, cut
+from fakelens.errors import MediaError, ModelError, UsageError
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage, sigmoid
 from fakelens.records.faces import Box, CropGeometry, Face
@@ -38,7 +38,7 @@ from toys import (
     REAL,
     WIDTH,
     Actor,
-    RedNetwork,
+    RedModel,
     ScriptedDetector,
     draw_scene,
     film,
@@ -58,10 +58,10 @@ def report(clip: Path) -> Report:
     return examine(clip, FAKE, REAL)
 
 
-def examine(path: Path, *actors: Actor, network: RedNetwork | None = None, **settings) -> Report:
+def examine(path: Path, *actors: Actor, model: RedModel | None = None, **settings) -> Report:
     return analyze(
         path,
-        network=network or RedNetwork(),
+        model=model or RedModel(),
         faces=ScriptedDetector(*actors),
         settings=Settings(**{"every": 1} | settings),
     )
@@ -87,7 +87,7 @@ def test_every_person_is_followed_through_all_frames(report: Report) -> None:
         assert np.isnan(track.landmarks).all()
 
 
-def test_positive_is_fake_from_the_network_to_the_verdict(report: Report) -> None:
+def test_positive_is_fake_from_the_model_to_the_verdict(report: Report) -> None:
     fake, real = report.findings
     assert (fake.verdict, real.verdict) == ("likely fake", "likely real")
     assert fake.score is not None
@@ -97,52 +97,54 @@ def test_positive_is_fake_from_the_network_to_the_verdict(report: Report) -> Non
     assert report.tracks[0].logits.min() > 0 > report.tracks[1].logits.max()
 
 
-def test_the_logit_is_the_networks_of_the_crop_of_that_frame(report: Report, clip: Path) -> None:
+def test_the_logit_is_the_models_of_the_crop_of_that_frame(report: Report, clip: Path) -> None:
     with open_video(clip) as reader:
         images = [frame.image for frame in reader.frames()]
     for track in report.tracks:
-        for sighting in list(track)[::7]:
-            face = Face(sighting.box, None, 1)
-            crop = cut(images[sighting.frame], crop_area(face, CARD.crop), CARD.input_size)
-            evidence = RedNetwork().examine(crop[None])
-            assert sighting.logit == pytest.approx(float(evidence.logit[0]), rel=1e-5)
-            assert sighting.score == pytest.approx(float(sigmoid(evidence.logit[0])), rel=1e-5)
+        for observation in list(track)[::7]:
+            face = Face(observation.box, None, 1)
+            crop = extract_crop(
+                images[observation.frame], crop_area(face, CARD.crop), CARD.input_size
+            )
+            evidence = RedModel().examine(crop[None])
+            assert observation.logit == pytest.approx(float(evidence.logit[0]), rel=1e-5)
+            assert observation.score == pytest.approx(float(sigmoid(evidence.logit[0])), rel=1e-5)
 
 
 def test_the_heatmap_of_a_face_is_its_own_and_adds_up_to_its_logit(report: Report) -> None:
     rows = np.concatenate([track.heatmaps for track in report.tracks])
     assert sorted(rows) == list(range(len(report.heatmaps))) == list(range(2 * FRAMES))
     for track in report.tracks:
-        for sighting in track:
-            total = float(report.heatmaps[sighting.heatmap].sum())
-            assert total == pytest.approx(sighting.logit, abs=0.01)
+        for observation in track:
+            total = float(report.heatmaps[observation.heatmap].sum())
+            assert total == pytest.approx(observation.logit, abs=0.01)
 
 
-def test_the_area_is_the_square_that_the_network_wants(report: Report, clip: Path) -> None:
-    wide = RedNetwork(dataclasses.replace(CARD, crop=CropGeometry("box", 2.0)))
-    wider = examine(clip, FAKE, REAL, network=wide)
+def test_the_area_is_the_square_that_the_model_wants(report: Report, clip: Path) -> None:
+    wide = RedModel(dataclasses.replace(CARD, crop=CropGeometry("box", 2.0)))
+    wider = examine(clip, FAKE, REAL, model=wide)
     for found, scale in ((report, 1.2), (wider, 2.0)):
-        sighting = found.tracks[0][5]
-        assert sighting.area.width == pytest.approx(scale * 60)
-        assert sighting.area.center == pytest.approx(sighting.box.center)
+        observation = found.tracks[0][5]
+        assert observation.area.width == pytest.approx(scale * 60)
+        assert observation.area.center == pytest.approx(observation.box.center)
 
 
 def test_the_report_says_how_to_repeat_it(report: Report, clip: Path) -> None:
     assert report.source == clip
     assert report.frames == FRAMES
     assert (report.video.width, report.video.height) == (WIDTH, HEIGHT)
-    assert (report.network, report.cam, report.thresholds) == (CARD, "hirescam", CARD.thresholds)
+    assert (report.model, report.cam, report.thresholds) == (CARD, "hirescam", CARD.thresholds)
     assert report.settings == Settings(every=1)
     provenance = report.provenance
     assert provenance.input_sha256 == hashlib.sha256(clip.read_bytes()).hexdigest()
     assert provenance.input_bytes == clip.stat().st_size
     assert (provenance.input_name, provenance.detector) == ("two.mp4", "scripted")
-    assert provenance.network_sha256 == RedNetwork.sha256
+    assert provenance.model_sha256 == RedModel.sha256
     assert provenance.versions["fakelens"] == fakelens.__version__
     assert provenance.versions["av"] == av.__version__
 
 
-class Witness(RedNetwork):
+class Witness(RedModel):
     """Keeps what it saw."""
 
     def __init__(self) -> None:
@@ -154,21 +156,21 @@ class Witness(RedNetwork):
         return super().examine(crops)
 
 
-def test_the_network_sees_rgb(tmp_path: Path) -> None:
+def test_the_model_sees_rgb(tmp_path: Path) -> None:
     """A pure red face of a picture without loss is 255, 0, 0."""
     image = draw_scene(0, ())
     image[40:130, 70:160] = (255, 0, 0)
     path = photograph(tmp_path / "red.png", image)
-    network = Witness()
-    analyze(path, network=network, faces=ScriptedDetector(Actor((255, 0, 0), 80, 50)))
-    (crops,) = network.seen
+    model = Witness()
+    analyze(path, model=model, faces=ScriptedDetector(Actor((255, 0, 0), 80, 50)))
+    (crops,) = model.seen
     np.testing.assert_array_equal(crops, np.broadcast_to(np.uint8([255, 0, 0]), (1, 32, 32, 3)))
 
 
-def test_the_network_sees_rgb_of_a_video_too(clip: Path) -> None:
-    network = Witness()
-    examine(clip, FAKE, network=network)
-    mean = np.concatenate(network.seen)[:, 6:-6, 6:-6].mean(axis=(0, 1, 2))
+def test_the_model_sees_rgb_of_a_video_too(clip: Path) -> None:
+    model = Witness()
+    examine(clip, FAKE, model=model)
+    mean = np.concatenate(model.seen)[:, 6:-6, 6:-6].mean(axis=(0, 1, 2))
     np.testing.assert_allclose(mean, FAKE.colour, atol=6)
 
 
@@ -182,10 +184,10 @@ def test_a_picture_has_a_verdict_from_its_one_frame(tmp_path: Path) -> None:
 
 def test_what_the_batches_are_changes_nothing(clip: Path, report: Report) -> None:
     for size in (1, 3, 80, 1000):
-        network = RedNetwork()
-        found = examine(clip, FAKE, REAL, network=network, batch=size, trust=False)
+        model = RedModel()
+        found = examine(clip, FAKE, REAL, model=model, batch=size, trust=False)
         full, rest = divmod(2 * FRAMES, size)
-        assert network.calls == [size] * full + [rest] * bool(rest)
+        assert model.calls == [size] * full + [rest] * bool(rest)
         for track, wanted in zip(found.tracks, report.tracks, strict=True):
             assert_same(track, wanted)
         for row in range(2 * FRAMES):
@@ -202,30 +204,30 @@ def test_every_person_who_is_judged_is_assessed_unless_told_not_to(
         assert finding.assessment is not None
         assert finding.assessment.faithfulness is not None
         assert finding.assessment.faithfulness.completeness == pytest.approx(1, abs=1e-4)
-        low, high = finding.assessment.steadiness.band
+        low, high = finding.assessment.robustness.score_range
         assert finding.score is not None
         assert low <= finding.score <= high
     assert all(not f.assessment for f in examine(clip, FAKE, REAL, trust=False).findings)
 
 
 def test_who_has_gone_is_assessed_on_the_way(tmp_path: Path) -> None:
-    """The network is asked about them before it has seen the rest of the video."""
+    """The model is asked about them before it has seen the rest of the video."""
     brief = dataclasses.replace(FAKE, x=5, side=50, last=30)
     lasting = dataclasses.replace(REAL, x=60, side=50)
     seen: list[int] = []
 
-    class Counting(RedNetwork):
+    class Counting(RedModel):
         def head(self, activation):
             seen.append(sum(self.calls))
             return super().head(activation)
 
     path = film(tmp_path / "brief.mp4", brief, lasting, frames=130)
-    network = Counting()
-    found = examine(path, brief, lasting, network=network)
+    model = Counting()
+    found = examine(path, brief, lasting, model=model)
     assert [finding.assessment is not None for finding in found.findings] == [True, True]
     # The first is gone after 31 frames; 2 seconds later that is sure, and 49 are still to come.
     assert seen[0] <= 31 + 83 + 40
-    assert sum(network.calls) >= 31 + 130 + 20
+    assert sum(model.calls) >= 31 + 130 + 20
 
 
 def test_another_ablation_can_be_chosen(clip: Path) -> None:
@@ -254,11 +256,11 @@ def test_a_person_is_there_as_long_as_they_are(tmp_path: Path) -> None:
 
 
 def test_no_face_gives_an_empty_report(clip: Path) -> None:
-    network = RedNetwork()
-    report = examine(clip, network=network)
+    model = RedModel()
+    report = examine(clip, model=model)
     assert (report.tracks, report.findings, len(report.heatmaps)) == ((), (), 0)
     assert report.frames == FRAMES
-    assert network.calls == []
+    assert model.calls == []
 
 
 def test_the_threshold_can_be_chosen(clip: Path) -> None:
@@ -327,7 +329,7 @@ def test_progress_is_told_with_each_frame(clip: Path, every: int) -> None:
     told: list[tuple[int, int | None]] = []
     analyze(
         clip,
-        network=RedNetwork(),
+        model=RedModel(),
         faces=ScriptedDetector(FAKE),
         settings=Settings(every=every),
         progress=lambda done, total: told.append((done, total)),
@@ -340,17 +342,17 @@ class ExaminingError(Exception):
     pass
 
 
-class Failing(RedNetwork):
+class Failing(RedModel):
     def examine(self, crops: np.ndarray) -> Evidence:
         if len(self.calls) == 2:
             raise ExaminingError
         return super().examine(crops)
 
 
-def test_an_error_of_the_network_comes_through_and_ends_all_threads(clip: Path) -> None:
+def test_an_error_of_the_model_comes_through_and_ends_all_threads(clip: Path) -> None:
     before = set(threading.enumerate())
     with pytest.raises(ExaminingError):
-        examine(clip, FAKE, network=Failing())
+        examine(clip, FAKE, model=Failing())
     assert set(threading.enumerate()) == before
 
 
@@ -369,7 +371,7 @@ def test_an_interruption_ends_all_threads_even_if_repeated(clip: Path) -> None:
     interrupt_after(0.6)
     interrupt_after(0.7)
     with pytest.raises(KeyboardInterrupt):
-        analyze(clip, network=RedNetwork(), faces=Slow(FAKE))
+        analyze(clip, model=RedModel(), faces=Slow(FAKE))
     assert set(threading.enumerate()) == before
 
 
@@ -386,7 +388,7 @@ class Blind(ScriptedDetector):
 def test_an_error_of_the_detector_comes_through_and_ends_all_threads(clip: Path) -> None:
     before = set(threading.enumerate())
     with pytest.raises(ExaminingError):
-        analyze(clip, network=RedNetwork(), faces=Blind(FAKE))
+        analyze(clip, model=RedModel(), faces=Blind(FAKE))
     assert set(threading.enumerate()) == before
 
 
@@ -405,15 +407,15 @@ def test_stages_that_overlap_give_what_they_give_one_after_the_other(
     assert overlapped.findings == plain.findings
 
 
-class Unsound(RedNetwork):
+class Unsound(RedModel):
     def examine(self, crops: np.ndarray) -> Evidence:
         evidence = super().examine(crops)
         return dataclasses.replace(evidence, logit=np.full_like(evidence.logit, np.nan))
 
 
-def test_a_network_that_answers_no_number_is_told(clip: Path) -> None:
-    with pytest.raises(NetworkError, match="toy answered with a logit that is not a finite number"):
-        examine(clip, FAKE, network=Unsound())
+def test_a_model_that_answers_no_number_is_told(clip: Path) -> None:
+    with pytest.raises(ModelError, match="toy answered with a logit that is not a finite number"):
+        examine(clip, FAKE, model=Unsound())
 
 
 def test_a_file_that_cannot_be_read_is_a_media_error(tmp_path: Path) -> None:
@@ -442,7 +444,7 @@ def test_frames_stream_by_and_are_not_kept(tmp_path: Path) -> None:
     gc.disable()
     try:
         report = analyze(
-            path, network=RedNetwork(), faces=detector, settings=Settings(every=1, batch=16)
+            path, model=RedModel(), faces=detector, settings=Settings(every=1, batch=16)
         )
     finally:
         gc.enable()
@@ -465,25 +467,25 @@ def test_an_uncertain_detection_is_marked(clip: Path) -> None:
         sure_confidence = 0.95  # the script's faces have 0.9
 
     settings = Settings(every=1)
-    report = analyze(clip, network=RedNetwork(), faces=Doubting(FAKE), settings=settings)
+    report = analyze(clip, model=RedModel(), faces=Doubting(FAKE), settings=settings)
     assert f"{FRAMES} of {FRAMES} faces: it may not be a face" in report.findings[0].reasons
 
 
 def test_the_pixels_of_a_jpeg_are_the_ones_it_shows(tmp_path: Path) -> None:
-    """Another decoder gives the network the same colours."""
+    """Another decoder gives the model the same colours."""
     path = photograph(tmp_path / "one.jpg", draw_scene(0, (FAKE,)))
-    network = Witness()
-    examine(path, FAKE, network=network)
+    model = Witness()
+    examine(path, FAKE, model=model)
     box = FAKE.box(0)
     assert isinstance(box, Box)
     shown = np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])
-    wanted = cut(shown, crop_area(Face(box, None, 1), CARD.crop), CARD.input_size)
-    np.testing.assert_allclose(network.seen[0][0].astype(int), wanted.astype(int), atol=12)
-    assert np.abs(network.seen[0][0].astype(int) - wanted).mean() < 2
+    wanted = extract_crop(shown, crop_area(Face(box, None, 1), CARD.crop), CARD.input_size)
+    np.testing.assert_allclose(model.seen[0][0].astype(int), wanted.astype(int), atol=12)
+    assert np.abs(model.seen[0][0].astype(int) - wanted).mean() < 2
 
 
 def test_a_picture_is_examined_whole(tmp_path: Path) -> None:
     path = photograph(tmp_path / "one.png", draw_scene(0, (FAKE,)))
-    report = analyze(path, network=RedNetwork(), faces=ScriptedDetector(FAKE))
+    report = analyze(path, model=RedModel(), faces=ScriptedDetector(FAKE))
     assert report.settings.every == 1
     assert not any("frames was examined" in told for told in not_examined(report))

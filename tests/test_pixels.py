@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakelens.faces.tracking import follow
+from fakelens.faces.tracking import track_faces
 from fakelens.media.pixels import luma, planes, shrunk, upright
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
@@ -188,7 +188,7 @@ def test_a_detector_sees_pictures_as_large_as_it_wants(
     detector = _Corner(longest_side)
     pixels = upright(noisy("yuv420p", 400, 300, 0), 0)
     frames = [Frame(index, Fraction(index, 25), pixels) for index in range(2)]
-    for followed in follow(frames, detector, every=1):
+    for followed in track_faces(frames, detector, every=1):
         (tracked,) = followed.faces
         assert tracked.face.box == Box(0, 0, 200, 150)
         np.testing.assert_allclose(tracked.face.landmarks, landmark)

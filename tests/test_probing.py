@@ -1,4 +1,4 @@
-"""Heatmap methods that hide parts of a crop, on a network whose answers are sums."""
+"""Heatmap methods that hide parts of a crop, on a model whose answers are sums."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from fakelens.errors import MissingExtraError, UsageError
 from fakelens.evaluation import probing
 from fakelens.evaluation.methods import METHODS, choose_methods
 from fakelens.records.arrays import FloatArray
-from linear_network import LinearNetwork, patch, red_and_blue, redness
+from linear_model import LinearModel, patch, red_and_blue, redness
 
 SIDE = 48
 RED, BLUE = patch(SIDE, slice(6, 18), slice(8, 20)), patch(SIDE, slice(28, 42), slice(26, 40))
@@ -25,29 +25,27 @@ def without_details(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.GaussianBlur(crop, (0, 0), len(crop) / 12)
 
 
-def explain(
-    name: str, network: LinearNetwork, crop: NDArray[np.uint8], seed: int = 0
-) -> FloatArray:
-    return METHODS[name].explain(network, crop, np.random.default_rng(seed))
+def explain(name: str, model: LinearModel, crop: NDArray[np.uint8], seed: int = 0) -> FloatArray:
+    return METHODS[name].explain(model, crop, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", PROBING)
 def test_positive_speaks_for_fake_and_negative_for_real(name: str, crop: NDArray[np.uint8]) -> None:
     channels = np.stack([RED, BLUE]).astype(np.float32) if name == "scorecam" else None
-    network = LinearNetwork(np.full((SIDE, SIDE), 1 / SIDE**2), channels)
-    found = explain(name, network, crop)
+    model = LinearModel(np.full((SIDE, SIDE), 1 / SIDE**2), channels)
+    found = explain(name, model, crop)
     assert found.dtype == np.float32
     fine = cv2.resize(found, (SIDE, SIDE))
     assert fine[RED].mean() > 0 > fine[BLUE].mean()
     assert RED[np.unravel_index(fine.argmax(), fine.shape)]
     assert BLUE[np.unravel_index(fine.argmin(), fine.shape)]
-    assert max(map(len, network.seen)) <= 16, "few crops are in memory at a time"
-    np.testing.assert_array_equal(explain(name, network, crop), found)
+    assert max(map(len, model.seen)) <= 16, "few crops are in memory at a time"
+    np.testing.assert_array_equal(explain(name, model, crop), found)
 
 
 def test_occlusion_is_what_the_hidden_square_adds(crop: NDArray[np.uint8]) -> None:
     weights = np.random.default_rng(0).normal(size=(SIDE, SIDE))
-    found = explain("occlusion", LinearNetwork(weights), crop)
+    found = explain("occlusion", LinearModel(weights), crop)
     added = weights * (redness(crop) - redness(without_details(crop)))
     assert found.shape == (14, 14)
     for row, column in np.ndindex(14, 14):
@@ -65,8 +63,8 @@ def test_rise_is_the_rise_of_the_expected_logit(crop: NDArray[np.uint8]) -> None
     """One pixel decides: where it is shown the logit is higher than on average, elsewhere not."""
     weights = np.zeros((SIDE, SIDE))
     weights[10, 12] = 1
-    network = LinearNetwork(weights)
-    found = probing.rise(network, crop, np.random.default_rng(1), masks=4000)
+    model = LinearModel(weights)
+    found = probing.rise(model, crop, np.random.default_rng(1), masks=4000)
     whole = redness(crop)[10, 12] - redness(without_details(crop))[10, 12]
     # E[f M] / E[M] - E[f] = whole var(M) / E[M]. A pixel between cells 7 pixels apart has the mean
     # of their draws with weights t and 1 - t, t = 0, 1/7, ..., 6/7, along either axis.
@@ -85,7 +83,7 @@ def test_scorecam_weighs_channels_by_what_is_seen_through_them(crop: NDArray[np.
     channels = np.stack([*rng.normal(size=(3, SIDE, SIDE)), np.ones((SIDE, SIDE))])
     channels = channels.astype(np.float32)
     weights = rng.normal(size=(SIDE, SIDE)) / SIDE
-    found = explain("scorecam", LinearNetwork(weights, channels), crop)
+    found = explain("scorecam", LinearModel(weights, channels), crop)
     fill = without_details(crop)
     expected = np.zeros((SIDE, SIDE))
     for channel in channels[:3]:  # the last is flat and shows nothing in particular
@@ -95,28 +93,28 @@ def test_scorecam_weighs_channels_by_what_is_seen_through_them(crop: NDArray[np.
 
 
 def test_scorecam_of_one_channel_is_that_channel(crop: NDArray[np.uint8]) -> None:
-    network = LinearNetwork(np.full((SIDE, SIDE), 1.0))
-    found = explain("scorecam", network, crop)
+    model = LinearModel(np.full((SIDE, SIDE), 1.0))
+    found = explain("scorecam", model, crop)
     assert np.corrcoef(found.ravel(), redness(crop).ravel())[0, 1] == pytest.approx(1)
 
 
 def test_scorecam_asks_the_channels_with_the_largest_mass(crop: NDArray[np.uint8]) -> None:
     channels = np.random.default_rng(3).random((40, SIDE, SIDE), np.float32)
     channels[5] *= 0.01
-    network = LinearNetwork(np.full((SIDE, SIDE), 1.0), channels)
-    found = explain("scorecam", network, crop)
-    assert network.passes == 1 + 1 + 32
+    model = LinearModel(np.full((SIDE, SIDE), 1.0), channels)
+    found = explain("scorecam", model, crop)
+    assert model.passes == 1 + 1 + 32
     channels[5] *= 0.5
-    np.testing.assert_array_equal(explain("scorecam", network, crop), found)
+    np.testing.assert_array_equal(explain("scorecam", model, crop), found)
     channels[5] *= -1000  # not the sign, the magnitude
-    assert np.abs(explain("scorecam", network, crop) - found).max() > 1
+    assert np.abs(explain("scorecam", model, crop) - found).max() > 1
 
 
 def test_kernelshap_is_the_exact_shapley_value_of_a_sum(crop: NDArray[np.uint8]) -> None:
     from fakelens.evaluation.segments import segment  # noqa: PLC0415 - needs an extra
 
     weights = np.random.default_rng(4).normal(size=(SIDE, SIDE))
-    found = explain("kernelshap", LinearNetwork(weights), crop)
+    found = explain("kernelshap", LinearModel(weights), crop)
     labels = segment(crop)
     assert 10 < len(np.unique(labels)) < 70
     added = weights * (redness(crop) - redness(without_details(crop)))
@@ -133,7 +131,7 @@ def test_kernelshap_leaves_the_source_of_chance_of_others_alone(crop: NDArray[np
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    explain("kernelshap", LinearNetwork(np.ones((SIDE, SIDE))), crop)
+    explain("kernelshap", LinearModel(np.ones((SIDE, SIDE))), crop)
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from builders import make_track
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import (
-    NAMES,
+    REGION_NAMES,
     SIDE,
-    aligned,
-    aligned_face,
-    cells_of,
-    label,
+    align_face,
+    align_heatmap,
+    canonical_to_image,
     mean_evidence,
     mean_face,
-    shares,
-    to_picture,
+    region_of,
+    region_of_cells,
+    region_shares,
 )
 from fakelens.records.faces import Box
 from fakelens.records.tracks import Track
@@ -44,14 +44,14 @@ def turned(points: NDArray[np.floating], angle: float, size: float, x: float, y:
     return (np.asarray(points) @ turn.T + (x, y)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", REGION_NAMES)
 @pytest.mark.parametrize("angle", [0, 35, 180])
 def test_parts_lie_where_they_are_on_the_face(name: str, angle: float) -> None:
     landmarks = turned(FACE, angle, 2.5, 300, 200)
     x, y = turned([PLACES[name]], angle, 2.5, 300, 200)[0].tolist()
     # One cell, whose middle is the place.
     area = Box(x - 1, y - 1, x + 1, y + 1)
-    assert NAMES[cells_of(landmarks, area, (1, 1))[0, 0]] == name
+    assert REGION_NAMES[region_of_cells(landmarks, area, (1, 1))[0, 0]] == name
 
 
 @given(
@@ -61,7 +61,7 @@ def test_parts_lie_where_they_are_on_the_face(name: str, angle: float) -> None:
     y=st.floats(-1000, 5000),
 )
 def test_the_frame_follows_the_face(angle: float, size: float, x: float, y: float) -> None:
-    matrix = to_picture(turned(FACE, angle, size, x, y))
+    matrix = canonical_to_image(turned(FACE, angle, size, x, y))
     middle_of_mouth = matrix @ (0, 1, 1)
     wanted = turned([(0, 40)], angle, size, x, y)[0]
     np.testing.assert_allclose(middle_of_mouth, wanted, atol=0.01 * size * 40 + 0.01)
@@ -74,7 +74,7 @@ def test_the_similarity_is_the_one_of_least_squares() -> None:
         landmarks = turned(FACE, rng.uniform(-40, 40), 3, 100, 100)
         landmarks += rng.normal(0, 3, landmarks.shape).astype(np.float32)
         template = np.array([(-0.47, 0), (0.47, 0), (0, 0.55), (-0.37, 1), (0.37, 1)])
-        ours = to_picture(landmarks)
+        ours = canonical_to_image(landmarks)
 
         def miss(matrix: NDArray[np.float64], template=template, landmarks=landmarks) -> float:
             there = template @ matrix[:, :2].T + matrix[:, 2]
@@ -90,14 +90,16 @@ def test_the_similarity_is_the_one_of_least_squares() -> None:
 
 def test_every_part_has_room_and_the_smaller_parts_come_first() -> None:
     points = np.stack(np.meshgrid(np.linspace(-1.5, 1.5, 90), np.linspace(-1.2, 1.9, 90)), -1)
-    parts = np.bincount(label(points).ravel(), minlength=len(NAMES)) / 8100
+    parts = np.bincount(region_of(points).ravel(), minlength=len(REGION_NAMES)) / 8100
     assert (parts > 0.01).all()
-    assert parts[NAMES.index("surroundings")] < 0.6
+    assert parts[REGION_NAMES.index("surroundings")] < 0.6
 
 
 def test_landmarks_that_coincide_leave_surroundings_only() -> None:
     nowhere = np.full((5, 2), 7, np.float32)
-    assert (cells_of(nowhere, Box(0, 0, 10, 10), (4, 4)) == NAMES.index("surroundings")).all()
+    assert (
+        region_of_cells(nowhere, Box(0, 0, 10, 10), (4, 4)) == REGION_NAMES.index("surroundings")
+    ).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -113,7 +115,7 @@ def test_evidence_at_the_mouth_is_at_the_mouth_however_the_head_is_held(
     cells = (np.indices((40, 40)).transpose(1, 2, 0)[..., ::-1] + 0.5) / 40
     places = cells * 2 * half + (area.x1, area.y1)
     heat = np.exp(-((places - mouth) ** 2).sum(axis=2) / (2 * (8 * size) ** 2)).astype(np.float32)
-    there = aligned(heat, landmarks, area)
+    there = align_heatmap(heat, landmarks, area)
     row, column = np.unravel_index(there.argmax(), there.shape)
     # The raster covers 3.2 units from (-1.6, -1.25) on.
     found = np.array([column + 0.5, row + 0.5]) * 3.2 / SIDE + (-1.6, -1.25)
@@ -128,7 +130,7 @@ def test_a_face_is_brought_upright() -> None:
     for place, channel in ((red, 0), (green, 1)):
         x, y = np.rint(place).astype(int)
         image[y - 8 : y + 9, x - 8 : x + 9, channel] = 250
-    upright = aligned_face(image, landmarks, 128)
+    upright = align_face(image, landmarks, 128)
     rows, columns = np.nonzero(upright[..., 0] > 150)
     assert (columns.mean(), rows.mean()) == pytest.approx((64, (1 + 1.25) / 3.2 * 128), abs=2)
     rows, columns = np.nonzero(upright[..., 1] > 150)
@@ -138,10 +140,10 @@ def test_a_face_is_brought_upright() -> None:
 
 
 def moving(
-    maps: NDArray[np.float32], doubts: int = 0, half: float = 80
+    maps: NDArray[np.float32], quality_flags: int = 0, half: float = 80
 ) -> tuple[Track, HeatmapStore]:
     """A track of a face that grows and turns, with a map over each, of so many pixels to a side."""
-    track = make_track(np.zeros(len(maps)), doubts=doubts, rate=10)
+    track = make_track(np.zeros(len(maps)), quality_flags=quality_flags, rate=10)
     for row in range(len(maps)):
         track.landmarks[row] = turned(FACE, 3 * row, 1 + row / 20, 100 + row, 100)
         track.areas[row] = (100 + row - half, 100 - half, 100 + row + half, 100 + half)
@@ -161,8 +163,8 @@ def test_maps_of_one_pattern_agree_and_those_of_noise_do_not() -> None:
         assert abs(mean.agreement) < 0.25
     steady = np.zeros((12, 20, 20), np.float32)
     for row in range(12):
-        labels = cells_of(track.landmarks[row], Box(*map(float, track.areas[row])), (20, 20))
-        steady[row] = labels == NAMES.index("cheeks")
+        labels = region_of_cells(track.landmarks[row], Box(*map(float, track.areas[row])), (20, 20))
+        steady[row] = labels == REGION_NAMES.index("cheeks")
     track, store = moving(steady)
     mean = mean_evidence(track, store)
     assert mean is not None
@@ -175,28 +177,28 @@ def test_shares_are_those_of_the_cells_that_carry_evidence() -> None:
     maps = np.zeros((30, 20, 20), np.float32)
     track, store = moving(maps)
     for row in range(30):
-        labels = cells_of(track.landmarks[row], Box(*map(float, track.areas[row])), (20, 20))
+        labels = region_of_cells(track.landmarks[row], Box(*map(float, track.areas[row])), (20, 20))
         # The first second the mouth speaks for fake, then eyes and mouth; the forehead for real.
         parts = {"mouth": 3.0, "forehead": -1.0} | ({"eyes": 1.0} if row >= 10 else {})
         for name, total in parts.items():
-            inside = labels == NAMES.index(name)
+            inside = labels == REGION_NAMES.index(name)
             maps[row][inside] = total / inside.sum()
     store = HeatmapStore()
     store.append(maps)
-    found = shares(track, store)
-    by_name = dict(zip(NAMES, found.contribution.tolist(), strict=True))
+    found = region_shares(track, store)
+    by_name = dict(zip(REGION_NAMES, found.contribution.tolist(), strict=True))
     assert by_name["mouth"] == pytest.approx(3, rel=2e-3)
     assert by_name["forehead"] == pytest.approx(-1, rel=2e-3)
     assert by_name["eyes"] == pytest.approx(20 / 30, rel=2e-3)
     assert by_name["nose"] == 0
-    assert found.fake[NAMES.index("mouth")] == pytest.approx(90 / 110, rel=2e-3)
+    assert found.fake[REGION_NAMES.index("mouth")] == pytest.approx(90 / 110, rel=2e-3)
     assert found.fake.sum() == pytest.approx(1)
     assert found.area.sum() == pytest.approx(1)
     # Half a second each: 2.9 seconds are six stretches.
-    assert (found.start, found.step, len(found.course)) == (0, 0.5, 6)
-    eyes = found.course[:, NAMES.index("eyes")]
+    assert (found.start, found.step, len(found.fake_over_time)) == (0, 0.5, 6)
+    eyes = found.fake_over_time[:, REGION_NAMES.index("eyes")]
     np.testing.assert_allclose(eyes, [0, 0, 0.25, 0.25, 0.25, 0.25], atol=1e-3)
-    over_time = dict(zip(NAMES, found.contributions.T, strict=True))
+    over_time = dict(zip(REGION_NAMES, found.contribution_over_time.T, strict=True))
     np.testing.assert_allclose(over_time["eyes"], [0, 0, 1, 1, 1, 1], atol=2e-3)
     np.testing.assert_allclose(over_time["forehead"], [-1] * 6, atol=2e-3)
 
@@ -217,18 +219,18 @@ def test_somebody_who_is_always_there_has_no_gaps_in_the_course(seconds: int) ->
     track.landmarks[:], track.areas[:] = turned(FACE, 0, 1, 100, 100), (20, 20, 180, 180)
     store = HeatmapStore()
     store.append(np.ones((1, 8, 8), np.float32))
-    found = shares(track, store)
-    assert (found.course >= 0).all()
-    assert len(found.course) <= 60
-    assert found.start + found.step * len(found.course) >= track.times[-1] - 1e-6
+    found = region_shares(track, store)
+    assert (found.fake_over_time >= 0).all()
+    assert len(found.fake_over_time) <= 60
+    assert found.start + found.step * len(found.fake_over_time) >= track.times[-1] - 1e-6
 
 
 def test_maps_need_not_be_square() -> None:
-    labels = cells_of(turned(FACE, 0, 1, 100, 100), Box(20, 20, 180, 180), (10, 20))
+    labels = region_of_cells(turned(FACE, 0, 1, 100, 100), Box(20, 20, 180, 180), (10, 20))
     assert labels.shape == (10, 20)
     wide = np.zeros((10, 20), np.float32)
     wide[7, 10] = 1  # x = 104, y = 140: the mouth
-    there = aligned(wide, turned(FACE, 0, 1, 100, 100), Box(20, 20, 180, 180))
+    there = align_heatmap(wide, turned(FACE, 0, 1, 100, 100), Box(20, 20, 180, 180))
     row, column = np.unravel_index(there.argmax(), there.shape)
     found = np.array([column + 0.5, row + 0.5]) * 3.2 / SIDE + (-1.6, -1.25)
     np.testing.assert_allclose(found, (0.1, 1), atol=0.06)
@@ -242,5 +244,5 @@ def test_without_landmarks_there_is_no_frame() -> None:
 
 
 def test_faces_that_do_not_count_are_left_out() -> None:
-    track, store = moving(np.ones((5, 4, 4), np.float32), doubts=1)
+    track, store = moving(np.ones((5, 4, 4), np.float32), quality_flags=1)
     assert mean_evidence(track, store) is None

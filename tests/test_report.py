@@ -16,7 +16,7 @@ import pytest
 
 from builders import make_report, make_track
 from fakelens.errors import MediaError, OutputError, ReportError
-from fakelens.faces.crops import cut
+from fakelens.faces.crops import extract_crop
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import sigmoid
 from fakelens.records.faces import Box
@@ -108,7 +108,7 @@ def lively_track(person: int, rows: range) -> Track:
         confidences=rng.uniform(0, 1, count).astype(np.float32),
         detected=rng.random(count) < 0.5,
         sharpness=rng.uniform(0, 1, count).astype(np.float32),
-        doubts=rng.integers(0, 8, count).astype(np.uint8),
+        quality_flags=rng.integers(0, 8, count).astype(np.uint8),
         heatmaps=np.asarray(rng.permutation(rows), dtype=np.int64),
         peaks=rng.uniform(0, 1e-3, count).astype(np.float32),
     )
@@ -302,7 +302,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "finite number",
     ),
     "a doubt that does not exist": (
-        lambda c: track_of(c)["doubts"].__setitem__(3, 8),
+        lambda c: track_of(c)["quality_flags"].__setitem__(3, 8),
         "less than or equal to 7",
     ),
     "an unknown heatmap method": (
@@ -408,25 +408,25 @@ def test_the_table_has_one_row_per_face_ordered_by_frame_and_person(
     by_key = dict(zip(keys, rows, strict=True))
     assert len(by_key) == 50
     for track in lively.tracks:
-        for sighting in track:
-            row = by_key[sighting.frame, track.person]
-            box = sighting.box
+        for observation in track:
+            row = by_key[observation.frame, track.person]
+            box = observation.box
             np.testing.assert_allclose(
                 [float(value) for value in row[1:2] + row[3:8]],
-                [sighting.time, box.x1, box.y1, box.x2, box.y2, sighting.logit],
+                [observation.time, box.x1, box.y1, box.x2, box.y2, observation.logit],
                 atol=0.0051,
             )
-            assert float(row[7]) == pytest.approx(sighting.logit, abs=1e-6)
+            assert float(row[7]) == pytest.approx(observation.logit, abs=1e-6)
             assert float(row[8]) == pytest.approx(float(sigmoid(float(row[7]))), abs=2e-6)
-            assert row[9] == str(int(sighting.doubts == 0))
-            assert bool(row[10]) == bool(sighting.doubts)
+            assert row[9] == str(int(observation.quality_flags == 0))
+            assert bool(row[10]) == bool(observation.quality_flags)
 
 
 def test_the_table_names_the_doubts(tmp_path: Path) -> None:
-    track = make_track([1, 2], doubts=[0, 0b111])
+    track = make_track([1, 2], quality_flags=[0, 0b111])
     write_table(make_report(track, maps=np.ones((2, 4, 4))), tmp_path)
     rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
-    assert [row["doubts"] for row in rows] == [
+    assert [row["quality_flags"] for row in rows] == [
         "",
         "the face is too small; the face is too blurred; it may not be a face",
     ]
@@ -486,7 +486,7 @@ def test_the_picture_of_a_person_is_of_their_own_key_frame(
         images = [frame.image for frame in reader.frames()]
     for person, track, key in zip((1, 2), report.tracks, keys, strict=True):
         (x, y), half = track[key].area.center, 1.25 * track[key].area.width / 2
-        wanted = cut(images[key], Box(x - half, y - half, x + half, y + half), 320)
+        wanted = extract_crop(images[key], Box(x - half, y - half, x + half, y + half), 320)
         image = cv2.imread(str(tmp_path / "faces" / f"person-{person}.png"))
         np.testing.assert_array_equal(image[:, :320, ::-1], wanted)
 
@@ -640,7 +640,7 @@ def test_the_picture_of_a_face_can_be_the_input(tmp_path: Path) -> None:
 # --- drawing again -------------------------------------------------------------------------------
 
 
-def test_a_saved_report_is_drawn_again_without_the_network(saved: Path, tmp_path: Path) -> None:
+def test_a_saved_report_is_drawn_again_without_the_model(saved: Path, tmp_path: Path) -> None:
     read = read_report(saved / "report.json")
     save_drawings(read, tmp_path / "out", style=Style())
     assert files(tmp_path / "out") == DRAWINGS

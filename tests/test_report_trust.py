@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 
 from fakelens.analysis.pipeline import analyze
-from fakelens.media.images import to_jpeg
+from fakelens.media.images import encode_jpeg
 from fakelens.records.report import Report
 from fakelens.records.settings import Settings
 from fakelens.records.trust import (
     Assessment,
+    ControlOutcome,
     Controls,
     Faithfulness,
     Region,
     Regions,
-    Sight,
-    Steadiness,
+    Robustness,
     TrustMark,
 )
 from fakelens.render.painter import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.save import save_drawings, save_report
 from pages import Page
-from toys import FAKE, REAL, RedNetwork, ScriptedDetector, film
+from toys import FAKE, REAL, RedModel, ScriptedDetector, film
 
 FRAMES = 40
 
@@ -37,7 +37,7 @@ FRAMES = 40
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     clip = film(tmp_path_factory.mktemp("clip") / "two.mp4", FAKE, REAL, frames=FRAMES)
     faces, settings = ScriptedDetector(FAKE, REAL), Settings(every=1)
-    return analyze(clip, network=RedNetwork(), faces=faces, settings=settings)
+    return analyze(clip, model=RedModel(), faces=faces, settings=settings)
 
 
 def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
@@ -49,8 +49,10 @@ def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
     )
     return Assessment(
         faithfulness=Faithfulness(mark, "features", 2.2, 0.1, 0.01, 0.8, 1.0, 0.3, 6, 1.0),
-        steadiness=Steadiness((0.7, 0.97), {"mirrored": 0.7, "recompressed": 0.97}, 3),
-        controls=Controls(Sight.SEES, 0.91, 0.6, 0.2, 0.97, trigger_happy=True, faces=3),
+        robustness=Robustness((0.7, 0.97), {"mirrored": 0.7, "recompressed": 0.97}, 3),
+        controls=Controls(
+            ControlOutcome.DETECTED, 0.91, 0.6, 0.2, 0.97, recompression_false_alarm=True, faces=3
+        ),
         regions=Regions((part, rest), 0.0, 0.5, 0.97, (said,)),
         agreement=0.9,
         strongest=(30, 5),
@@ -61,7 +63,7 @@ def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
 def with_assessment(report: Report, assessment: Assessment) -> Report:
     first, *others = report.findings
     findings = (dataclasses.replace(first, assessment=assessment), *others)
-    faces = {1: to_jpeg(np.full((32, 32, 3), 150, np.uint8))}
+    faces = {1: encode_jpeg(np.full((32, 32, 3), 150, np.uint8))}
     track, *rest = report.tracks
     landmarks = np.tile(
         np.float32([(15, 20), (45, 20), (30, 35), (20, 48), (40, 48)]), (FRAMES, 1, 1)

@@ -15,14 +15,14 @@ from skimage import data
 
 from fakelens.analysis.pipeline import analyze
 from fakelens.faces.search import search, search_near
-from fakelens.faces.tracking import Followed, follow
+from fakelens.faces.tracking import TrackedFrame, track_faces
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, Face
 from fakelens.records.media import Frame
 from fakelens.records.settings import Settings
-from toys import RedNetwork
+from toys import RedModel
 
 HEIGHT, WIDTH = 320, 960
 SIDE = 24
@@ -72,7 +72,7 @@ def frames(corners: Sequence[Sequence[tuple[int, int]]]) -> list[Frame]:
     return [Frame(i, Fraction(i, 30), picture(here)) for i, here in enumerate(corners)]
 
 
-def result(followed: Iterator[Followed]) -> list[list[tuple[int, Box, bool]]]:
+def result(followed: Iterator[TrackedFrame]) -> list[list[tuple[int, Box, bool]]]:
     return [[(one.track, one.face.box, one.detected) for one in item.faces] for item in followed]
 
 
@@ -96,14 +96,16 @@ def test_who_is_followed_does_not_depend_on_how_they_are_searched(
     scene: list[list[tuple[int, int]]], every: int, whole: int
 ) -> None:
     narrow = Fraction(min(every * whole, 12), 30)  # nobody stays for less
-    expected = result(follow(frames(scene), Squares(), every=every))
-    assert result(follow(frames(scene), Squares(), every=every, narrow=narrow)) == expected
+    expected = result(track_faces(frames(scene), Squares(), every=every))
+    assert result(track_faces(frames(scene), Squares(), every=every, narrow=narrow)) == expected
 
 
 def test_people_known_are_searched_in_parts() -> None:
     detector = Squares()
     scene = [[(100 + index, 60), (700, 150)] for index in range(36)]
-    assert all(len(found) == 2 for found in result(follow(frames(scene), detector, narrow=NARROW)))
+    assert all(
+        len(found) == 2 for found in result(track_faces(frames(scene), detector, narrow=NARROW))
+    )
     whole = detector.seen.count((HEIGHT, WIDTH, 3))
     assert whole == 4  # the first, after every 12th, and the last
     parts = sum(height * width for height, width, _ in detector.seen) - whole * HEIGHT * WIDTH
@@ -112,21 +114,23 @@ def test_people_known_are_searched_in_parts() -> None:
 
 def test_a_newcomer_begins_on_the_right_frame() -> None:
     scene = [[(100, 60)] + ([(700, 150)] if index >= 14 else []) for index in range(36)]
-    found = result(follow(frames(scene), Squares(), every=3, narrow=NARROW))
+    found = result(track_faces(frames(scene), Squares(), every=3, narrow=NARROW))
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
 def test_with_nobody_there_everything_is_searched() -> None:
     detector = Squares()
     scene: list[list[tuple[int, int]]] = [[(100, 60)] if 4 <= i < 8 else [] for i in range(13)]
-    found = result(follow(frames(scene), detector, every=3, narrow=NARROW))
+    found = result(track_faces(frames(scene), detector, every=3, narrow=NARROW))
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
 def test_a_detector_that_does_not_say_it_can_is_given_no_parts() -> None:
     detector = WholeSquares()
     scene = [[(100 + index, 60)] for index in range(24)]
-    assert all(len(found) == 1 for found in result(follow(frames(scene), detector, narrow=NARROW)))
+    assert all(
+        len(found) == 1 for found in result(track_faces(frames(scene), detector, narrow=NARROW))
+    )
     assert set(detector.seen) == {(HEIGHT, WIDTH, 3)}
 
 
@@ -139,7 +143,7 @@ def test_no_more_frames_are_held_than_said() -> None:
             pulled += 1
             yield one
 
-    for given_out, _ in enumerate(follow(counted(), Squares(), every=3, narrow=60)):
+    for given_out, _ in enumerate(track_faces(counted(), Squares(), every=3, narrow=60)):
         assert pulled - given_out <= 12 + 1
 
 
@@ -201,7 +205,7 @@ def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> Non
         for here in scene:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(here), format="rgb24")))
         output.mux(stream.encode(None))
-    report = analyze(path, network=RedNetwork(), faces=Squares(), settings=Settings(every=1))
+    report = analyze(path, model=RedModel(), faces=Squares(), settings=Settings(every=1))
     assert [len(track) for track in report.tracks] == [24, 10]
 
 
@@ -213,7 +217,7 @@ def test_where_a_video_becomes_slow_nobody_is_passed_over() -> None:
         Frame(i, time, picture(here))
         for i, (time, here) in enumerate(zip(times, scene, strict=True))
     ]
-    found = result(follow(slowing, Squares(), every=3, narrow=NARROW))
+    found = result(track_faces(slowing, Squares(), every=3, narrow=NARROW))
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
@@ -239,10 +243,10 @@ def test_yunet_sees_the_same_in_a_part(longest_side: int) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("clip", ["ghost_2person_real_0034", "dfdc_ybqmttnept_fake_0014"])
 def test_real_people_are_followed_alike(clip: str, shared_data: Path) -> None:
-    def followed(narrow: Fraction) -> list[Followed]:
+    def followed(narrow: Fraction) -> list[TrackedFrame]:
         with open_video(shared_data / "videos" / f"{clip}.mp4") as reader:
             some = (frame for _, frame in zip(range(120), reader.frames(), strict=False))
-            return list(follow(some, YuNet(), every=3, narrow=narrow))
+            return list(track_faces(some, YuNet(), every=3, narrow=narrow))
 
     overlaps = []
     near, everywhere = followed(NARROW), followed(Fraction(0))

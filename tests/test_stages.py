@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from fakelens.media.prefetch import ahead
+from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
 
 
@@ -33,8 +33,8 @@ def settled(made: list[int], expected: int) -> int:
 @pytest.mark.parametrize("depth", [1, 2, 7])
 @pytest.mark.parametrize("count", [0, 1, 20])
 def test_all_items_come_in_order(count: int, depth: int) -> None:
-    assert list(ahead(iter(range(count)), depth)) == list(range(count))
-    assert list(ahead(ahead((i * i for i in range(count)), depth), 3)) == [
+    assert list(prefetch(iter(range(count)), depth)) == list(range(count))
+    assert list(prefetch(prefetch((i * i for i in range(count)), depth), 3)) == [
         i * i for i in range(count)
     ]
 
@@ -44,7 +44,7 @@ def test_items_are_made_in_one_other_thread() -> None:
         for _ in range(5):
             yield threading.current_thread()
 
-    (maker,) = set(ahead(make(), 2))
+    (maker,) = set(prefetch(make(), 2))
     assert maker is not threading.current_thread()
 
 
@@ -57,7 +57,7 @@ def test_so_many_are_made_in_advance_and_no_more(depth: int) -> None:
             made.append(i)
             yield i
 
-    with closing(ahead(make(), depth)) as items:
+    with closing(prefetch(make(), depth)) as items:
         assert next(items) == 0
         assert settled(made, 1 + depth) == 1 + depth
         assert [next(items) for _ in range(3)] == [1, 2, 3]
@@ -80,7 +80,7 @@ def test_after_an_error_nothing_is_held() -> None:
     gc.disable()
     try:
         with pytest.raises(MakingError):
-            list(ahead(make(), 2))
+            list(prefetch(make(), 2))
         assert [item() for item in held] == [None] * 3
     finally:
         gc.enable()
@@ -95,7 +95,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield from range(3)
         raise MakingError
 
-    items = ahead(make(), 2)
+    items = prefetch(make(), 2)
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(MakingError):
         next(items)
@@ -112,7 +112,7 @@ def test_stopping_early_closes_the_source_in_its_own_thread() -> None:
         finally:
             closed_by.append(threading.current_thread())
 
-    with closing(ahead(make(), 2)) as items:
+    with closing(prefetch(make(), 2)) as items:
         assert [next(items) for _ in range(5)] == list(range(5))
         assert closed_by == []
     assert closed_by == makers != []
@@ -127,8 +127,8 @@ def test_the_end_of_a_chain_ends_all_of_it() -> None:
             yield i
 
     with (
-        closing(ahead(make(), 2)) as first,
-        closing(ahead((-i for i in first), 2)) as second,
+        closing(prefetch(make(), 2)) as first,
+        closing(prefetch((-i for i in first), 2)) as second,
     ):
         assert next(second) == 0
     assert len(made) <= 1 + 2 + 1 + 2 + 1  # taken, waiting, in hand, waiting, in hand
@@ -136,7 +136,7 @@ def test_the_end_of_a_chain_ends_all_of_it() -> None:
 
 def test_nothing_starts_before_it_is_asked_for() -> None:
     threads = threading.active_count()
-    with closing(ahead(iter(range(3)), 2)):
+    with closing(prefetch(iter(range(3)), 2)):
         assert threading.active_count() == threads
 
 
@@ -168,8 +168,8 @@ def test_a_profile_counts_work_and_not_waiting() -> None:
             time.sleep(seconds)
             yield item
 
-    made = ahead(profile.timed("make", slow(iter(range(10)), 0.02)), 2)
-    changed = ahead(profile.timed("change", slow(made, 0.002)), 2)
+    made = prefetch(profile.timed("make", slow(iter(range(10)), 0.02)), 2)
+    changed = prefetch(profile.timed("change", slow(made, 0.002)), 2)
     for _ in profile.timed("use", changed):
         with profile.spend("look"):
             time.sleep(0.001)

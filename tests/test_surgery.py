@@ -1,4 +1,4 @@
-"""Heads and randomised copies of evidence networks."""
+"""Heads and randomised copies of evidence models."""
 
 from pathlib import Path
 
@@ -8,41 +8,39 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from builders import CARD
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.models.graph_editing import extract_head, randomise
-from fakelens.models.loading import DEFAULT, load_network
-from fakelens.models.onnx import OnnxNetwork
+from fakelens.models.loading import DEFAULT, load_model
+from fakelens.models.onnx import OnnxModel
 from meso_reference import TorchMeso, write_keras_h5
 
 
 @pytest.fixture(params=["a mean", "dense layers"], scope="module")
-def network(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> OnnxNetwork:
-    """The default network, whose head has no weights, and a MesoNet, whose head is a network."""
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OnnxModel:
+    """The default model, whose head has no weights, and a MesoNet, whose head is a model."""
     name: str | Path = DEFAULT
     if request.param == "dense layers":
         name = tmp_path_factory.mktemp("meso") / "random.h5"
         write_keras_h5(TorchMeso("mesoinception4", 256, seed=1), name)
-    loaded = load_network(name)
-    assert isinstance(loaded, OnnxNetwork)
+    loaded = load_model(name)
+    assert isinstance(loaded, OnnxModel)
     return loaded
 
 
-def crops(network: OnnxNetwork, count: int = 3) -> np.ndarray:
-    side = network.card.input_size
+def crops(model: OnnxModel, count: int = 3) -> np.ndarray:
+    side = model.card.input_size
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, side // 16, side // 16, 3), np.uint8)
     return coarse.repeat(16, axis=1).repeat(16, axis=2)
 
 
-def test_a_head_gives_the_logit_of_its_layer(network: OnnxNetwork) -> None:
-    evidence = network.examine(crops(network))
-    np.testing.assert_allclose(network.head(evidence.activation), evidence.logit, atol=1e-5)
+def test_a_head_gives_the_logit_of_its_layer(model: OnnxModel) -> None:
+    evidence = model.examine(crops(model))
+    np.testing.assert_allclose(model.head(evidence.activation), evidence.logit, atol=1e-5)
 
 
-def test_a_head_changes_with_its_layer_as_the_gradient_says(network: OnnxNetwork) -> None:
-    evidence = network.examine(crops(network, 1))
+def test_a_head_changes_with_its_layer_as_the_gradient_says(model: OnnxModel) -> None:
+    evidence = model.examine(crops(model, 1))
     step = 1e-3 * np.abs(evidence.activation).max()
     # Zeros of a ReLU are tied in their pool: where they are, the head has a kink.
     smooth = np.where(evidence.activation != 0, np.abs(evidence.gradient), 0)
@@ -51,7 +49,7 @@ def test_a_head_changes_with_its_layer_as_the_gradient_says(network: OnnxNetwork
     for place in flat:
         moved = evidence.activation.copy()
         moved.ravel()[place] += step
-        slope = (network.head(moved) - network.head(evidence.activation)) / step
+        slope = (model.head(moved) - model.head(evidence.activation)) / step
         assert slope == pytest.approx(evidence.gradient.ravel()[place], rel=0.01)
 
 
@@ -81,16 +79,16 @@ def skipping() -> bytes:
 
 
 def test_a_logit_that_looks_past_the_layer_has_no_head() -> None:
-    with pytest.raises(NetworkError, match="does not follow from the explained layer alone"):
+    with pytest.raises(ModelError, match="does not follow from the explained layer alone"):
         extract_head(skipping(), "skipping")
-    network = OnnxNetwork(skipping(), CARD, "")
-    with pytest.raises(NetworkError, match="toy"):
-        network.head(np.zeros((1, 3, 32, 32), np.float32))
+    model = OnnxModel(skipping(), CARD, "")
+    with pytest.raises(ModelError, match="toy"):
+        model.head(np.zeros((1, 3, 32, 32), np.float32))
 
 
-def test_a_randomised_copy_has_the_same_weights_in_another_order(network: OnnxNetwork) -> None:
-    before = onnx.load_from_string(network._model)
-    after = onnx.load_from_string(randomise(network._model, 1))
+def test_a_randomised_copy_has_the_same_weights_in_another_order(model: OnnxModel) -> None:
+    before = onnx.load_from_string(model._model)
+    after = onnx.load_from_string(randomise(model._model, 1))
     changed = 0
     for one, other in zip(before.graph.initializer, after.graph.initializer, strict=True):
         old, new = numpy_helper.to_array(one), numpy_helper.to_array(other)
@@ -98,7 +96,7 @@ def test_a_randomised_copy_has_the_same_weights_in_another_order(network: OnnxNe
         np.testing.assert_array_equal(np.sort(old, axis=None), np.sort(new, axis=None))
         changed += not np.array_equal(old, new)
     assert changed >= 8
-    answers = [network.randomised(seed).examine(crops(network)).logit for seed in (1, 1, 2)]
+    answers = [model.randomised(seed).examine(crops(model)).logit for seed in (1, 1, 2)]
     np.testing.assert_array_equal(answers[0], answers[1])
     assert np.abs(answers[0] - answers[2]).max() > 0.01
-    assert network.randomised(1).sha256 == ""
+    assert model.randomised(1).sha256 == ""

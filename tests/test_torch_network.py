@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from fakelens.errors import MissingExtraError, NetworkError, UsageError
+from fakelens.errors import MissingExtraError, ModelError, UsageError
 from fakelens.models.mesonet_graph import build_graph
-from fakelens.models.onnx import OnnxNetwork
-from fakelens.models.torch import Convention, TorchNetwork
+from fakelens.models.onnx import OnnxModel
+from fakelens.models.torch import Convention, TorchModel
 from meso_reference import TorchMeso, make_card, random_crops
 
 SIDE = 64
@@ -40,16 +40,16 @@ class Tiny(nn.Module):
         return self.linear(self.dropout(x.mean((2, 3))))
 
 
-def adapt(module: nn.Module, *outputs: str, layer: str = "conv") -> TorchNetwork:
-    return TorchNetwork(module, make_card(SIDE, layer), Convention(outputs, *PLAIN))
+def adapt(module: nn.Module, *outputs: str, layer: str = "conv") -> TorchModel:
+    return TorchModel(module, make_card(SIDE, layer), Convention(outputs, *PLAIN))
 
 
-def test_it_equals_the_graph_of_the_same_network() -> None:
+def test_it_equals_the_graph_of_the_same_model() -> None:
     meso = TorchMeso("meso4", SIDE, seed=11)
     crops = random_crops(3, SIDE)
     found = adapt(meso, "fake", layer="relu4").examine(crops)
     model = build_graph(meso.weights()).SerializeToString()
-    expected = OnnxNetwork(model, make_card(SIDE), "").examine(crops)
+    expected = OnnxModel(model, make_card(SIDE), "").examine(crops)
     for field in fields(found):
         array = getattr(found, field.name)
         assert array.dtype == np.float32
@@ -58,15 +58,15 @@ def test_it_equals_the_graph_of_the_same_network() -> None:
 
 def test_the_head_gives_the_logit_of_its_layer_however_many_are_asked() -> None:
     module = Tiny(2)
-    network = adapt(module, "fake", "real", layer="relu")
-    evidence = network.examine(random_crops(3, SIDE))
-    np.testing.assert_allclose(network.head(evidence.activation), evidence.logit, atol=1e-5)
+    model = adapt(module, "fake", "real", layer="relu")
+    evidence = model.examine(random_crops(3, SIDE))
+    np.testing.assert_allclose(model.head(evidence.activation), evidence.logit, atol=1e-5)
     many = np.repeat(evidence.activation, 15, axis=0)
-    np.testing.assert_allclose(network.head(many), np.repeat(evidence.logit, 15), atol=1e-5)
+    np.testing.assert_allclose(model.head(many), np.repeat(evidence.logit, 15), atol=1e-5)
     changed = evidence.activation.copy()
     changed[:, :, :4] = 0
     slope = (evidence.gradient * (evidence.activation - changed)).sum(axis=(1, 2, 3))
-    np.testing.assert_allclose(network.head(changed), evidence.logit - slope, atol=1e-4)
+    np.testing.assert_allclose(model.head(changed), evidence.logit - slope, atol=1e-4)
     assert not module.relu._forward_hooks
 
 
@@ -96,32 +96,32 @@ def test_preprocessing_is_a_field() -> None:
     crops = random_crops(2, SIDE)
     module = Tiny(1)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-    network = TorchNetwork(module, make_card(SIDE, "conv"), Convention(("fake",), mean, std))
+    model = TorchModel(module, make_card(SIDE, "conv"), Convention(("fake",), mean, std))
     planes = ((crops / 255 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
     with torch.no_grad():
         expected = module(torch.from_numpy(planes))[:, 0].numpy()
-    np.testing.assert_allclose(network.examine(crops).logit, expected, atol=1e-5)
+    np.testing.assert_allclose(model.examine(crops).logit, expected, atol=1e-5)
 
 
 def test_one_forward_pass_and_no_trace_is_left() -> None:
     module = Tiny(1)
     module.train()  # the adapter must not score with dropout
-    network = adapt(module, "fake")
+    model = adapt(module, "fake")
     module.linear.weight.grad = torch.ones(1, 5)
-    first = network.examine(random_crops(4, SIDE))
+    first = model.examine(random_crops(4, SIDE))
     assert module.calls == 1
     assert not module.conv._forward_hooks
     assert torch.equal(module.linear.weight.grad, torch.ones(1, 5))
     assert module.conv.weight.grad is None
-    np.testing.assert_array_equal(network.examine(random_crops(4, SIDE)).logit, first.logit)
+    np.testing.assert_array_equal(model.examine(random_crops(4, SIDE)).logit, first.logit)
 
 
 def test_the_hook_comes_off_when_the_module_raises() -> None:
     module = Tiny(1)
-    network = adapt(module, "fake")
+    model = adapt(module, "fake")
     module.fail = True
     with pytest.raises(RuntimeError, match="planned"):
-        network.examine(random_crops(1, SIDE))
+        model.examine(random_crops(1, SIDE))
     assert not module.conv._forward_hooks
 
 
@@ -141,9 +141,9 @@ def test_contradictions_are_told() -> None:
         Convention(("fake", "fake"), *PLAIN)
     with pytest.raises(UsageError, match="no layer 'conv9'"):
         adapt(Tiny(1), "fake", layer="conv9")
-    with pytest.raises(NetworkError, match="2 logits per crop instead of 1"):
+    with pytest.raises(ModelError, match="2 logits per crop instead of 1"):
         adapt(Tiny(2), "fake").examine(crops)
-    with pytest.raises(NetworkError, match="activation"):
+    with pytest.raises(ModelError, match="activation"):
         adapt(Tiny(1), "fake", layer="linear").examine(crops)
     with pytest.raises(ValueError, match="crops must be uint8"):
         adapt(Tiny(1), "fake").examine(crops[:, :10])
@@ -152,7 +152,7 @@ def test_contradictions_are_told() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) + super().forward(x)
 
-    with pytest.raises(NetworkError, match="2 times, not once"):
+    with pytest.raises(ModelError, match="2 times, not once"):
         adapt(Twice(1), "fake").examine(crops)
 
 

@@ -14,7 +14,7 @@ from skimage import data
 
 from fakelens.errors import UsageError
 from fakelens.faces.tracker import Tracker
-from fakelens.faces.tracking import Followed, follow
+from fakelens.faces.tracking import TrackedFrame, track_faces
 from fakelens.faces.yunet import YuNet
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, Face
@@ -63,7 +63,7 @@ class Script:
         return [list(self.truth(index)) for index in indices]
 
 
-def tracks(followed: Iterable[Followed]) -> list[dict[int, Face]]:
+def tracks(followed: Iterable[TrackedFrame]) -> list[dict[int, Face]]:
     return [{one.track: one.face for one in item.faces} for item in followed]
 
 
@@ -83,7 +83,7 @@ def assert_same_place(face: Face, truth: Face) -> None:
 def test_every_frame_comes_once_and_in_order(present: list[bool], every: int) -> None:
     detector = Script(lambda i: [face_at(60)] if present[i] else [])
     frames = still(len(present))
-    followed = list(follow(frames, detector, every=every))
+    followed = list(track_faces(frames, detector, every=every))
     assert [item.frame for item in followed] == frames
     assert len(detector.seen) == len(set(detector.seen))
 
@@ -94,14 +94,14 @@ def test_tracks_begin_and_end_on_the_right_frame(lengths: list[int], every: int)
     """Absent and present in turn, each for no shorter than the distance of the key frames."""
     present = [turn % 2 == 1 for turn, length in enumerate(lengths) for _ in range(length)]
     detector = Script(lambda i: [face_at(60)] if present[i] else [])
-    followed = follow(still(len(present)), detector, every=every)
+    followed = track_faces(still(len(present)), detector, every=every)
     assert [bool(item.faces) for item in followed] == present
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5])
 def test_a_steady_face_is_detected_on_key_frames_only(every: int) -> None:
     detector = Script(lambda i: [face_at(60)])
-    followed = list(follow(still(24), detector, every=every))
+    followed = list(track_faces(still(24), detector, every=every))
     assert detector.seen == sorted({*range(0, 24, every), 23})
     detected = [item.frame.index for item in followed if item.faces[0].detected]
     assert detected == detector.seen
@@ -115,7 +115,7 @@ def test_interpolation_is_linear_in_time() -> None:
         t = float(times[index])
         return [face_at(40 + 60 * t, 50 + 20 * t, 20 + 10 * t, confidence=0.6 + 0.05 * index)]
 
-    followed = list(follow(frames, Script(truth), every=3))
+    followed = list(track_faces(frames, Script(truth), every=3))
     for item in followed:
         assert_same_place(item.faces[0].face, truth(item.frame.index)[0])
     assert [one.detected for item in followed for one in item.faces] == [1, 0, 0, 1, 0, 0, 1]
@@ -125,13 +125,13 @@ def test_interpolation_is_linear_in_time() -> None:
 
 def test_detectors_without_landmarks_can_be_followed() -> None:
     detector = Script(lambda i: [Face(face_at(60 + i).box, None, 1.0)])
-    assert {i.faces[0].face.landmarks for i in follow(still(7), detector, every=3)} == {None}
+    assert {i.faces[0].face.landmarks for i in track_faces(still(7), detector, every=3)} == {None}
 
 
 @pytest.mark.parametrize("times", [[0] * 7, [0, 5, 4, 3, 3, 1, 9]])
 def test_damaged_times_do_no_harm(times: list[int]) -> None:
     frames = [frame(i, texture(0), Fraction(t, 10)) for i, t in enumerate(times)]
-    followed = list(follow(frames, Script(lambda i: [face_at(60 + 3 * i)]), every=3))
+    followed = list(track_faces(frames, Script(lambda i: [face_at(60 + 3 * i)]), every=3))
     assert {one.track for item in followed for one in item.faces} == {1}
     centers = [item.faces[0].face.box.center[0] for item in followed]
     assert centers == sorted(centers)
@@ -148,13 +148,15 @@ def test_look_ahead_is_bounded(every: int) -> None:
             yield item
 
     held = []
-    for given_back, _ in enumerate(follow(counted(), Script(lambda i: [face_at(60)]), every=every)):
+    for given_back, _ in enumerate(
+        track_faces(counted(), Script(lambda i: [face_at(60)]), every=every)
+    ):
         held.append(pulled - given_back)
     assert max(held) <= every
 
 
 def test_no_frames_no_answer() -> None:
-    assert list(follow([], Script(lambda i: []))) == []
+    assert list(track_faces([], Script(lambda i: []))) == []
 
 
 def test_a_failing_detector_is_heard() -> None:
@@ -163,7 +165,7 @@ def test_a_failing_detector_is_heard() -> None:
             raise RuntimeError("out of memory")
         return [face_at(60)]
 
-    followed = follow(still(20), Script(truth), every=3)
+    followed = track_faces(still(20), Script(truth), every=3)
     with pytest.raises(RuntimeError, match="out of memory"):
         list(followed)
     assert list(followed) == []
@@ -176,7 +178,7 @@ def test_a_failing_video_is_heard() -> None:
 
     seen = []
     with pytest.raises(OSError, match="disk gone"):
-        seen.extend(follow(broken(), Script(lambda i: [face_at(60)]), every=3))
+        seen.extend(track_faces(broken(), Script(lambda i: [face_at(60)]), every=3))
 
 
 def test_closing_early_closes_the_source() -> None:
@@ -189,7 +191,7 @@ def test_closing_early_closes_the_source() -> None:
         finally:
             closed = True
 
-    followed = follow(source(), Script(lambda i: [face_at(60)]))
+    followed = track_faces(source(), Script(lambda i: [face_at(60)]))
     next(iter(followed))
     followed.close()
     del followed
@@ -199,7 +201,7 @@ def test_closing_early_closes_the_source() -> None:
 @pytest.mark.parametrize("arguments", [{"every": 0}, {"every": -3}, {"narrow": -0.1}])
 def test_impossible_settings_are_refused_at_once(arguments: dict) -> None:
     with pytest.raises(UsageError):
-        follow([], Script(lambda i: []), **arguments)
+        track_faces([], Script(lambda i: []), **arguments)
 
 
 # --- whose face it is ------------------------------------------------------------------------
@@ -216,7 +218,7 @@ def test_people_who_cross_keep_their_numbers(every: int, hidden: int) -> None:
             return [front]
         return [behind, front] if index % 2 else [front, behind]
 
-    followed = tracks(follow(still(60), Script(truth), every=every))
+    followed = tracks(track_faces(still(60), Script(truth), every=every))
     numbers = {number for item in followed for number in item}
     assert numbers == {1, 2}
     front = next(n for n, face in followed[0].items() if face.box.center[0] < 80)
@@ -237,7 +239,7 @@ def test_neighbours_never_swap_whatever_is_missed(every: int, draw: st.DataObjec
         return [faces[p] for p in order if (index, p) not in missed]
 
     side: dict[int, int] = {}
-    for item in tracks(follow(still(30), Script(truth), every=every)):
+    for item in tracks(track_faces(still(30), Script(truth), every=every)):
         for number, face in item.items():
             person = round((face.box.center[0] - 20) / 30)
             assert side.setdefault(number, person) == person
@@ -306,7 +308,7 @@ def scenes(pictures: Sequence[RGBImage]) -> tuple[list[int], list[int]]:
     """The frames a new number begins with, and the frames that were searched."""
     detector = Script(lambda i: [face_at(60)])
     frames = [frame(i, picture) for i, picture in enumerate(pictures)]
-    followed = tracks(follow(frames, detector, every=5))
+    followed = tracks(track_faces(frames, detector, every=5))
     assert len(followed) == len(frames)
     begins = [i for i, (a, b) in enumerate(pairwise(followed), 1) if set(a) != set(b)]
     return begins, detector.seen
@@ -401,7 +403,7 @@ def decoded(file: Path, limit: int = 10_000, width: int = 10_000) -> Iterator[Fr
             yield Frame(index, picture.pts * picture.time_base, image)
 
 
-def side_swaps(followed: Iterable[Followed]) -> tuple[int, int]:
+def side_swaps(followed: Iterable[TrackedFrame]) -> tuple[int, int]:
     """How often two tracks seen together change sides, and the pairs of faces looked at."""
     left_of: dict[tuple[int, int], bool] = {}
     swaps = pairs = 0
@@ -418,7 +420,9 @@ def side_swaps(followed: Iterable[Followed]) -> tuple[int, int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("clip", ["ghost_2person_real_0034", "dfdctest_0_real_0024"])
 def test_two_people_keep_one_number_each(clip: str, shared_data: Path) -> None:
-    followed = list(follow(decoded(shared_data / "videos" / f"{clip}.mp4", width=640), YuNet()))
+    followed = list(
+        track_faces(decoded(shared_data / "videos" / f"{clip}.mp4", width=640), YuNet())
+    )
     swaps, pairs = side_swaps(followed)
     print(f"{clip}: {swaps} changes of sides in {pairs} pairs of faces")
     assert swaps == 0
@@ -429,7 +433,9 @@ def test_two_people_keep_one_number_each(clip: str, shared_data: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.slow
 def test_nobody_in_the_concert_swaps_and_its_cuts_end_tracks(shared_data: Path) -> None:
-    followed = list(follow(decoded(shared_data / "videos" / "hamilton_real_0058.mp4"), YuNet()))
+    followed = list(
+        track_faces(decoded(shared_data / "videos" / "hamilton_real_0058.mp4"), YuNet())
+    )
     swaps, pairs = side_swaps(followed)
     print(f"hamilton: {swaps} changes of sides in {pairs} pairs of faces")
     assert swaps == 0
@@ -459,7 +465,7 @@ def test_cuts_of_real_videos(clip: str, cuts: list[int], shared_data: Path) -> N
     frames = decoded(shared_data / "videos" / f"{clip}.mp4", width=480)
     everywhere = Script(lambda i: [face_at(60)])
     indexed = (frame(item.index, item.image, item.time) for item in frames)
-    followed = tracks(follow(indexed, everywhere, every=5))
+    followed = tracks(track_faces(indexed, everywhere, every=5))
     begins = [i for i, (a, b) in enumerate(pairwise(followed), 1) if set(a) != set(b)]
     assert begins == cuts
 
@@ -473,7 +479,7 @@ def test_every_third_frame_is_as_good_as_every_frame(shared_data: Path) -> None:
     detector = YuNet(longest_side=480)
     errors = []
     for sparse, dense in zip(
-        follow(frames, detector, every=3), follow(frames, detector, every=1), strict=True
+        track_faces(frames, detector, every=3), track_faces(frames, detector, every=1), strict=True
     ):
         (a,), (b,) = sparse.faces, dense.faces
         assert a.track == b.track == 1

@@ -14,7 +14,7 @@ from training.network import save_state  # noqa: E402
 from training.yardstick.items import Item, ItemWriter, View  # noqa: E402
 
 from drawn_faces import LANDMARKS, draw_face  # noqa: E402
-from fakelens.models.onnx import load_evidence_network  # noqa: E402
+from fakelens.models.onnx import load_evidence_model  # noqa: E402
 from fakelens.records.arrays import sigmoid  # noqa: E402
 from fakelens.records.faces import Box, Face  # noqa: E402
 from patch_models import random_patchnet  # noqa: E402
@@ -54,7 +54,7 @@ def test_a_state_becomes_a_calibrated_file(
     export.main(tmp_path / "state.pt", tmp_path, tmp_path / "set", 1.1, "drawn faces", file)
 
     assert f"{file}: " in capsys.readouterr().out
-    network = load_evidence_network(file)
+    network = load_evidence_model(file)
     card = network.card
     assert (card.input_size, card.crop.scale, card.trained_on) == (256, 1.1, "drawn faces")
     assert card.calibration is not None

@@ -19,10 +19,10 @@ from training.yardstick import figures
 
 from builders import CARD, make_report, make_track
 from drawn_faces import LANDMARKS
-from fakelens.faces.crops import cut
+from fakelens.faces.crops import extract_crop
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
-from fakelens.records.models import Calibration, Evidence, NetworkCard
+from fakelens.records.models import Calibration, Evidence, ModelCard
 from fakelens.records.report import Report
 from fakelens.records.settings import Settings
 
@@ -38,7 +38,7 @@ class BrightNetwork:
     sha256 = "3" * 64
 
     def __init__(self, crop: CropGeometry, sign: int = 1) -> None:
-        self.card: NetworkCard = replace(CARD, crop=crop)
+        self.card: ModelCard = replace(CARD, crop=crop)
         self._sign = sign
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
@@ -63,8 +63,8 @@ def sigmoid(logit: float) -> float:
 
 
 def test_scores_follow_what_the_crop_shows() -> None:
-    network = BrightNetwork(CropGeometry("box", 1.0))
-    scores = sensitivity.clip_scores(network, [white_face(80)])
+    model = BrightNetwork(CropGeometry("box", 1.0))
+    scores = sensitivity.clip_scores(model, [white_face(80)])
     assert scores[0] == pytest.approx(sigmoid(4))
     for margin in (0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.45, 1.6):
         # The face fills 1 / margin^2 of the crop.
@@ -107,7 +107,7 @@ def test_less_resolution_takes_detail_away_and_nothing_else() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8)
     card = replace(CARD, input_size=80, crop=CropGeometry("box", 1.0))
     face = Face(Box(80, 80, 160, 160), None, 1.0)
-    plain = cut(frame, face.box, 80).astype(float)
+    plain = extract_crop(frame, face.box, 80).astype(float)
     spread = []
     for pixels in (70, 50, 20):
         (crop,) = sensitivity.reduced(frame, face, card, pixels)
@@ -120,9 +120,9 @@ def test_less_resolution_takes_detail_away_and_nothing_else() -> None:
 
 
 def test_a_clip_is_altered_if_one_of_its_faces_is() -> None:
-    network = BrightNetwork(CropGeometry("box", 2.0))
+    model = BrightNetwork(CropGeometry("box", 2.0))
     small, large = white_face(80), white_face(160)
-    scores = sensitivity.clip_scores(network, [small, large])
+    scores = sensitivity.clip_scores(model, [small, large])
     assert scores[0] == pytest.approx(sigmoid(4 / 4), abs=1e-3)
     altered = {pixels: scores[COLUMNS["resolution", pixels]][0] for pixels in (200, 150, 100, 70)}
     assert np.isnan(altered[200])
@@ -252,8 +252,8 @@ PEOPLE: dict[str, list[float]] = {
 }
 
 
-def toy_analyze(path: Path, *, network: BrightNetwork, settings: Settings) -> Report:
-    assert network.card.name == "toy"
+def toy_analyze(path: Path, *, model: BrightNetwork, settings: Settings) -> Report:
+    assert model.card.name == "toy"
     assert not settings.trust
     tracks = [make_track(np.full(100, logit), person=1) for logit in PEOPLE[path.stem]]
     report = make_report(*tracks, maps=np.zeros((100, 2, 2)))
@@ -264,9 +264,9 @@ def test_a_video_s_answer_is_that_of_its_most_suspicious_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "manifest.csv").write_text(MANIFEST)
-    network = BrightNetwork(CropGeometry("box", 1.0))
-    network.card = replace(network.card, calibration=Calibration("m", "d", 2.0, ()))
-    monkeypatch.setattr(videos, "load_network", lambda _: network)
+    model = BrightNetwork(CropGeometry("box", 1.0))
+    model.card = replace(model.card, calibration=Calibration("m", "d", 2.0, ()))
+    monkeypatch.setattr(videos, "load_model", lambda _: model)
     monkeypatch.setattr(videos, "analyze", toy_analyze)
     videos.main(["toy.onnx"], tmp_path, images=True)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -291,11 +291,11 @@ def test_another_margin_is_judged_by_the_largest_face(monkeypatch: pytest.Monkey
     seen = {"white": [white_face(40)] * 3, "nobody": []}
     monkeypatch.setattr(videos, "largest_faces", lambda path: seen[path.stem])
     clips = [Clip(Path(name), False, "", name) for name in seen]
-    networks: Sequence[BrightNetwork] = [
+    models: Sequence[BrightNetwork] = [
         BrightNetwork(CropGeometry("dlib", 1.4)),
         BrightNetwork(CropGeometry("box", 1), sign=-1),
     ]
-    logits = videos.margin_logits(networks, [1.0, 2.0], clips)
+    logits = videos.margin_logits(models, [1.0, 2.0], clips)
     assert logits.shape == (2, 2, 2)
     # The face fills 1 / margin^2 of the crop.
     assert logits[:, :, 0] == pytest.approx(np.array([(4, 1), (0, 3)]), abs=0.05)

@@ -22,7 +22,7 @@ import pytest
 from fakelens.evaluation import demo
 from fakelens.web import queue
 from fakelens.web.limits import Limits
-from fakelens.web.messages import Outcome
+from fakelens.web.messages import OutcomeMessage
 from fakelens.web.schemas import Job, State
 from fakelens.web.store import Store, now
 from media import draw_frame, make_clip
@@ -470,7 +470,7 @@ class Reluctant(Store):
 
     refusals = 2
 
-    def finish(self, job: str, outcome: Outcome) -> None:
+    def finish(self, job: str, outcome: OutcomeMessage) -> None:
         if self.refusals:
             self.refusals -= 1
             raise OSError(28, "No space left on device")
@@ -507,6 +507,6 @@ def test_a_result_that_cannot_be_stored_for_a_while_is_stored_later(
 def test_the_health_of_a_server(server: Server) -> None:
     health = server.client.get("/api/health").json()
     assert health["status"] == "ok"
-    assert health["network"] == "fakelens-patch"
+    assert health["model"] == "fakelens-patch"
     assert health["limits"]["upload_bytes"] == 2_000_000_000
     assert re.fullmatch(r"\d+\.\d+\.\d+", health["version"])

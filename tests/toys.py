@@ -1,4 +1,4 @@
-"""A detector and a network with a known answer, and clips for them, to try the whole program."""
+"""A detector and a model with a known answer, and clips for them, to try the whole program."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from builders import CARD
 from fakelens.analysis.pipeline import analyze
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, Face
-from fakelens.records.models import Evidence, NetworkCard
+from fakelens.records.models import Evidence, ModelCard
 from fakelens.records.report import Report
 from fakelens.records.settings import Settings
 from media import draw_frame, read_number
 
 WIDTH, HEIGHT = 240, 144
 RATE = Fraction(25)
-RED, BLUE = (200, 90, 60), (60, 90, 200)  # the network takes red faces for fake, blue for real
+RED, BLUE = (200, 90, 60), (60, 90, 200)  # the model takes red faces for fake, blue for real
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ScriptedDetector:
         ]
 
 
-class RedNetwork:
+class RedModel:
     """Fake is what has more red than blue: the logit is the mean of (red - blue) / 32.
 
     The explained layer is that difference on 8 x 8 cells; HiResCAM of it adds up to the logit.
@@ -69,7 +69,7 @@ class RedNetwork:
 
     sha256 = "2" * 64
 
-    def __init__(self, card: NetworkCard = CARD) -> None:
+    def __init__(self, card: ModelCard = CARD) -> None:
         self.card = card
         self.calls: list[int] = []  # crops in each
 
@@ -129,7 +129,7 @@ def analyzed(path: Path, *actors: Actor, every: int = 1) -> Report:
     """
     return analyze(
         path,
-        network=RedNetwork(),
+        model=RedModel(),
         faces=ScriptedDetector(*actors),
         settings=Settings(trust=False, every=every),
     )

@@ -11,9 +11,9 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from fakelens.models.onnx import OnnxNetwork, save_evidence_network
+from fakelens.models.onnx import OnnxModel, save_evidence_model
 from fakelens.records.faces import CropGeometry
-from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.models import ModelCard, Thresholds
 from training.augment import AugmentSettings, Chance, make_batch
 from training.calibration import Scored, choose_thresholds, describe, platt
 from training.faces.bank import load_bank
@@ -44,14 +44,14 @@ _LIMITS = (
 )
 
 
-def make_card(scale: float, trained_on: str) -> NetworkCard:
+def make_card(scale: float, trained_on: str) -> ModelCard:
     """The model's card, not calibrated yet.
 
     Args:
         scale: margin, the crop's side over the longer side of YuNet's box.
         trained_on: data and runs, in words.
     """
-    return NetworkCard(
+    return ModelCard(
         name="fakelens-patch",
         version="4",
         description="EfficientNet-Lite2, in 8-bit integers, and one map of evidence whose mean is "
@@ -98,7 +98,7 @@ def build(model: PatchNet, crops: NDArray[np.uint8]) -> onnx.ModelProto:
     return quantized(graph, crops, kept)
 
 
-def person_logits(network: OnnxNetwork, items: Sequence[Item]) -> list[float]:
+def person_logits(network: OnnxModel, items: Sequence[Item]) -> list[float]:
     """The mean logit of each item's faces, as the model wants them cut."""
     card = network.card
     scorer = Scorer(lambda crops: network.examine(crops).logit, card.input_size, card.crop, 0.0)
@@ -121,7 +121,7 @@ def main(
     model = load_state(state)
     card = make_card(scale, trained_on)
     graph = build(model, ranging_crops(data, faces))
-    network = OnnxNetwork(graph.SerializeToString(), card, "", layout="blocked")
+    network = OnnxModel(graph.SerializeToString(), card, "", layout="blocked")
     items = read_items(yardstick)
     persons = Scored.of(items, person_logits(network, items))
     factor, offset = platt(persons)
@@ -132,7 +132,7 @@ def main(
         calibration=describe(persons, factor, offset),
     )
     calibrate(graph, factor, offset)
-    save_evidence_network(graph, card, output, layout="blocked", tolerance=TOLERANCE)
+    save_evidence_model(graph, card, output, layout="blocked", tolerance=TOLERANCE)
     typer.echo(f"calibration: {card.calibration}")
     typer.echo(f"thresholds: {card.thresholds}")
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fakelens.faces.crops import crop_area, cut
-from fakelens.models.loading import load_network
+from fakelens.faces.crops import crop_area, extract_crop
+from fakelens.models.loading import load_model
 from fakelens.records.arrays import RGBImage, sigmoid
 from fakelens.records.faces import Box, CropGeometry, Face
-from fakelens.records.models import Network, NetworkCard
+from fakelens.records.models import Model, ModelCard
 from training.codecs import as_video
 from training.videos import largest_faces, read_manifest
 from training.yardstick.figures import bootstrap
@@ -34,27 +34,29 @@ _KEPT = 2.4
 Crops: TypeAlias = list[NDArray[np.uint8] | None]
 
 
-def with_margin(image: RGBImage, face: Face, card: NetworkCard, margin: float) -> Crops:
+def with_margin(image: RGBImage, face: Face, card: ModelCard, margin: float) -> Crops:
     """A crop around the face's box, of ``margin`` times its longer side."""
-    return [cut(image, crop_area(face, CropGeometry("box", margin)), card.input_size)]
+    return [extract_crop(image, crop_area(face, CropGeometry("box", margin)), card.input_size)]
 
 
-def shifted(image: RGBImage, face: Face, card: NetworkCard, part: float) -> Crops:
-    """The network's crop moved by a part of the box's longer side: left, right, up, down."""
+def shifted(image: RGBImage, face: Face, card: ModelCard, part: float) -> Crops:
+    """The model's crop moved by a part of the box's longer side: left, right, up, down."""
     area, step = crop_area(face, card.crop), part * _longer_side(face)
     return [
-        cut(image, Box(area.x1 + x, area.y1 + y, area.x2 + x, area.y2 + y), card.input_size)
+        extract_crop(
+            image, Box(area.x1 + x, area.y1 + y, area.x2 + x, area.y2 + y), card.input_size
+        )
         for x, y in ((-step, 0), (step, 0), (0, -step), (0, step))
     ]
 
 
-def recompressed(image: RGBImage, face: Face, card: NetworkCard, crf: float) -> Crops:
-    """The network's crop after H.264; see ``as_video``."""
+def recompressed(image: RGBImage, face: Face, card: ModelCard, crf: float) -> Crops:
+    """The model's crop after H.264; see ``as_video``."""
     return [_own_crop(as_video(image, int(crf)), face, card)]
 
 
-def reduced(image: RGBImage, face: Face, card: NetworkCard, pixels: float) -> Crops:
-    """The network's crop after the box's longer side was brought down to some pixels and back.
+def reduced(image: RGBImage, face: Face, card: ModelCard, pixels: float) -> Crops:
+    """The model's crop after the box's longer side was brought down to some pixels and back.
 
     ``None`` where it has no more than that.
     """
@@ -74,7 +76,7 @@ class Sweep:
         name: short.
         unit: of the levels, in words.
         levels: values.
-        alter: from a picture of even height and width, the face in it, the network's card and a
+        alter: from a picture of even height and width, the face in it, the model's card and a
             level to crops, (input_size, input_size, 3) uint8 RGB, that count alike; ``None`` for
             one that would not be altered.
         crops: how many ``alter`` gives.
@@ -83,7 +85,7 @@ class Sweep:
     name: str
     unit: str
     levels: tuple[float, ...]
-    alter: Callable[[RGBImage, Face, NetworkCard, float], Crops]
+    alter: Callable[[RGBImage, Face, ModelCard, float], Crops]
     crops: int = 1
 
 
@@ -161,17 +163,17 @@ def surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
     return part.copy(), Face(moved, landmarks, face.confidence)
 
 
-def clip_scores(network: Network, faces: Sequence[tuple[RGBImage, Face]]) -> NDArray[np.float64]:
+def clip_scores(model: Model, faces: Sequence[tuple[RGBImage, Face]]) -> NDArray[np.float64]:
     """One clip's scores, 0..1: unaltered, then of each crop of each level, see ``COLUMNS``.
 
     A score is the sigmoid of the mean logit over the faces. A face that is not altered takes part
     as it is; where none is altered the score is NaN.
 
     Args:
-        network: to be judged.
+        model: to be judged.
         faces: one or more, as ``sighted`` gives them.
     """
-    card = network.card
+    card = model.card
     logits = np.full((len(faces), 1 + sum(map(len, COLUMNS.values()))), np.nan)
     for row, (image, face) in enumerate(faces):
         crops: Crops = [_own_crop(image, face, card)]
@@ -180,7 +182,7 @@ def clip_scores(network: Network, faces: Sequence[tuple[RGBImage, Face]]) -> NDA
                 crops += sweep.alter(image, face, card, level)
         altered = [crop is not None for crop in crops]
         seen = np.stack([crop for crop in crops if crop is not None])
-        logits[row, altered] = network.examine(seen).logit
+        logits[row, altered] = model.examine(seen).logit
     untouched = np.isnan(logits)
     means = np.where(untouched, logits[:, :1], logits).mean(0)
     return np.where(untouched.all(0), np.nan, sigmoid(means))
@@ -220,7 +222,7 @@ def margin_gap(scores: NDArray[np.float64]) -> tuple[float, float]:
     """Mean absolute difference of the scores, (N, columns), between the margins 1.6 and 1.0.
 
     Returns:
-        The difference; and over the clips' standard deviation at one margin: a network that says
+        The difference; and over the clips' standard deviation at one margin: a model that says
         the same of everything does not move either.
     """
     wide, narrow = (scores[:, COLUMNS["margin", margin]] for margin in (1.6, 1.0))
@@ -230,19 +232,19 @@ def margin_gap(scores: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def main(
-    networks: Annotated[list[str], typer.Argument(help="names or files")],
+    models: Annotated[list[str], typer.Argument(help="names or files")],
     data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
     output: Annotated[Path, typer.Option(help="picture to write")],
     use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
 ) -> None:
     """Print and plot what scores hang on."""
-    loaded = [load_network(name) for name in networks]
-    names = [Path(name).name for name in networks]
+    loaded = [load_model(name) for name in models]
+    names = [Path(name).name for name in models]
     clips, rows = [], []
     for clip in tqdm(read_manifest(data, use), desc="clips", disable=None):
         if faces := sighted(clip.path):
             clips.append(clip)
-            rows.append([clip_scores(network, faces) for network in loaded])
+            rows.append([clip_scores(model, faces) for model in loaded])
         else:
             typer.echo(f"no face found, left out: {clip.path.name}")
     tables = np.array(rows).swapaxes(0, 1)
@@ -270,11 +272,11 @@ def main(
 def plot(
     names: Sequence[str], effects: Sequence[dict[tuple[str, float], Effect]], output: Path
 ) -> None:
-    """Draw AUC with its interval, and change, by level: one line per network.
+    """Draw AUC with its interval, and change, by level: one line per model.
 
     Args:
-        names: of the networks.
-        effects: of each network, by the keys of ``COLUMNS``.
+        names: of the models.
+        effects: of each model, by the keys of ``COLUMNS``.
         output: picture to write, 1600 x 800 pixels.
     """
     figure = Figure(figsize=(16, 8))
@@ -310,8 +312,8 @@ def _table(sweep: Sweep, effects: Sequence[Effect]) -> str:
     return "\n".join([*lines, f"    {'clips':10}{clips}"])
 
 
-def _own_crop(image: RGBImage, face: Face, card: NetworkCard) -> NDArray[np.uint8]:
-    return cut(image, crop_area(face, card.crop), card.input_size)
+def _own_crop(image: RGBImage, face: Face, card: ModelCard) -> NDArray[np.uint8]:
+    return extract_crop(image, crop_area(face, card.crop), card.input_size)
 
 
 def _longer_side(face: Face) -> float:

@@ -1,4 +1,4 @@
-"""Judge networks on labelled videos: one score per video, AUC with a bootstrap interval.
+"""Judge models on labelled videos: one score per video, AUC with a bootstrap interval.
 
 ``python -m training.videos`` prints a table. Videos choose a recipe or a margin, they never train.
 """
@@ -15,15 +15,15 @@ import typer
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fakelens import analyze, load_network
+from fakelens import analyze, load_model
 from fakelens.analysis.verdicts import trimmed_mean
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage, log_odds
 from fakelens.records.faces import CropGeometry, Face
 from fakelens.records.findings import Finding, Verdict
-from fakelens.records.models import Network, NetworkCard
+from fakelens.records.models import Model, ModelCard
 from fakelens.records.settings import Settings
 from training.yardstick.figures import bootstrap
 
@@ -64,11 +64,11 @@ def _read_rows(folder: Path, use: str) -> list[Clip]:
     ]
 
 
-def answers(network: Network, clips: Sequence[Clip], *, trust: bool) -> list[Finding | None]:
+def answers(model: Model, clips: Sequence[Clip], *, trust: bool) -> list[Finding | None]:
     """What ``fakelens.analyze`` says of the most suspicious person that is seen well enough.
 
     Args:
-        network: to be judged.
+        model: to be judged.
         clips: videos or pictures.
         trust: apply the measures of trust too, which can make a verdict inconclusive.
 
@@ -77,8 +77,8 @@ def answers(network: Network, clips: Sequence[Clip], *, trust: bool) -> list[Fin
     """
     settings = Settings(trust=trust)
     return [
-        analyze(clip.path, network=network, settings=settings).decisive
-        for clip in tqdm(clips, desc=network.card.name, disable=None)
+        analyze(clip.path, model=model, settings=settings).decisive
+        for clip in tqdm(clips, desc=model.card.name, disable=None)
     ]
 
 
@@ -97,23 +97,25 @@ def largest_faces(path: Path) -> list[tuple[RGBImage, Face]]:
 
 
 def margin_logits(
-    networks: Sequence[Network], scales: Sequence[float], clips: Sequence[Clip]
+    models: Sequence[Model], scales: Sequence[float], clips: Sequence[Clip]
 ) -> NDArray[np.float64]:
-    """Logit of the person with the largest face at each margin: (networks, scales, clips).
+    """Logit of the person with the largest face at each margin: (models, scales, clips).
 
     Args:
-        networks: to be judged.
+        models: to be judged.
         scales: margins, the crop's side over the longer side of YuNet's box.
         clips: videos; one without a face has NaN.
     """
-    logits = np.full((len(networks), len(scales), len(clips)), np.nan)
+    logits = np.full((len(models), len(scales), len(clips)), np.nan)
     for column, clip in enumerate(tqdm(clips, desc="margins", disable=None)):
         faces = largest_faces(clip.path)
-        for row, network in enumerate(networks):
+        for row, model in enumerate(models):
             for layer, scale in enumerate(scales) if faces else ():
-                geometry, size = CropGeometry("box", scale), network.card.input_size
-                crops = [cut(image, crop_area(face, geometry), size) for image, face in faces]
-                found = network.examine(np.stack(crops)).logit
+                geometry, size = CropGeometry("box", scale), model.card.input_size
+                crops = [
+                    extract_crop(image, crop_area(face, geometry), size) for image, face in faces
+                ]
+                found = model.examine(np.stack(crops)).logit
                 logits[row, layer, column] = trimmed_mean(found)
     return logits
 
@@ -132,7 +134,7 @@ def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_])
 
 
 def main(
-    networks: Annotated[list[str], typer.Argument(help="names or files")],
+    models: Annotated[list[str], typer.Argument(help="names or files")],
     data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
     use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
     scale: Annotated[list[float] | None, typer.Option(help="other margin; repeatable")] = None,
@@ -145,20 +147,20 @@ def main(
     the largest face in some 15 frames.
     """
     clips = read_manifest(data, use)
-    loaded = [load_network(name) for name in networks]
-    names = [Path(name).name for name in networks]
-    for name, network in zip(names, loaded, strict=True):
-        findings = answers(network, clips, trust=trust)
+    loaded = [load_model(name) for name in models]
+    names = [Path(name).name for name in models]
+    for name, model in zip(names, loaded, strict=True):
+        findings = answers(model, clips, trust=trust)
         logits = np.array([_logit(finding) for finding in findings])
         typer.echo(f"{name}, as fakelens analyze answers:")
         _echo_aucs(clips, logits)
         _echo_verdicts(clips, findings)
-        _echo_ratios(clips, logits, network.card)
+        _echo_ratios(clips, logits, model.card)
         for clip, finding in zip(clips, findings, strict=True):
             label = "fake" if clip.fake else "real"
             typer.echo(f"  {label} {_described(finding)} {clip.path.name}")
         if images:
-            _echo_pictures(network, read_pictures(data), trust=trust)
+            _echo_pictures(model, read_pictures(data), trust=trust)
     if scale:
         for name, layers in zip(names, margin_logits(loaded, scale, clips), strict=True):
             for margin, logits in zip(scale, layers, strict=True):
@@ -214,7 +216,7 @@ def _quartiles(findings: Sequence[Finding | None]) -> list[float]:
     return found
 
 
-def _echo_ratios(clips: Sequence[Clip], logits: NDArray[np.float64], card: NetworkCard) -> None:
+def _echo_ratios(clips: Sequence[Clip], logits: NDArray[np.float64], card: ModelCard) -> None:
     fake, known = np.array([clip.fake for clip in clips], bool), ~np.isnan(logits)
     if card.calibration is None or len(set(fake[known].tolist())) < 2:
         return
@@ -223,11 +225,11 @@ def _echo_ratios(clips: Sequence[Clip], logits: NDArray[np.float64], card: Netwo
     typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 all true, 1 worth nothing)")
 
 
-def _echo_pictures(network: Network, pictures: Sequence[Clip], *, trust: bool) -> None:
-    findings = [finding for finding in answers(network, pictures, trust=trust) if finding]
+def _echo_pictures(model: Model, pictures: Sequence[Clip], *, trust: bool) -> None:
+    findings = [finding for finding in answers(model, pictures, trust=trust) if finding]
     called = sum(finding.verdict is Verdict.FAKE for finding in findings)
     above = sum(
-        finding.score is not None and finding.score >= network.card.thresholds.fake
+        finding.score is not None and finding.score >= model.card.thresholds.fake
         for finding in findings
     )
     typer.echo(

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from fakelens.analysis.pipeline import analyze
     from fakelens.errors import FakelensError
     from fakelens.faces.detectors import load_detector
-    from fakelens.models.loading import load_network
+    from fakelens.models.loading import load_model
     from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
     from fakelens.records.findings import Finding, Span, Verdict
     from fakelens.records.media import Frame
-    from fakelens.records.models import Evidence, Network, NetworkCard, Thresholds
+    from fakelens.records.models import Evidence, Model, ModelCard, Thresholds
     from fakelens.records.report import Report
     from fakelens.records.settings import Settings
-    from fakelens.records.tracks import Sighting, Track
+    from fakelens.records.tracks import Observation, Track
     from fakelens.render.painter import Style
     from fakelens.report.document import read_report
     from fakelens.report.save import save_drawings, save_report
@@ -42,11 +42,11 @@ _HOMES = {
     "FakelensError": "errors",
     "Finding": "records.findings",
     "Frame": "records.media",
-    "Network": "records.models",
-    "NetworkCard": "records.models",
+    "Model": "records.models",
+    "ModelCard": "records.models",
     "Report": "records.report",
     "Settings": "records.settings",
-    "Sighting": "records.tracks",
+    "Observation": "records.tracks",
     "Span": "records.findings",
     "Style": "render.painter",
     "Thresholds": "records.models",
@@ -54,7 +54,7 @@ _HOMES = {
     "Verdict": "records.findings",
     "analyze": "analysis.pipeline",
     "load_detector": "faces.detectors",
-    "load_network": "models.loading",
+    "load_model": "models.loading",
     "read_report": "report.document",
     "save_drawings": "report.save",
     "save_report": "report.save",
@@ -69,11 +69,11 @@ __all__ = [
     "FakelensError",
     "Finding",
     "Frame",
-    "Network",
-    "NetworkCard",
+    "Model",
+    "ModelCard",
+    "Observation",
     "Report",
     "Settings",
-    "Sighting",
     "Span",
     "Style",
     "Thresholds",
@@ -81,7 +81,7 @@ __all__ = [
     "Verdict",
     "analyze",
     "load_detector",
-    "load_network",
+    "load_model",
     "read_report",
     "save_drawings",
     "save_report",

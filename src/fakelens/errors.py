@@ -6,7 +6,7 @@
     ├── UsageError              a name or a setting that does not exist; exits 2
     ├── MediaError              the input cannot be read as a video or picture
     ├── OutputError             the output exists, cannot be written, or the disk is full
-    ├── NetworkError            a network cannot be loaded, verified or run
+    ├── ModelError            a model cannot be loaded, verified or run
     │   └── WeightsMissingError its weights are not on this machine yet
     ├── ReportError             a report file is damaged or of another version
     └── MissingExtraError       an optional dependency is not installed
@@ -31,12 +31,12 @@ class OutputError(FakelensError):
     """The output exists already, cannot be written, or would overwrite the input."""
 
 
-class NetworkError(FakelensError):
-    """A network file cannot be loaded, verified or run."""
+class ModelError(FakelensError):
+    """A model file cannot be loaded, verified or run."""
 
 
-class WeightsMissingError(NetworkError):
-    """The weights of a known network are not on this machine yet."""
+class WeightsMissingError(ModelError):
+    """The weights of a known model are not on this machine yet."""
 
 
 class ReportError(FakelensError):

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fakelens.records.arrays import FloatArray, RGBImage
-from fakelens.trust.synthetic_forgery import Recipe, blend, changed_copy
+from fakelens.trust.synthetic_forgery import ForgeryRecipe, blend, changed_copy
 from training.faces.landmarks import HULL_KINDS, LandmarkFinder, hulls
 from training.yardstick.codec import DEGRADATIONS
 from training.yardstick.geometry import Placement, place
@@ -70,9 +70,9 @@ def _even(view: View) -> View:
     return replace(view, picture=view.picture[:height, :width])
 
 
-def _draw_recipe(rng: np.random.Generator) -> Recipe:
+def _draw_recipe(rng: np.random.Generator) -> ForgeryRecipe:
     red, green, blue = rng.uniform(-10, 10, 3).tolist()
-    return Recipe(
+    return ForgeryRecipe(
         "face",
         detail=float(rng.uniform(0.35, 1)),
         contrast=float(rng.uniform(0.88, 1.12)),

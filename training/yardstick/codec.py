@@ -7,7 +7,7 @@ import av
 import cv2
 import numpy as np
 
-from fakelens.media.images import of_file, to_jpeg
+from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.records.arrays import RGBImage
 
 
@@ -49,7 +49,7 @@ def halved(image: RGBImage) -> RGBImage:
 
 DEGRADATIONS: dict[str, Callable[[RGBImage], RGBImage]] = {
     "as it is": lambda image: image,
-    "JPEG 60": lambda image: of_file(to_jpeg(image, 60)),
+    "JPEG 60": lambda image: decode_image(encode_jpeg(image, 60)),
     "H.264 at 30": lambda image: through_h264([image, image], 30)[-1],
     "half the resolution": halved,
 }

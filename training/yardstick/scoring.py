@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.faces.crops import crop_area, cut
-from fakelens.models.loading import load_network
+from fakelens.faces.crops import crop_area, extract_crop
+from fakelens.models.loading import load_model
 from fakelens.records.arrays import FloatArray, log_odds
 from fakelens.records.faces import CropGeometry
 from training.yardstick.items import Item, View
@@ -43,16 +43,16 @@ def load_scorer(name: str, threads: int) -> Scorer:
     """Load a model.
 
     Args:
-        name: a name or file for ``fakelens.models.loading.load_network``, or the ``.pt`` state of a
+        name: a name or file for ``fakelens.models.loading.load_model``, or the ``.pt`` state of a
             model in training, which runs on a GPU where there is one.
         threads: on the CPU.
     """
     if Path(name).suffix == ".pt":
         return _in_training(Path(name), threads)
-    network = load_network(name, threads=threads)
-    card = network.card
+    model = load_model(name, threads=threads)
+    card = model.card
     return Scorer(
-        lambda crops: network.examine(crops).logit,
+        lambda crops: model.examine(crops).logit,
         card.input_size,
         card.crop,
         log_odds(card.thresholds.fake),
@@ -81,7 +81,7 @@ def face_logits(
 
 
 def _in_training(path: Path, threads: int) -> Scorer:
-    # Figures of bundled networks need no torch.
+    # Figures of bundled models need no torch.
     import torch  # noqa: PLC0415
 
     from training.network import judge, load_state  # noqa: PLC0415
@@ -92,7 +92,7 @@ def _in_training(path: Path, threads: int) -> Scorer:
 
 
 def _cut(view: View, crop: CropGeometry, size: int) -> Crops:
-    return cut(view.picture, crop_area(view.face, crop), size)
+    return extract_crop(view.picture, crop_area(view.face, crop), size)
 
 
 def _batches(crops: Iterator[Crops]) -> Iterator[list[Crops]]:

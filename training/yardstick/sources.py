@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fakelens.faces.quality import Gates
+from fakelens.faces.quality import QualityGates
 from fakelens.faces.yunet import YuNet
-from fakelens.media.images import of_file
+from fakelens.media.images import decode_image
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Face, FaceDetector
@@ -56,7 +56,7 @@ def _track(path: Path, detector: FaceDetector) -> list[View]:
 
 def photographs(data: Path, detector: FaceDetector) -> Iterator[Item]:
     """Every face of the manifest's genuine pictures that is good enough to judge."""
-    gates = Gates(YuNet.sure_confidence)
+    gates = QualityGates(YuNet.sure_confidence)
     for path in sorted((data / "images").iterdir()):
         with open_video(path) as reader:
             image = next(reader.frames()).image
@@ -82,7 +82,7 @@ def validation_faces(data: Path, detector: FaceDetector) -> Iterator[Item]:
 def dfdc_crops(data: Path, detector: FaceDetector, groups: int) -> Iterator[Item]:
     """Real crops and fakes of ``dfdc_crops``, split val.
 
-    The crops end at the face: at margins above 0.9 a network sees their edge repeated, as it does
+    The crops end at the face: at margins above 0.9 a model sees their edge repeated, as it does
     where ``fakelens analyze`` meets the edge of a picture.
 
     Args:
@@ -116,7 +116,7 @@ def _rows(folder: Path) -> Iterator[tuple[dict[str, str], RGBImage]]:
         with tarfile.open(folder / shard) as tar:
             for row in tqdm(rows, desc=f"{folder.name} {shard}", disable=None):
                 member = tar.extractfile(row["file"]) or io.BytesIO()
-                yield row, of_file(member.read())
+                yield row, decode_image(member.read())
 
 
 def _largest(faces: list[Face]) -> Face | None:

@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 import cv2
 import numpy as np
 
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import CropGeometry
-from fakelens.trust.synthetic_forgery import Recipe, blend, changed_copy, soften
+from fakelens.trust.synthetic_forgery import ForgeryRecipe, blend, changed_copy, soften
 from training.yardstick.codec import through_h264
 from training.yardstick.geometry import Placement, place
 from training.yardstick.items import LONGEST, Item, View, longer_side
@@ -56,7 +56,7 @@ class Forgery:
     hull: FloatArray
     softness: float
     strength: float
-    recipe: Recipe
+    recipe: ForgeryRecipe
     push: tuple[float, float]
     stretch: float
     crf: int
@@ -74,7 +74,7 @@ def draw_forgery(kind: Kind, rng: np.random.Generator) -> Forgery:
         [across * radius * np.cos(angle), down + along * radius * np.sin(angle)], axis=1
     )
     red, green, blue = rng.uniform(-12, 12, 3).tolist()
-    recipe = Recipe(
+    recipe = ForgeryRecipe(
         "face",
         detail=float(rng.uniform(0.4, 0.95)),
         contrast=float(rng.uniform(0.88, 1.12)),
@@ -182,7 +182,7 @@ def squared(views: Sequence[View]) -> list[View]:
         left, top = np.floor(area.x1 + 0.5), np.floor(area.y1 + 0.5)
         factor = size / max(1, np.floor(area.width + 0.5))
         face = view.face.moved(-left, -top).scaled(factor, factor)
-        result.append(View(cut(view.picture, area, size), face, view.native))
+        result.append(View(extract_crop(view.picture, area, size), face, view.native))
     return result
 
 

@@ -8,22 +8,33 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.analysis.verdicts import person_logit, temper
-from fakelens.explain.cam import Method
+from fakelens.analysis.verdicts import apply_assessment, person_logit
+from fakelens.explain.cam import CamMethod
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.explain.regions import mean_evidence, shares
-from fakelens.faces.sampler import Specimen
-from fakelens.media.prefetch import ahead
+from fakelens.explain.regions import mean_evidence, region_shares
+from fakelens.faces.sampler import FaceSample
+from fakelens.media.prefetch import prefetch
 from fakelens.records.arrays import RGBImage, log_odds
 from fakelens.records.findings import Finding, Verdict
-from fakelens.records.models import Evidence, Network, Thresholds
+from fakelens.records.models import Evidence, Model, Thresholds
 from fakelens.records.tracks import Track
 from fakelens.records.trust import Ablation, Assessment, Faithfulness
-from fakelens.trust.ablation import rows_of
-from fakelens.trust.controls import FORGERIES, controls, forgeries, in_cells
-from fakelens.trust.faithfulness import LEAST_CELLS, faithfulness
-from fakelens.trust.region_ablation import regions_of
-from fakelens.trust.robustness import FACES, RECOMPRESSED, WAYS, steadiness, variants
+from fakelens.trust.ablation import select_rows
+from fakelens.trust.controls import (
+    FORGERIES_PER_SAMPLE,
+    forged_crops,
+    masks_to_cells,
+    measure_controls,
+)
+from fakelens.trust.faithfulness import LEAST_CELLS, measure_faithfulness
+from fakelens.trust.region_ablation import ablate_regions
+from fakelens.trust.robustness import (
+    MAX_FACES,
+    PERTURBATIONS,
+    RECOMPRESSED,
+    measure_robustness,
+    variants,
+)
 
 _BATCH = 8  # crops; more at a time are slower
 _STRONGEST = 5
@@ -31,18 +42,18 @@ _APART = 0.5  # seconds, of two of the strongest frames
 
 
 @dataclass(frozen=True, slots=True)
-class Examiner:
+class Assessor:
     """Measures how far findings can be trusted.
 
     Attributes:
-        network: that judged.
+        model: that judged.
         method: of the heatmaps.
         thresholds: where a score becomes a verdict.
         ablation: how faithfulness is measured.
     """
 
-    network: Network
-    method: Method
+    model: Model
+    method: CamMethod
     thresholds: Thresholds
     ablation: Ablation = "features"
 
@@ -51,7 +62,7 @@ class Examiner:
         finding: Finding,
         track: Track,
         heatmaps: HeatmapStore,
-        specimens: Sequence[Specimen],
+        samples: Sequence[FaceSample],
     ) -> Finding:
         """A finding with its assessment, and with the verdict that this leaves.
 
@@ -59,59 +70,59 @@ class Examiner:
             finding: on the track.
             track: of one person.
             heatmaps: that the track points to.
-            specimens: usable faces of the person; without any, the finding stays as it is.
+            samples: usable faces of the person; without any, the finding stays as it is.
         """
         person = person_logit(track)
-        if not specimens or person is None:
+        if not samples or person is None:
             return finding
-        card = self.network.card
+        card = self.model.card
         # Where there is too little to judge, a band and plants would change nothing, and one face
         # tells whether its heatmap is true.
         judged = finding.seen_well
-        specimens = specimens if judged else specimens[:1]
-        few = np.linspace(0, len(specimens) - 1, min(len(specimens), FACES)).round().astype(int)
-        tried = [specimens[index] for index in few] if judged else []
-        with_landmarks = all(specimen.face.landmarks is not None for specimen in specimens)
+        samples = samples if judged else samples[:1]
+        few = np.linspace(0, len(samples) - 1, min(len(samples), MAX_FACES)).round().astype(int)
+        tried = [samples[index] for index in few] if judged else []
+        with_landmarks = all(sample.face.landmarks is not None for sample in samples)
         forged: list[NDArray[np.bool_]] = []
-        crops = np.stack([specimen.crop(card) for specimen in specimens])
+        crops = np.stack([sample.crop(card) for sample in samples])
         evidence = self._examine(
             iter(crops),
             variants(tried, card),
-            forgeries(tried, card, forged) if with_landmarks else iter(()),
+            forged_crops(tried, card, forged) if with_landmarks else iter(()),
         )
         maps = self.method.function(evidence)
-        own = rows_of(evidence, slice(len(crops)))
-        faithful = faithfulness(
-            self.network, crops, own, maps[: len(crops)], self.method, self.ablation
+        own = select_rows(evidence, slice(len(crops)))
+        faithful = measure_faithfulness(
+            self.model, crops, own, maps[: len(crops)], self.method, self.ablation
         )
         steady, planted = None, None
         if tried:
-            after = len(crops) + len(WAYS) * len(tried)
-            logits, at_rest = evidence.logit[few], np.repeat(few, FORGERIES)
-            steady = steadiness(person, logits, evidence.logit[len(crops) : after])
+            after = len(crops) + len(PERTURBATIONS) * len(tried)
+            logits, at_rest = evidence.logit[few], np.repeat(few, FORGERIES_PER_SAMPLE)
+            steady = measure_robustness(person, logits, evidence.logit[len(crops) : after])
             if with_landmarks:
-                planted = controls(
+                planted = measure_controls(
                     person,
                     log_odds(steady.scores[RECOMPRESSED]),
                     evidence.logit[after:] - evidence.logit[at_rest],
                     maps[after:] - maps[at_rest] if self._shows_fake else None,
-                    in_cells(forged, (maps.shape[1], maps.shape[2])),
+                    masks_to_cells(forged, (maps.shape[1], maps.shape[2])),
                     (self.thresholds, card.thresholds),
                 )
         mean = mean_evidence(track, heatmaps)
         assessment = Assessment(
             faithfulness=faithful,
-            steadiness=steady,
+            robustness=steady,
             controls=planted,
             regions=None,
             agreement=mean.agreement if mean else None,
             strongest=_strongest(track),
             notes=tuple(self._notes(maps.shape[1:], faithful, with_landmarks=with_landmarks)),
         )
-        finding = temper(replace(finding, assessment=assessment), self.thresholds)
+        finding = apply_assessment(replace(finding, assessment=assessment), self.thresholds)
         if finding.verdict is not Verdict.FAKE or not with_landmarks or not self._shows_fake:
             return finding
-        regions = regions_of(self.network, person, specimens, own, shares(track, heatmaps))
+        regions = ablate_regions(self.model, person, samples, own, region_shares(track, heatmaps))
         return replace(finding, assessment=replace(assessment, regions=regions))
 
     @property
@@ -121,8 +132,8 @@ class Examiner:
 
     def _examine(self, *crops: Iterator[RGBImage]) -> Evidence:
         """The evidence in all crops, which are made in another thread meanwhile."""
-        with closing(ahead(_batches(chain(*crops)), 1)) as batches:
-            found = [self.network.examine(batch) for batch in batches]
+        with closing(prefetch(_batches(chain(*crops)), 1)) as batches:
+            found = [self.model.examine(batch) for batch in batches]
         return Evidence(
             np.concatenate([evidence.logit for evidence in found]),
             np.concatenate([evidence.activation for evidence in found]),
@@ -135,13 +146,13 @@ class Examiner:
         """What was not measured, and why."""
         if faithful is None and np.prod(cells) < LEAST_CELLS:
             yield (
-                "whether the heatmap is true to the network was not measured: "
+                "whether the heatmap is true to the model was not measured: "
                 f"it has too few cells ({cells[0]} x {cells[1]})"
             )
         elif faithful is None:
             yield (
-                "whether the heatmap is true to the network was not measured: "
-                "the network cannot be asked from its explained layer on"
+                "whether the heatmap is true to the model was not measured: "
+                "the model cannot be asked from its explained layer on"
             )
         if not with_landmarks:
             yield (

@@ -11,27 +11,27 @@ from pathlib import Path
 
 import numpy as np
 
-from fakelens.analysis.assessment import Examiner
-from fakelens.analysis.track_table import Glimpse, Recorder
-from fakelens.analysis.verdicts import find
-from fakelens.explain.cam import Method, find_method
+from fakelens.analysis.assessment import Assessor
+from fakelens.analysis.track_table import FaceCrop, TrackTable
+from fakelens.analysis.verdicts import judge_track
+from fakelens.explain.cam import CamMethod, find_method
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import mean_face
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.detectors import load_detector
-from fakelens.faces.quality import Gates, doubts, sharpness
-from fakelens.faces.sampler import Keeper, Specimen
-from fakelens.faces.tracking import Followed, follow
-from fakelens.media.images import to_jpeg
-from fakelens.media.prefetch import ahead
+from fakelens.faces.quality import QualityGates, quality_flags, sharpness
+from fakelens.faces.sampler import FaceSample, FaceSampler
+from fakelens.faces.tracking import TrackedFrame, track_faces
+from fakelens.media.images import encode_jpeg
+from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
 from fakelens.media.reader import VideoReader, file_sha256, open_video
 from fakelens.models.checks import check_evidence
-from fakelens.models.loading import DEFAULT, load_network
+from fakelens.models.loading import DEFAULT, load_model
 from fakelens.records.faces import FaceDetector
 from fakelens.records.findings import Finding
 from fakelens.records.media import VideoInfo
-from fakelens.records.models import Network, NetworkCard, Thresholds
+from fakelens.records.models import Model, ModelCard, Thresholds
 from fakelens.records.report import Provenance, Report
 from fakelens.records.settings import Settings
 
@@ -53,7 +53,7 @@ _FRAMES_AHEAD = 4
 _USUAL_RATE = 25  # frames a second, where the file does not tell
 _FRAMES_OF_CROPS_AHEAD = 8
 
-_NETWORK = "network and heatmaps"
+_MODEL = "model and heatmaps"
 _TRUST = "verdicts and how far to trust them"
 
 _VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av", "scipy")
@@ -62,7 +62,7 @@ _VERSIONS_OF = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "a
 def analyze(
     path: Path | str,
     *,
-    network: Network | None = None,
+    model: Model | None = None,
     faces: FaceDetector | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
@@ -72,9 +72,9 @@ def analyze(
 
     Args:
         path: video, GIF or picture.
-        network: the bundled default if ``None``; see ``fakelens.load_network``.
+        model: the bundled default if ``None``; see ``fakelens.load_model``.
         faces: YuNet if ``None``; see ``fakelens.load_detector``. It is called in another thread
-            than this one, the network in this one.
+            than this one, the model in this one.
         settings: what else may be chosen.
         progress: told after each frame.
         profile: told where the time goes.
@@ -84,75 +84,75 @@ def analyze(
 
     Raises:
         MediaError: the input cannot be read.
-        NetworkError: the network cannot be loaded or run.
+        ModelError: the model cannot be loaded or run.
         UsageError: a setting is out of range or names nothing.
     """
     settings = settings or Settings()
-    network = network or load_network(DEFAULT)
+    model = model or load_model(DEFAULT)
     faces = faces or load_detector("yunet")
-    method = find_method(settings.cam or network.card.cam)
-    thresholds = _thresholds(network.card.thresholds, settings.threshold)
+    method = find_method(settings.cam or model.card.cam)
+    thresholds = _thresholds(model.card.thresholds, settings.threshold)
     path, profile = Path(path), profile or Profile()
 
     with open_video(path) as reader:
         settings = _resolved(settings, reader.info)
-        heatmaps, recorder = HeatmapStore(), Recorder()
+        heatmaps, table = HeatmapStore(), TrackTable()
         findings: dict[int, Finding] = {}
         mean_faces: dict[int, bytes] = {}
-        examiner = Examiner(network, method, thresholds, settings.ablation)
+        assessor = Assessor(model, method, thresholds, settings.ablation)
 
-        def conclude(person: int, specimens: list[Specimen]) -> None:
-            track = recorder.track(person)
-            found = find(
+        def conclude(person: int, samples: list[FaceSample]) -> None:
+            track = table.track(person)
+            found = judge_track(
                 track,
                 thresholds,
-                network.card.calibration,
+                model.card.calibration,
                 still=reader.info.is_picture,
-                smallest_face=network.card.smallest_face,
+                smallest_face=model.card.smallest_face,
             )
-            findings[person] = examiner.assess(found, track, heatmaps, specimens)
+            findings[person] = assessor.assess(found, track, heatmaps, samples)
             if found.interval or reader.info.is_picture:
-                pictures = [(kept.image, kept.face.landmarks) for kept in specimens]
+                pictures = [(kept.image, kept.face.landmarks) for kept in samples]
                 known = [(image, points) for image, points in pictures if points is not None]
                 if known:
-                    mean_faces[person] = to_jpeg(mean_face(known))
+                    mean_faces[person] = encode_jpeg(mean_face(known))
 
-        waiting: list[Glimpse] = []
-        with _overlapped(reader, faces, network.card, settings, profile) as crowds:
+        waiting: list[FaceCrop] = []
+        with _overlapped(reader, faces, model.card, settings, profile) as crowds:
             for crowd in crowds:
-                waiting += crowd.glimpses
+                waiting += crowd.face_crops
                 # Whoever has gone must have been examined to the last face.
                 while len(waiting) >= settings.batch or (waiting and crowd.gone):
                     batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
-                    with profile.spend(_NETWORK):
-                        _examine(batch, network, method, heatmaps, recorder)
-                for person, specimens in crowd.gone:
+                    with profile.spend(_MODEL):
+                        _examine(batch, model, method, heatmaps, table)
+                for person, samples in crowd.gone:
                     with profile.spend(_TRUST):
-                        conclude(person, specimens)
+                        conclude(person, samples)
                 if progress and crowd.frame is not None:
                     progress(crowd.frame + 1, reader.info.frame_estimate)
-        tracks = recorder.tracks()
+        tracks = table.tracks()
         return Report(
             source=path,
             video=reader.info,
             frames=reader.decoded,
             damage=tuple(reader.damage),
-            network=network.card,
+            model=model.card,
             settings=settings,
             cam=method.name,
             thresholds=thresholds,
             tracks=tracks,
             findings=tuple(findings[track.person] for track in tracks),
             heatmaps=heatmaps,
-            provenance=_provenance(path, network, faces),
+            provenance=_provenance(path, model, faces),
             mean_faces=mean_faces,
         )
 
 
-def _thresholds(of_network: Thresholds, chosen: float | None) -> Thresholds:
+def _thresholds(of_model: Thresholds, chosen: float | None) -> Thresholds:
     if chosen is None:
-        return of_network
-    return Thresholds(chosen, min(of_network.real, chosen), "chosen by the user")
+        return of_model
+    return Thresholds(chosen, min(of_model.real, chosen), "chosen by the user")
 
 
 def _resolved(settings: Settings, video: VideoInfo) -> Settings:
@@ -168,20 +168,20 @@ def _resolved(settings: Settings, video: VideoInfo) -> Settings:
 def _overlapped(
     reader: VideoReader,
     faces: FaceDetector,
-    card: NetworkCard,
+    card: ModelCard,
     settings: Settings,
     profile: Profile,
 ) -> Iterator[Iterator["_Crowd"]]:
     """Decode in one thread, find, follow and cut out faces in another."""
     skip = settings.every if settings.every > DETECT_EVERY else 1
     stride = DETECT_EVERY if skip == 1 else 1
-    gates = Gates(min_confidence=faces.sure_confidence)
+    gates = QualityGates(min_confidence=faces.sure_confidence)
     decoding = profile.timed("decode", reader.frames(skip))
-    with closing(ahead(decoding, _FRAMES_AHEAD)) as frames:
-        followed = follow(frames, faces, every=stride, narrow=SEARCH_SECONDS)
+    with closing(prefetch(decoding, _FRAMES_AHEAD)) as frames:
+        followed = track_faces(frames, faces, every=stride, narrow=SEARCH_SECONDS)
         crowds = _crowds(followed, card, gates, settings)
         following = profile.timed("find and follow faces", crowds)
-        with closing(ahead(following, _FRAMES_OF_CROPS_AHEAD)) as made:
+        with closing(prefetch(following, _FRAMES_OF_CROPS_AHEAD)) as made:
             yield made
 
 
@@ -193,54 +193,54 @@ class _Crowd:
     """
 
     frame: int | None
-    glimpses: list[Glimpse]
-    gone: list[tuple[int, list[Specimen]]]
+    face_crops: list[FaceCrop]
+    gone: list[tuple[int, list[FaceSample]]]
 
 
 def _crowds(
-    stream: Iterable[Followed], card: NetworkCard, gates: Gates, settings: Settings
+    stream: Iterable[TrackedFrame], card: ModelCard, gates: QualityGates, settings: Settings
 ) -> Generator[_Crowd]:
-    keeper = Keeper(card)
+    sampler = FaceSampler(card)
     for followed in stream:
         examined = followed.frame.index % settings.every == 0
-        glimpses = _glimpses(followed, card, gates) if examined else []
-        for glimpse in glimpses:
-            keeper.see(
-                glimpse.tracked.track,
-                glimpse.time,
+        face_crops = _glimpses(followed, card, gates) if examined else []
+        for face_crop in face_crops:
+            sampler.see(
+                face_crop.tracked.track,
+                face_crop.time,
                 followed.frame.pixels,
-                glimpse.tracked.face,
-                usable=settings.trust and not glimpse.doubts,
+                face_crop.tracked.face,
+                usable=settings.trust and not face_crop.quality_flags,
             )
-        yield _Crowd(followed.frame.index, glimpses, keeper.gone(float(followed.frame.time)))
-    yield _Crowd(None, [], keeper.everybody())
+        yield _Crowd(followed.frame.index, face_crops, sampler.gone(float(followed.frame.time)))
+    yield _Crowd(None, [], sampler.everybody())
 
 
-def _glimpses(followed: Followed, card: NetworkCard, gates: Gates) -> list[Glimpse]:
+def _glimpses(followed: TrackedFrame, card: ModelCard, gates: QualityGates) -> list[FaceCrop]:
     index, time = followed.frame.index, float(followed.frame.time)
-    glimpses = []
+    face_crops = []
     for tracked in followed.faces:
         area = crop_area(tracked.face, card.crop)
-        crop = cut(followed.frame.pixels, area, card.input_size)
+        crop = extract_crop(followed.frame.pixels, area, card.input_size)
         sharp = sharpness(crop)
-        doubt = doubts(tracked.face, sharp, gates).value
-        glimpses.append(Glimpse(index, time, tracked, area, crop, sharp, doubt))
-    return glimpses
+        doubt = quality_flags(tracked.face, sharp, gates).value
+        face_crops.append(FaceCrop(index, time, tracked, area, crop, sharp, doubt))
+    return face_crops
 
 
 def _examine(
-    batch: list[Glimpse],
-    network: Network,
-    method: Method,
+    batch: list[FaceCrop],
+    model: Model,
+    method: CamMethod,
     heatmaps: HeatmapStore,
-    recorder: Recorder,
+    table: TrackTable,
 ) -> None:
-    evidence = network.examine(np.stack([glimpse.crop for glimpse in batch]))
-    check_evidence(evidence, len(batch), network.card.name)  # it may be a caller's own network
+    evidence = model.examine(np.stack([face_crop.crop for face_crop in batch]))
+    check_evidence(evidence, len(batch), model.card.name)  # it may be a caller's own model
     maps = method.function(evidence)
     rows = heatmaps.append(maps)
-    for glimpse, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):
-        recorder.add(glimpse, float(logit), heatmap, row)
+    for face_crop, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):
+        table.add(face_crop, float(logit), heatmap, row)
 
 
 def _written(name: str) -> str:
@@ -248,15 +248,15 @@ def _written(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _provenance(path: Path, network: Network, faces: FaceDetector) -> Provenance:
+def _provenance(path: Path, model: Model, faces: FaceDetector) -> Provenance:
     return Provenance(
         input_name=_written(path.name),
         input_sha256=file_sha256(path),
         input_bytes=path.stat().st_size,
-        network_sha256=network.sha256,
+        model_sha256=model.sha256,
         detector=faces.name,
         versions={name: metadata.version(name) for name in _VERSIONS_OF},
         platform=f"{platform.platform()}, Python {platform.python_version()}",
-        device=getattr(network, "device", ""),  # a caller's own network need not tell
+        device=getattr(model, "device", ""),  # a caller's own model need not tell
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

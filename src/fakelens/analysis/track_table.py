@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.explain.heatmaps import spread
+from fakelens.explain.heatmaps import smooth_heatmap
 from fakelens.faces.tracking import TrackedFace
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import Box
@@ -14,8 +14,8 @@ from fakelens.records.tracks import Track
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
-    """A face cut out of its frame, on its way to the network.
+class FaceCrop:
+    """A face cut out of its frame, on its way to the model.
 
     Attributes:
         frame: index of the frame.
@@ -24,7 +24,7 @@ class Glimpse:
         area: the square that was cut out.
         crop: (S, S, 3) uint8 RGB.
         sharpness: see ``crops.sharpness``.
-        doubts: bit set of ``crops.Doubt``.
+        quality_flags: bit set of ``crops.Doubt``.
     """
 
     frame: int
@@ -33,14 +33,14 @@ class Glimpse:
     area: Box
     crop: RGBImage
     sharpness: float
-    doubts: int
+    quality_flags: int
 
 
 class _Columns:
     """One growing track; compact arrays, since there can be hundreds of thousands of rows."""
 
     def __init__(self) -> None:
-        self.integers = array("q")  # frame, detected, doubts, heatmap row
+        self.integers = array("q")  # frame, detected, quality_flags, heatmap row
         self.reals = array("d")  # time, confidence, sharpness, logit, peak, 2 boxes, 5 landmarks
 
     def track(self, person: int) -> Track:
@@ -54,7 +54,7 @@ class _Columns:
             person=person,
             frames=integers[:, 0],
             detected=integers[:, 1].astype(np.bool_),
-            doubts=integers[:, 2].astype(np.uint8),
+            quality_flags=integers[:, 2].astype(np.uint8),
             heatmaps=integers[:, 3],
             times=reals[:, 0],
             confidences=single(1, 2),
@@ -70,21 +70,23 @@ class _Columns:
 _NO_LANDMARKS = np.full((5, 2), np.nan)
 
 
-class Recorder:
-    """Turns glimpses and what the network made of them into tracks."""
+class TrackTable:
+    """Turns face_crops and what the model made of them into tracks."""
 
     def __init__(self) -> None:
         self._people: dict[int, _Columns] = {}
 
-    def add(self, glimpse: Glimpse, logit: float, heatmap: FloatArray, row: int) -> None:
-        """Note one examined face; glimpses of a person come in the order of their frames."""
-        columns = self._people.setdefault(glimpse.tracked.track, _Columns())
-        face = glimpse.tracked.face
-        columns.integers.extend((glimpse.frame, int(glimpse.tracked.detected), glimpse.doubts, row))
-        peak = float(np.abs(spread(heatmap)).max())
-        columns.reals.extend((glimpse.time, face.confidence, glimpse.sharpness, logit, peak))
+    def add(self, face_crop: FaceCrop, logit: float, heatmap: FloatArray, row: int) -> None:
+        """Note one examined face; face_crops of a person come in the order of their frames."""
+        columns = self._people.setdefault(face_crop.tracked.track, _Columns())
+        face = face_crop.tracked.face
+        columns.integers.extend(
+            (face_crop.frame, int(face_crop.tracked.detected), face_crop.quality_flags, row)
+        )
+        peak = float(np.abs(smooth_heatmap(heatmap)).max())
+        columns.reals.extend((face_crop.time, face.confidence, face_crop.sharpness, logit, peak))
         columns.reals.extend((face.box.x1, face.box.y1, face.box.x2, face.box.y2))
-        area = glimpse.area
+        area = face_crop.area
         columns.reals.extend((area.x1, area.y1, area.x2, area.y2))
         landmarks: NDArray[np.floating] = (
             _NO_LANDMARKS if face.landmarks is None else face.landmarks

@@ -12,12 +12,12 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.faces.quality import Doubt
+from fakelens.faces.quality import QualityFlag
 from fakelens.records.arrays import sigmoid
 from fakelens.records.findings import Finding, Span, Verdict
 from fakelens.records.models import Calibration, Thresholds
 from fakelens.records.tracks import Track
-from fakelens.records.trust import Sight
+from fakelens.records.trust import ControlOutcome
 
 BLOCK_SECONDS = 0.5
 MIN_BLOCKS = 4  # with fewer there is neither an interval nor a verdict
@@ -99,8 +99,8 @@ def _gate_reasons(track: Track) -> list[str]:
     total = len(track)
     return [
         f"{count} of {total} faces: {doubt.words[0]}"
-        for doubt in Doubt
-        if (count := int(np.count_nonzero(track.doubts & doubt.value)))
+        for doubt in QualityFlag
+        if (count := int(np.count_nonzero(track.quality_flags & doubt.value)))
     ]
 
 
@@ -139,7 +139,7 @@ def _likelihood_ratio(logit: float, calibration: Calibration) -> float:
     return float(np.clip(logit / np.log(10), -calibration.limit, calibration.limit))
 
 
-def find(
+def judge_track(
     track: Track,
     thresholds: Thresholds,
     calibration: Calibration | None = None,
@@ -150,11 +150,11 @@ def find(
     """Say what the scores of one person amount to.
 
     Args:
-        track: at least one sighting.
+        track: at least one observation.
         thresholds: where a score becomes a verdict.
-        calibration: of the network, if it has one.
-        still: the input is one picture, so one sighting is all there can be.
-        smallest_face: as of the network's card, pixels.
+        calibration: of the model, if it has one.
+        still: the input is one picture, so one observation is all there can be.
+        smallest_face: as of the model's card, pixels.
     """
     blocks = _blocks(track)
     logit = person_logit(track)
@@ -167,7 +167,7 @@ def find(
         verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
     else:
         score, interval = float(sigmoid(logit)), _interval(blocks.logits)
-        # It is made from single crops, so a picture has it too; a glimpse of a video has neither.
+        # It is made from single crops, so a picture has it too; a face_crop of a video has neither.
         if calibration is not None and (interval or still):
             ratio = _likelihood_ratio(logit, calibration)
         if len(blocks.logits) < MIN_BLOCKS and not still:
@@ -177,7 +177,7 @@ def find(
         elif (size := _usual_size(track)) < smallest_face:
             verdict = Verdict.INCONCLUSIVE
             reasons = [
-                f"the face is {floor(size)} pixels wide: the network is not reliable below "
+                f"the face is {floor(size)} pixels wide: the model is not reliable below "
                 f"{smallest_face:.0f}"
             ]
         else:
@@ -209,7 +209,7 @@ def _usual_size(track: Track) -> float:
     return float(np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1)))
 
 
-def temper(finding: Finding, thresholds: Thresholds) -> Finding:
+def apply_assessment(finding: Finding, thresholds: Thresholds) -> Finding:
     """Take a verdict back that its assessment does not bear out.
 
     Args:
@@ -220,9 +220,9 @@ def temper(finding: Finding, thresholds: Thresholds) -> Finding:
     if assessment is None or finding.verdict is Verdict.INCONCLUSIVE:
         return finding
     objections = []
-    steady, is_fake = assessment.steadiness, finding.verdict is Verdict.FAKE
+    steady, is_fake = assessment.robustness, finding.verdict is Verdict.FAKE
     if steady:
-        low, high = steady.band
+        low, high = steady.score_range
         limit = thresholds.fake if is_fake else thresholds.real
         if low < limit if is_fake else high > limit:
             pick = min if is_fake else max
@@ -232,10 +232,10 @@ def temper(finding: Finding, thresholds: Thresholds) -> Finding:
                 f"{low:.2f}-{high:.2f} crosses {limit:.2f} ({way}: {steady.scores[way]:.2f})"
             )
     controls = assessment.controls
-    if not is_fake and controls and controls.sight is Sight.BLIND:
+    if not is_fake and controls and controls.outcome is ControlOutcome.MISSED:
         objections.append(
             "blind here: a forgery planted into this person's own frames leaves the score at "
-            f"{controls.planted:.2f}"
+            f"{controls.forged_score:.2f}"
         )
     if not objections:
         return finding

@@ -18,7 +18,7 @@ from fakelens.evaluation import demo
 from fakelens.explain.cam import METHODS, find_method
 from fakelens.faces.detectors import DETECTORS, load_detector
 from fakelens.media.profile import Profile
-from fakelens.models.loading import DEFAULT, load_network, pull
+from fakelens.models.loading import DEFAULT, load_model, pull
 from fakelens.records.report import Report
 from fakelens.records.settings import EXAMINE_EVERY, Settings
 from fakelens.render.painter import COLORMAPS, Style
@@ -43,9 +43,9 @@ Folder = Annotated[
 NoSmooth = Annotated[
     bool, typer.Option("--no-smooth", help="Draw each frame's own heatmap, not steadied over time.")
 ]
-NetworkName = Annotated[
+ModelName = Annotated[
     str,
-    typer.Option("--network", metavar="NAME|PATH", help="See 'fakelens models', or a file."),
+    typer.Option("--model", metavar="NAME|PATH", help="See 'fakelens models', or a file."),
 ]
 
 
@@ -75,11 +75,11 @@ def root(
 def analyze_command(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or pictures.")],
     output: Folder = None,
-    network: NetworkName = DEFAULT,
+    model: ModelName = DEFAULT,
     faces: Annotated[str, typer.Option(help=f"Face detector: {', '.join(DETECTORS)}.")] = "yunet",
     cam: Annotated[
         str | None,
-        typer.Option(help=f"Heatmap: {', '.join(METHODS)}. Default: the network's own choice."),
+        typer.Option(help=f"Heatmap: {', '.join(METHODS)}. Default: the model's own choice."),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a person is likely fake, 0 to 1.")
@@ -97,12 +97,12 @@ def analyze_command(
     ] = False,
     ablation: Annotated[
         Literal["features", "deletion", "insertion", "road"],
-        typer.Option(help="How it is measured whether heatmaps are true to the network."),
+        typer.Option(help="How it is measured whether heatmaps are true to the model."),
     ] = "features",
     no_video: Annotated[bool, typer.Option("--no-video", help="No annotated video.")] = False,
     no_smooth: NoSmooth = False,
     device: Annotated[
-        str, typer.Option(help="For the network: cpu, cuda, coreml, directml, openvino or auto.")
+        str, typer.Option(help="For the model: cpu, cuda, coreml, directml, openvino or auto.")
     ] = "cpu",
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     force: Force = False,
@@ -127,7 +127,7 @@ def analyze_command(
         jobs = list(zip(videos, _folders(videos, output), strict=True))
         for path, folder in jobs:
             check_free(folder, path, force=force)
-        loaded, detector = load_network(network, device=device), load_detector(faces)
+        loaded, detector = load_model(model, device=device), load_detector(faces)
     style = Style(smooth=not no_smooth)
     failed, faceless = 0, 0
     for path, folder in jobs:
@@ -137,7 +137,7 @@ def analyze_command(
                 with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
                     report = analyze(
                         path,
-                        network=loaded,
+                        model=loaded,
                         faces=detector,
                         settings=settings,
                         progress=progress,
@@ -178,7 +178,7 @@ def render(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a saved report again in another style, without the network.
+    """Draw a saved report again in another style, without the model.
 
     The drawings go to the folder 'rendered' beside the report, or to DIR.
     """
@@ -212,7 +212,7 @@ def demo_command(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
     ] = Path("fakelens-demo"),
-    network: NetworkName = DEFAULT,
+    model: ModelName = DEFAULT,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -220,10 +220,10 @@ def demo_command(
     with one_sentence():
         clip = output / "demo.mp4"
         check_free(output, clip, force=force)
-        loaded = load_network(network)
+        loaded = load_model(model)
         demo.make_clip(clip, force=force)
         with progress_bar("examining the demo clip", quiet=quiet) as progress:
-            report = analyze(clip, network=loaded, progress=progress)
+            report = analyze(clip, model=loaded, progress=progress)
         _save(report, output, Style(), video=True, force=force, quiet=quiet)
         if not quiet:
             typer.echo(_pointing_sentence(demo.pointing(report)))
@@ -231,7 +231,7 @@ def demo_command(
 
 @models.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
-    """List the networks that have a name and where their weights are, or fetch published ones."""
+    """List the models that have a name and where their weights are, or fetch published ones."""
     if context.invoked_subcommand is None:
         with one_sentence():
             print_table(model_table())

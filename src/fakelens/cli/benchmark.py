@@ -10,13 +10,13 @@ from fakelens.cli.console import figures, print_table, progress_bar
 from fakelens.cli.options import NO_FACE, Force, Quiet, one_sentence
 from fakelens.errors import UsageError
 from fakelens.evaluation import save
-from fakelens.evaluation.materials import gather
-from fakelens.evaluation.measure import Settings, left_out, measure
+from fakelens.evaluation.materials import gather_materials
+from fakelens.evaluation.measure import BenchmarkSettings, left_out, measure
 from fakelens.evaluation.methods import choose_methods
 from fakelens.evaluation.tables import LEGEND, tables
 from fakelens.faces.detectors import load_detector
-from fakelens.models.loading import DEFAULT, load_network
-from fakelens.records.models import Network
+from fakelens.models.loading import DEFAULT, load_model
+from fakelens.records.models import Model
 
 benchmark = typer.Typer(no_args_is_help=True, help="Measure what fakelens says and how well.")
 
@@ -37,7 +37,7 @@ def explain(
     labelled: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Table of fakes: image,mask[,group].")
     ] = None,
-    network: Annotated[
+    model: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME|PATH", help=f"Repeatable. Default: {DEFAULT}."),
     ] = None,
@@ -69,12 +69,14 @@ def explain(
         if len(real or ()) != len(fake or ()):
             raise UsageError("--real and --fake belong together: give as many of each, in order")
         save.check_free(output, force=force)
-        settings = Settings(few=few, seed=seed)
+        settings = BenchmarkSettings(few=few, seed=seed)
         methods, notes = choose_methods(method or [])
-        networks = _load_networks(network or [DEFAULT])
+        models = _load_models(model or [DEFAULT])
         pairs = list(zip(real or (), fake or (), strict=True))
         detector = load_detector("yunet")
-        materials, empty = gather(pictures or [], pairs, labelled, detector, limit=limit, seed=seed)
+        materials, empty = gather_materials(
+            pictures or [], pairs, labelled, detector, limit=limit, seed=seed
+        )
         notes += left_out() + empty
         if not quiet:
             typer.echo("".join(f"fakelens: {note}\n" for note in notes), err=True, nl=False)
@@ -82,8 +84,8 @@ def explain(
             typer.echo("fakelens: no face with a known forgery, nothing to measure", err=True)
             raise typer.Exit(NO_FACE)
         with progress_bar("measuring faces", quiet=quiet) as progress:
-            outcomes = measure(networks, materials, methods, settings, progress)
-        description = save.describe(networks, materials, methods, settings, notes)
+            outcomes = measure(models, materials, methods, settings, progress)
+        description = save.describe(models, materials, methods, settings, notes)
         files = save.save(outcomes, description, output, force=force)
     if not quiet:
         for table in tables(outcomes):
@@ -91,9 +93,9 @@ def explain(
         typer.echo("\n".join([LEGEND, *map(str, files)]))
 
 
-def _load_networks(names: Sequence[str]) -> dict[str, Network]:
+def _load_models(names: Sequence[str]) -> dict[str, Model]:
     """By what they are called in tables: a name, or a file without its suffix."""
-    networks = {Path(name).stem: load_network(name) for name in names}
-    if len(networks) < len(names):
-        raise UsageError("two networks have one name: give each once, or rename a file")
-    return networks
+    models = {Path(name).stem: load_model(name) for name in names}
+    if len(models) < len(names):
+        raise UsageError("two models have one name: give each once, or rename a file")
+    return models

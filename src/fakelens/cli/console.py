@@ -79,7 +79,7 @@ def summary(report: Report) -> Table:
             Text(finding.verdict, style=_COLOURS[finding.verdict]),
             f"{finding.score:.2f}",
             "-" if finding.interval is None else "{:.2f} - {:.2f}".format(*finding.interval),
-            _band(finding),
+            _range(finding),
             finding.trust_mark or "-",
             f"{finding.first:.1f} - {finding.last:.1f} s",
             _spans(finding),
@@ -90,9 +90,9 @@ def summary(report: Report) -> Table:
     return table
 
 
-def _band(finding: Finding) -> str:
-    steady = finding.assessment.steadiness if finding.assessment else None
-    return "{:.2f} - {:.2f}".format(*steady.band) if steady else "-"
+def _range(finding: Finding) -> str:
+    steady = finding.assessment.robustness if finding.assessment else None
+    return "{:.2f} - {:.2f}".format(*steady.score_range) if steady else "-"
 
 
 def profile_table(profile: Profile, passed: float) -> Table:
@@ -108,7 +108,7 @@ def profile_table(profile: Profile, passed: float) -> Table:
 
 
 def model_table() -> Table:
-    """The networks that have a name."""
+    """The models that have a name."""
     table = Table()
     for heading in (
         "name",

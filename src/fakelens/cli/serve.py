@@ -21,9 +21,9 @@ def serve(
     folder: Annotated[
         Path, typer.Option(metavar="DIR", help="Uploads and results; made if it does not exist.")
     ] = Path("fakelens-results"),
-    network: Annotated[
+    model: Annotated[
         str,
-        typer.Option("--network", metavar="NAME|PATH", help="See 'fakelens models', or a file."),
+        typer.Option("--model", metavar="NAME|PATH", help="See 'fakelens models', or a file."),
     ] = DEFAULT,
     workers: Annotated[int, typer.Option(help="Videos that are examined at a time.")] = 1,
     token: Annotated[
@@ -60,4 +60,4 @@ def serve(
             queue=max_queue,
             workers=workers,
         )
-        serve(Options(host, port, folder, network, token, limits), listening)
+        serve(Options(host, port, folder, model, token, limits), listening)

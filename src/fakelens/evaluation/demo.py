@@ -23,7 +23,7 @@ from fakelens.media.reader import open_video
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
-from fakelens.trust.synthetic_forgery import RECIPES, blend, changed_copy, soften
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, blend, changed_copy, soften
 
 Side = Literal["left", "right"]
 """Where in the picture a person is: Hopper on the left, Collins on the right."""
@@ -148,16 +148,24 @@ def pointing(report: Report, tampered: Side = "right") -> Pointing | None:
         return None
     track = max(tracks, key=len)
     evidence = area = hits = 0.0
-    for sighting in track:
-        heatmap = np.maximum(report.heatmaps[sighting.heatmap], 0)
+    for observation in track:
+        heatmap = np.maximum(report.heatmaps[observation.heatmap], 0)
         side = heatmap.shape[0]
         to_cells = np.array(
             [
-                [side / sighting.area.width, 0, -sighting.area.x1 * side / sighting.area.width],
-                [0, side / sighting.area.height, -sighting.area.y1 * side / sighting.area.height],
+                [
+                    side / observation.area.width,
+                    0,
+                    -observation.area.x1 * side / observation.area.width,
+                ],
+                [
+                    0,
+                    side / observation.area.height,
+                    -observation.area.y1 * side / observation.area.height,
+                ],
             ]
         )
-        placed = np.vstack([actor.placement(sighting.time), [0, 0, 1]])
+        placed = np.vstack([actor.placement(observation.time), [0, 0, 1]])
         placed[0, 2] += actor.panel * WIDTH / 2
         inside = cv2.warpAffine(actor.mask, to_cells @ placed, (side, side)) > 0.5
         total = float(heatmap.sum())
@@ -210,7 +218,7 @@ def _tamper(
     radii = tuple(round(radius / scale) for radius in _RADII)
     cv2.ellipse(mask, center, radii, 0, 0, 360, 1.0, -1)
     mask = soften(mask, _SHIFT / scale)
-    copy = changed_copy(portrait, RECIPES[0], center, _SHIFT / scale)
+    copy = changed_copy(portrait, FORGERY_RECIPES[0], center, _SHIFT / scale)
     return blend(portrait, copy, mask), mask
 
 

@@ -1,8 +1,8 @@
-"""Does what a heatmap points at matter to the network? Its cells are hidden, strongest first.
+"""Does what a heatmap points at matter to the model? Its cells are hidden, strongest first.
 
 Every measure is a difference to random maps on the same face, of the same power spectrum as the map
 in question (``ablation.surrogates``): any smooth blob does better than scattered cells. Where the
-network reacts to anything that is done to a face, as MesoNet does to blurred or grey pixels, both
+model reacts to anything that is done to a face, as MesoNet does to blurred or grey pixels, both
 change alike and nothing is left of it.
 """
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from fakelens.evaluation.forward import blurred, enlarge, logits_of
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Network
-from fakelens.trust.ablation import Answer, surrogates, zeroed
+from fakelens.records.models import Model
+from fakelens.trust.ablation import Answer, ablate_cells, surrogates
 
 CELLS = 14
 """Along a side of the crop: what deletion and insertion hide and show."""
@@ -30,7 +30,7 @@ FEATURE_DRAWS = 20
 
 
 def deletion_insertion(
-    network: Network,
+    model: Model,
     crop: NDArray[np.uint8],
     maps: Sequence[FloatArray],
     rng: np.random.Generator,
@@ -40,7 +40,7 @@ def deletion_insertion(
     Petsiuk et al., BMVC 2018 ("RISE"), on the logit and in ten steps; hidden is blurred.
 
     Args:
-        network: to be asked.
+        model: to be asked.
         crop: (side, side, 3) uint8 RGB.
         maps: of any shape.
         rng: the only source of chance.
@@ -59,14 +59,14 @@ def deletion_insertion(
             for first in _steps(order_of(tried, rng), side):
                 pictures.append(np.where(first[..., None], fill, crop))
                 pictures.append(np.where(first[..., None], crop, fill))
-    logits = logits_of(network, pictures).astype(np.float64)
+    logits = logits_of(model, pictures).astype(np.float64)
     hidden, shown = np.moveaxis(
         logits.reshape(len(maps), 1 + PIXEL_DRAWS, -1, 2).mean(axis=2), 2, 0
     )
     return list(zip(_beyond_random(-hidden), _beyond_random(shown), strict=True))
 
 
-def ablation(
+def feature_ablation(
     head: Answer,
     activation: FloatArray,
     maps: Sequence[FloatArray],
@@ -75,7 +75,7 @@ def ablation(
     """By how much the logit falls without the fifth of the layer's cells that a heatmap points at.
 
     Args:
-        head: of the network.
+        head: of the model.
         activation: (C, h, w) of one crop; cells that are taken out become 0 in every channel.
         maps: of any shape.
         rng: the only source of chance.
@@ -91,7 +91,7 @@ def ablation(
         own = on_grid(cells, shape)
         for tried, mark in zip((own, *surrogates(own, noise)), row, strict=True):
             mark[order_of(tried, rng)[:count]] = True
-    left = zeroed(head, activation, marked.reshape(-1, *shape)).astype(np.float64)
+    left = ablate_cells(head, activation, marked.reshape(-1, *shape)).astype(np.float64)
     return _beyond_random(-left.reshape(len(maps), -1))
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.errors import MediaError, UsageError
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
-from fakelens.trust.synthetic_forgery import RECIPES, plant
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Suffixes of the files that are taken from a folder."""
@@ -26,7 +26,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # What is kept around a planted face, a square of this times its box: more than any crop shows.
 _KEPT = CropGeometry("box", 3)
 
-Cut: TypeAlias = Callable[[NDArray[np.uint8], Box, int], NDArray[np.uint8]]
+CropExtractor: TypeAlias = Callable[[NDArray[np.uint8], Box, int], NDArray[np.uint8]]
 """Cuts a square out of a picture, (H, W, 3) or (H, W) uint8, and brings it to a size."""
 
 
@@ -56,12 +56,12 @@ class Material:
     Attributes:
         name: in tables.
         forgeries: at least one.
-        cut: for pictures and masks.
+        extract: of pictures and masks.
     """
 
     name: str
     forgeries: Sequence[Forgery]
-    cut: Cut = cut
+    extract: CropExtractor = extract_crop
 
 
 def find_pictures(places: Sequence[Path]) -> list[Path]:
@@ -79,7 +79,7 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
     return found
 
 
-def planted(
+def synthetic_forgeries(
     pictures: Sequence[Path], detector: FaceDetector, limit: int, seed: int
 ) -> list[Forgery]:
     """Plant a forgery in the largest face of each picture, by each recipe in turn.
@@ -103,8 +103,8 @@ def planted(
             continue
         image, face = _surroundings(image, face)
         if face.landmarks is not None:
-            recipe = RECIPES[len(forgeries) % len(RECIPES)]
-            fake, mask = plant(image, face.landmarks, recipe)
+            recipe = FORGERY_RECIPES[len(forgeries) % len(FORGERY_RECIPES)]
+            fake, mask = forge(image, face.landmarks, recipe)
             forgeries.append(
                 Forgery(fake, np.rint(255 * mask).astype(np.uint8), face, str(pictures[index]))
             )
@@ -149,10 +149,10 @@ def largest_face(faces: Sequence[Face]) -> Face | None:
     return max(faces, key=lambda face: face.box.width * face.box.height, default=None)
 
 
-def cut_forgery(
-    forgery: Forgery, geometry: CropGeometry, size: int, cutter: Cut
+def crop_forgery(
+    forgery: Forgery, geometry: CropGeometry, size: int, cutter: CropExtractor
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
-    """What a network sees of a forgery.
+    """What a model sees of a forgery.
 
     Returns:
         The crop, (size, size, 3) uint8 RGB, and its forged pixels, (size, size): at least half as

@@ -1,4 +1,4 @@
-"""Many altered copies of one crop through a network, some at a time."""
+"""Many altered copies of one crop through a model, some at a time."""
 
 from collections.abc import Iterable
 
@@ -7,22 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Network
+from fakelens.records.models import Model
 
 _BATCH = 16
 
 
-def logits_of(network: Network, crops: Iterable[NDArray[np.uint8]]) -> FloatArray:
+def logits_of(model: Model, crops: Iterable[NDArray[np.uint8]]) -> FloatArray:
     """The logits (N,) of N crops, of which only a batch is in memory at a time."""
     found: list[FloatArray] = []
     batch: list[NDArray[np.uint8]] = []
     for crop in crops:
         batch.append(crop)
         if len(batch) == _BATCH:
-            found.append(network.examine(np.stack(batch)).logit)
+            found.append(model.examine(np.stack(batch)).logit)
             batch = []
     if batch:
-        found.append(network.examine(np.stack(batch)).logit)
+        found.append(model.examine(np.stack(batch)).logit)
     return np.concatenate(found) if found else np.empty(0, np.float32)
 
 

@@ -25,7 +25,7 @@ EVERYWHERE = 0.8
 # Gaps in a measured mask are closed at this resolution, which is quicker.
 _CLOSING_SIDE = 56
 # Where a pair of frames is compared: a square of this times the face's box. Wide enough for the
-# whole forgery, and the same for every network.
+# whole forgery, and the same for every model.
 _COMPARED = CropGeometry("box", 1.3)
 
 

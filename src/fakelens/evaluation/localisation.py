@@ -25,7 +25,7 @@ TOLERANCE = 15 / 224
 """Of the pointing game, over the side of the crop."""
 
 
-class Pointing(NamedTuple):
+class Localisation(NamedTuple):
     """What the heatmap of one forged face shows; shares and areas are 0..1 of the crop's.
 
     Attributes:
@@ -51,7 +51,7 @@ class Pointing(NamedTuple):
 
 def compare(
     maps: Sequence[FloatArray], truths: Sequence[NDArray[np.bool_]], groups: Sequence[str]
-) -> list[Pointing | None]:
+) -> list[Localisation | None]:
     """Compare heatmaps with forged areas.
 
     Args:
@@ -63,13 +63,13 @@ def compare(
         Of each face; ``None`` where the heatmap has no positive evidence.
     """
     pointing = [index for index, cells in enumerate(maps) if cells.max() > 0]
-    found: list[Pointing | None] = [None] * len(maps)
+    found: list[Localisation | None] = [None] * len(maps)
     for turn, index in enumerate(pointing):
         truth, group = truths[index], groups[index]
         others = pointing[turn + 1 :] + pointing[:turn]
         other = next((other for other in others if groups[other] != group), None)
         near = _within_tolerance(truth)
-        found[index] = Pointing(
+        found[index] = Localisation(
             group,
             _share_inside(maps[index], truth),
             float(truth.mean()),

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fakelens.errors import UsageError
-from fakelens.evaluation.forgeries import Material, find_pictures, labelled, planted
+from fakelens.evaluation.forgeries import Material, find_pictures, labelled, synthetic_forgeries
 from fakelens.evaluation.frame_pairs import forged_frames
 from fakelens.records.faces import FaceDetector
 
 PLANTED = "planted blends"
 
 
-def gather(
+def gather_materials(
     pictures: Sequence[Path],
     pairs: Sequence[tuple[Path, Path]],
     table: Path | None,
@@ -49,7 +49,7 @@ def gather(
         raise UsageError("two materials would have one name: rename a file, or measure them apart")
     found = []
     if pictures:
-        found.append(planted(find_pictures(pictures), detector, limit, seed))
+        found.append(synthetic_forgeries(find_pictures(pictures), detector, limit, seed))
     for real, fake in pairs:
         found.append(forged_frames(real, fake, detector, limit)[:limit])
     if table:

@@ -1,4 +1,4 @@
-"""Measures heatmap methods of networks on material with known forged areas."""
+"""Measures heatmap methods of models on material with known forged areas."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,19 +12,19 @@ from fakelens.errors import MediaError, UsageError
 from fakelens.evaluation.faithfulness import (
     FEATURE_DRAWS,
     PIXEL_DRAWS,
-    ablation,
     agreement,
     deletion_insertion,
+    feature_ablation,
 )
-from fakelens.evaluation.forgeries import Material, cut_forgery
+from fakelens.evaluation.forgeries import Material, crop_forgery
 from fakelens.evaluation.localisation import compare
-from fakelens.evaluation.methods import Method
+from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, TOPS, Outcome, estimate
 from fakelens.evaluation.sufficiency import Adversary, Push
 from fakelens.faces.crops import crop_area
 from fakelens.records.arrays import FloatArray, sigmoid
-from fakelens.records.models import Evidence, Network
-from fakelens.trust.ablation import head_of
+from fakelens.records.models import Evidence, Model
+from fakelens.trust.ablation import working_head
 
 Progress = Callable[[int, int | None], None]
 """Called with the faces done and the faces in all."""
@@ -33,17 +33,17 @@ _OPTIONAL = {
     "skimage": "no face is pushed by an adversary",
     "matplotlib": "there are no plots",
 }
-_RANDOM_NETWORKS = 3
+_RANDOM_MODELS = 3
 _RANDOM_PUSHES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BenchmarkSettings:
     """How the benchmark measures.
 
     Attributes:
         few: faces of each material for what takes longest: the adversary's push (faces that are
-            called fake) and the networks with random weights.
+            called fake) and the models with random weights.
         seed: of everything that hangs on chance.
         push: how hard the adversary tries.
 
@@ -64,7 +64,7 @@ class Settings:
         fixed = {
             "random_maps_in_pixels": PIXEL_DRAWS,
             "random_maps_in_features": FEATURE_DRAWS,
-            "random_networks": _RANDOM_NETWORKS,
+            "random_models": _RANDOM_MODELS,
             "random_pushes": _RANDOM_PUSHES,
         }
         return asdict(self) | fixed
@@ -72,7 +72,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A face as a network sees it, and as it sees the same face on the next frame."""
+    """A face as a model sees it, and as it sees the same face on the next frame."""
 
     crop: NDArray[np.uint8]
     truth: NDArray[np.bool_]
@@ -99,43 +99,43 @@ def left_out() -> list[str]:
 
 
 def measure(
-    networks: Mapping[str, Network],
+    models: Mapping[str, Model],
     materials: Sequence[Material],
-    methods: Sequence[Method],
-    settings: Settings,
+    methods: Sequence[HeatmapMethod],
+    settings: BenchmarkSettings,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Measure every method of every network on every material.
+    """Measure every method of every model on every material.
 
-    Without scikit-image nothing is pushed, and networks without ``head`` or ``randomised`` have
+    Without scikit-image nothing is pushed, and models without ``head`` or ``randomised`` have
     no feature ablation and no comparison with random weights.
 
     Args:
-        networks: by their names in the tables.
-        materials: forgeries whose forged area a network does not see are left out.
+        models: by their names in the tables.
+        materials: forgeries whose forged area a model does not see are left out.
         methods: heatmap methods.
         settings: how to measure.
         progress: told after every face.
 
     Raises:
-        MediaError: no network sees any of the forged areas.
+        MediaError: no model sees any of the forged areas.
     """
-    total, done = len(networks) * sum(len(material.forgeries) for material in materials), 0
+    total, done = len(models) * sum(len(material.forgeries) for material in materials), 0
     outcomes: list[Outcome] = []
-    for name, network in networks.items():
-        strangers = _strangers(network, settings)
+    for name, model in models.items():
+        strangers = _random_models(model, settings)
         for material in materials:
-            faces = list(_see(network, material))
+            faces = list(_see(model, material))
             done += len(material.forgeries) - len(faces)
             to_push = settings.few if find_spec("skimage") else 0
             shown: list[list[_Shown]] = []
             for index, face in enumerate(faces):
                 seed = (settings.seed, index)
-                evidence = network.examine(face.crop[None])
-                found = _explain(network, methods, face.crop, seed)
-                _hide(network, face.crop, evidence, found, seed)
+                evidence = model.examine(face.crop[None])
+                found = _explain(model, methods, face.crop, seed)
+                _hide(model, face.crop, evidence, found, seed)
                 if face.following is not None:
-                    after = _explain(network, methods, face.following, seed)
+                    after = _explain(model, methods, face.following, seed)
                     _correlate(found, after, "neighbours")
                 if strangers and index < settings.few:
                     stranger = strangers[index % len(strangers)]
@@ -143,7 +143,7 @@ def measure(
                     _correlate(found, other, "randomised")
                 if to_push and evidence.logit[0] > 0:
                     to_push -= 1
-                    adversary = Adversary(network, face.crop, settings.push, settings.seed)
+                    adversary = Adversary(model, face.crop, settings.push, settings.seed)
                     _push(adversary, float(evidence.logit[0]), found)
                 shown.append(found)
                 done += 1
@@ -154,43 +154,43 @@ def measure(
                 of_method = [row[column] for row in shown]
                 outcomes.append(_conclude(names, faces, of_method, settings.seed))
     if not outcomes:
-        raise MediaError("no forged area lies within what the networks see of the faces")
+        raise MediaError("no forged area lies within what the models see of the faces")
     return outcomes
 
 
-def _strangers(network: Network, settings: Settings) -> list[Network]:
-    if not (settings.few and hasattr(network, "randomised")):
+def _random_models(model: Model, settings: BenchmarkSettings) -> list[Model]:
+    if not (settings.few and hasattr(model, "randomised")):
         return []
-    return [network.randomised(settings.seed + number) for number in range(_RANDOM_NETWORKS)]
+    return [model.randomised(settings.seed + number) for number in range(_RANDOM_MODELS)]
 
 
-def _see(network: Network, material: Material) -> Iterator[_Seen]:
-    geometry, size = network.card.crop, network.card.input_size
+def _see(model: Model, material: Material) -> Iterator[_Seen]:
+    geometry, size = model.card.crop, model.card.input_size
     for forgery in material.forgeries:
-        found = cut_forgery(forgery, geometry, size, material.cut)
+        found = crop_forgery(forgery, geometry, size, material.extract)
         if found is None:
             continue
         following = None
         if forgery.following is not None:
             image, face = forgery.following
-            following = material.cut(image, crop_area(face, geometry), size)
+            following = material.extract(image, crop_area(face, geometry), size)
         yield _Seen(*found, forgery.group, following)
 
 
 def _explain(
-    network: Network, methods: Sequence[Method], crop: NDArray[np.uint8], seed: tuple[int, int]
+    model: Model, methods: Sequence[HeatmapMethod], crop: NDArray[np.uint8], seed: tuple[int, int]
 ) -> list[_Shown]:
     """What each method shows; each has the same source of chance, whatever the others take."""
     shown = []
     for method in methods:
         began = perf_counter()
-        cells = method.explain(network, crop, np.random.default_rng(seed))
+        cells = method.explain(model, crop, np.random.default_rng(seed))
         shown.append(_Shown(cells, perf_counter() - began))
     return shown
 
 
 def _hide(
-    network: Network,
+    model: Model,
     crop: NDArray[np.uint8],
     evidence: Evidence,
     shown: Sequence[_Shown],
@@ -199,11 +199,11 @@ def _hide(
     """Deletion, insertion and feature ablation."""
     rng = np.random.default_rng((*seed, 1))
     maps = [one.cells for one in shown]
-    deletion, insertion = zip(*deletion_insertion(network, crop, maps, rng), strict=True)
+    deletion, insertion = zip(*deletion_insertion(model, crop, maps, rng), strict=True)
     _note(shown, "deletion", deletion)
     _note(shown, "insertion", insertion)
-    if head := head_of(network, evidence):
-        _note(shown, "ablation", ablation(head, evidence.activation[0], maps, rng))
+    if head := working_head(model, evidence):
+        _note(shown, "ablation", feature_ablation(head, evidence.activation[0], maps, rng))
 
 
 def _correlate(shown: Sequence[_Shown], others: Sequence[_Shown], key: str) -> None:

@@ -12,14 +12,14 @@ from fakelens.errors import MissingExtraError, UsageError
 from fakelens.evaluation import probing, segments
 from fakelens.explain import cam as explain
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Network
+from fakelens.records.models import Model
 
-Explainer: TypeAlias = Callable[[Network, NDArray[np.uint8], np.random.Generator], FloatArray]
-"""From a network, a crop (side, side, 3) uint8 and the source of chance to a map (h, w) float32."""
+Explainer: TypeAlias = Callable[[Model, NDArray[np.uint8], np.random.Generator], FloatArray]
+"""From a model, a crop (side, side, 3) uint8 and the source of chance to a map (h, w) float32."""
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class HeatmapMethod:
     """A way to a heatmap.
 
     Attributes:
@@ -37,22 +37,24 @@ class Method:
     needs: tuple[str, ...] = ()
 
 
-def _from_layer(method: explain.Method) -> Method:
-    def one(network: Network, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
-        (cells,) = method.function(network.examine(crop[None]))
+def _from_layer(method: explain.CamMethod) -> HeatmapMethod:
+    def one(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
+        (cells,) = method.function(model.examine(crop[None]))
         return np.asarray(cells, np.float32)
 
-    return Method(method.name, method.title, method.reference, one)
+    return HeatmapMethod(method.name, method.title, method.reference, one)
 
 
 METHODS = {
     method.name: method
     for method in (
         *(_from_layer(method) for method in explain.METHODS.values()),
-        Method("scorecam", "Score-CAM", "Wang et al., CVPR Workshops 2020", probing.scorecam),
-        Method("rise", "RISE", "Petsiuk et al., BMVC 2018", probing.rise),
-        Method("occlusion", "Occlusion", "Zeiler and Fergus, ECCV 2014", probing.occlusion),
-        Method(
+        HeatmapMethod(
+            "scorecam", "Score-CAM", "Wang et al., CVPR Workshops 2020", probing.scorecam
+        ),
+        HeatmapMethod("rise", "RISE", "Petsiuk et al., BMVC 2018", probing.rise),
+        HeatmapMethod("occlusion", "Occlusion", "Zeiler and Fergus, ECCV 2014", probing.occlusion),
+        HeatmapMethod(
             "kernelshap",
             "KernelSHAP",
             "Lundberg and Lee, NeurIPS 2017, by captum over SLIC segments",
@@ -65,7 +67,7 @@ METHODS = {
 _LEFT_OUT = {name for name, method in explain.METHODS.items() if method.positive == "real"}
 
 
-def choose_methods(names: Sequence[str]) -> tuple[list[Method], list[str]]:
+def choose_methods(names: Sequence[str]) -> tuple[list[HeatmapMethod], list[str]]:
     """The methods of some names; of none, all that do not explain REAL.
 
     Returns:

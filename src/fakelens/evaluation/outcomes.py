@@ -93,7 +93,7 @@ MEASURES = {
     **_PUSHES,
     "randomised": Measure(
         "weights at random",
-        "Rank correlation with the map of the same network with its weights shuffled.",
+        "Rank correlation with the map of the same model with its weights shuffled.",
         "low",
         0,
     ),
@@ -123,10 +123,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one heatmap method of one network got on one kind of material.
+    """What one heatmap method of one model got on one kind of material.
 
     Attributes:
-        network: name.
+        model: name.
         material: name.
         method: name.
         faces: that were measured.
@@ -138,7 +138,7 @@ class Outcome:
         measures: by keys of ``MEASURES``; what could not be measured is missing.
     """
 
-    network: str
+    model: str
     material: str
     method: str
     faces: int

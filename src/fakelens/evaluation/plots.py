@@ -32,7 +32,7 @@ def can_plot() -> bool:
 
 
 def plot(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw the outcomes of one network as a PNG: methods as rows, materials in colours.
+    """Draw the outcomes of one model as a PNG: methods as rows, materials in colours.
 
     A dashed line is a map that knows nothing; where that differs between materials, it has the
     material's colour.
@@ -62,7 +62,7 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     for turn, material in enumerate(materials):
         axes[0].plot([], [], "o-", color=f"C{turn}", markersize=4, label=material)
     figure.legend(loc="outside lower center", ncols=len(materials), fontsize=9)
-    figure.suptitle(outcomes[0].network)
+    figure.suptitle(outcomes[0].model)
     figure.savefig(path, dpi=100)
 
 

@@ -1,7 +1,7 @@
 """Heatmap methods that watch what becomes of the logit when parts of the crop are hidden.
 
-They know nothing of the network's layers (Score-CAM: nothing but an activation) and need from tens
-to hundreds of passes for one face. Each takes a network, a crop (side, side, 3) uint8 and the only
+They know nothing of the model's layers (Score-CAM: nothing but an activation) and need from tens
+to hundreds of passes for one face. Each takes a model, a crop (side, side, 3) uint8 and the only
 source of chance, and returns a map (h, w) float32 whose positive cells speak for FAKE, of the
 logit: hiding them would lower it. What is hidden is shown blurred, see ``passes.blurred``.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fakelens.evaluation.forward import blurred, enlarge, logits_of, mixed
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Network
+from fakelens.records.models import Model
 
 _OCCLUSION_CELLS = 14  # along a side
 _SCORECAM_CHANNELS = 32
@@ -22,7 +22,7 @@ _RISE_CELLS = 7  # along a side
 _RISE_SHOWN = 0.5
 
 
-def occlusion(network: Network, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
+def occlusion(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
     """Occlusion: by how much the logit falls when a square is hidden, (14, 14).
 
     Each cell is the middle of a hidden square of twice its side, so that neighbours overlap by
@@ -42,12 +42,12 @@ def occlusion(network: Network, crop: NDArray[np.uint8], _rng: np.random.Generat
                 copy[rows, columns] = fill[rows, columns]
                 yield copy
 
-    logits = logits_of(network, hidden())
+    logits = logits_of(model, hidden())
     return np.asarray(logits[0] - logits[1:]).reshape(len(spans), len(spans))
 
 
 def rise(
-    network: Network, crop: NDArray[np.uint8], rng: np.random.Generator, masks: int = _RISE_MASKS
+    model: Model, crop: NDArray[np.uint8], rng: np.random.Generator, masks: int = _RISE_MASKS
 ) -> FloatArray:
     """RISE: how much higher the logit is where a pixel is shown than on average, (side, side).
 
@@ -59,7 +59,7 @@ def rise(
     """
     side, fill = crop.shape[0], blurred(crop)
     drawn = [_rise_mask(side, rng) for _ in range(masks)]
-    logits = logits_of(network, (mixed(crop, fill, mask) for mask in drawn))
+    logits = logits_of(model, (mixed(crop, fill, mask) for mask in drawn))
     above = logits - logits.mean()
     total = np.zeros((side, side), np.float64)
     for weight, mask in zip(above.tolist(), drawn, strict=True):
@@ -67,18 +67,18 @@ def rise(
     return (total / (masks * _RISE_SHOWN)).astype(np.float32)
 
 
-def scorecam(network: Network, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
+def scorecam(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
     """Score-CAM: the sum of the layer's channels, each times what it shows of the crop, (h, w).
 
     A channel's weight is the logit of the crop seen through it (brought to 0..1) less that of the
     crop hidden altogether; at most the 32 channels with the largest mass are asked. Wang et al.,
-    "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
+    "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Models", CVPR
     Workshops 2020, eq. 7 and 8, without the softmax of the authors' code and without the final
     ReLU: both would take away what speaks for REAL. Of a layer with one channel, as of
     fakelens-patch, only that channel times one number is left, and the number may be negative.
     """
     side, fill = crop.shape[0], blurred(crop)
-    activation = network.examine(crop[None]).activation[0]
+    activation = model.examine(crop[None]).activation[0]
     mass = np.abs(activation).sum(axis=(1, 2))
     channels = [
         channel
@@ -92,7 +92,7 @@ def scorecam(network: Network, crop: NDArray[np.uint8], _rng: np.random.Generato
             mask = enlarge(activation[channel], side)
             yield mixed(crop, fill, (mask - mask.min()) / np.ptp(mask))
 
-    logits = logits_of(network, seen_through())
+    logits = logits_of(model, seen_through())
     weights = logits[1:] - logits[0]
     return np.asarray(np.einsum("c,chw->hw", weights, activation[channels]), np.float32)
 

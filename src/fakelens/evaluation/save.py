@@ -11,12 +11,12 @@ from pathlib import Path
 from fakelens import __version__
 from fakelens.errors import OutputError
 from fakelens.evaluation.forgeries import Material
-from fakelens.evaluation.measure import Settings
-from fakelens.evaluation.methods import Method
+from fakelens.evaluation.measure import BenchmarkSettings
+from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, Outcome
 from fakelens.evaluation.plots import can_plot, plot
 from fakelens.evaluation.tables import markdown
-from fakelens.records.models import Network
+from fakelens.records.models import Model
 
 SCHEMA_VERSION = 1
 _FILES = ("explain.json", "explain.csv", "explain.md")
@@ -42,10 +42,10 @@ def check_free(folder: Path, *, force: bool) -> None:
 
 
 def describe(
-    networks: Mapping[str, Network],
+    models: Mapping[str, Model],
     materials: Sequence[Material],
-    methods: Sequence[Method],
-    settings: Settings,
+    methods: Sequence[HeatmapMethod],
+    settings: BenchmarkSettings,
     notes: Sequence[str],
 ) -> dict[str, object]:
     """What is needed to understand and repeat the results, for ``save``."""
@@ -53,15 +53,15 @@ def describe(
         "schema_version": SCHEMA_VERSION,
         "fakelens": __version__,
         "settings": settings.as_dict(),
-        "networks": [
+        "models": [
             {
                 "name": name,
-                "version": network.card.version,
-                "sha256": network.sha256,
-                "layer": network.card.layer,
-                "cam": network.card.cam,
+                "version": model.card.version,
+                "sha256": model.sha256,
+                "layer": model.card.layer,
+                "cam": model.card.cam,
             }
-            for name, network in networks.items()
+            for name, model in models.items()
         ],
         "materials": [
             {
@@ -114,9 +114,9 @@ def save(
             (staging / "explain.json").write_text(text + "\n", encoding="utf-8")
             _write_csv(outcomes, staging / "explain.csv")
             (staging / "explain.md").write_text(markdown(outcomes), encoding="utf-8")
-            for network, some in groupby(outcomes, lambda one: one.network):
+            for model, some in groupby(outcomes, lambda one: one.model):
                 if can_plot():
-                    plot(list(some), staging / f"explain-{network}.png")
+                    plot(list(some), staging / f"explain-{model}.png")
             return _move(staging, folder)
     except OSError as error:
         raise OutputError(f"{folder}: cannot write the results: {error.strerror}") from error
@@ -125,18 +125,16 @@ def save(
 def _write_csv(outcomes: Sequence[Outcome], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(
-            ["network", "material", "method", "measure", "value", "low", "high", "faces"]
-        )
+        writer.writerow(["model", "material", "method", "measure", "value", "low", "high", "faces"])
         for one in outcomes:
-            names = [one.network, one.material, one.method]
+            names = [one.model, one.material, one.method]
             for key, found in one.measures.items():
                 writer.writerow([*names, key, found.value, found.low, found.high, found.faces])
             writer.writerow([*names, "milliseconds", one.milliseconds, None, None, one.faces])
 
 
 def _move(staging: Path, folder: Path) -> list[Path]:
-    """Move the finished files into place and take away plots of other networks."""
+    """Move the finished files into place and take away plots of other models."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for source in sorted(staging.iterdir()):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fakelens.errors import MissingExtraError
 from fakelens.evaluation.forward import blurred, logits_of
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Network
+from fakelens.records.models import Model
 
 SEGMENTS = 50
 """Asked of SLIC, as by Tsigos et al., MAD 2024; it makes about as many."""
@@ -35,7 +35,7 @@ def segment(crop: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def kernelshap(
-    network: Network,
+    model: Model,
     crop: NDArray[np.uint8],
     rng: np.random.Generator,
     samples: int = _SHAP_SAMPLES,
@@ -57,7 +57,7 @@ def kernelshap(
     labels = segment(crop)
 
     def logit(planes: "torch.Tensor") -> "torch.Tensor":
-        return torch.from_numpy(logits_of(network, planes.numpy().astype(np.uint8)))
+        return torch.from_numpy(logits_of(model, planes.numpy().astype(np.uint8)))
 
     features = torch.from_numpy(labels)[None, :, :, None]
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Is what a heatmap points at enough to turn the network's answer round?
+"""Is what a heatmap points at enough to turn the model's answer round?
 
 The protocol of Tsigos, Apostolidis, Baxevanakis, Papadopoulos and Mezaris, "Towards Quantitative
 Evaluation of Explainable AI Methods for Deepfake Detection", MAD 2024: a fake that was called fake
@@ -9,7 +9,7 @@ better the segments, the more answers turn round and the further the score falls
 
 Theirs takes up to 50 steps of 40 pairs of passes; the ``Push`` here is a small part of that, so its
 figures are lower and not to be compared with theirs, only with each other and with random
-segments. The search is wider because a network of fakelens takes bytes: 0.001 of the range, theirs,
+segments. The search is wider because a model of fakelens takes bytes: 0.001 of the range, theirs,
 is a quarter of a grey level.
 """
 
@@ -22,7 +22,7 @@ from fakelens.evaluation.forward import enlarge, logits_of
 from fakelens.evaluation.outcomes import TOPS
 from fakelens.evaluation.segments import segment
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Network
+from fakelens.records.models import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class Adversary:
     """Pushes segments of one crop towards REAL; the same segments are pushed only once.
 
     Attributes:
-        network: to be misled.
+        model: to be misled.
         crop: (side, side, 3) uint8 RGB.
         push: how hard to try.
         seed: of the noise and of the random segments.
     """
 
-    network: Network
+    model: Model
     crop: NDArray[np.uint8]
     push: Push
     seed: int
@@ -93,13 +93,13 @@ class Adversary:
             if chosen not in self._known:
                 area = np.isin(self._labels, list(chosen))
                 rng = np.random.default_rng([self.seed, 0])
-                self._known[chosen] = push_area(self.network, self.crop, area, self.push, rng)
+                self._known[chosen] = push_area(self.model, self.crop, area, self.push, rng)
             reached.append(self._known[chosen])
         return reached
 
 
 def push_area(
-    network: Network,
+    model: Model,
     crop: NDArray[np.uint8],
     area: NDArray[np.bool_],
     push: Push,
@@ -108,7 +108,7 @@ def push_area(
     """Change an area of a crop so that its logit falls; the lowest logit that was reached.
 
     Args:
-        network: to be misled; only its answers are used.
+        model: to be misled; only its answers are used.
         crop: (side, side, 3) uint8 RGB.
         area: (side, side), the pixels that may be changed.
         push: how hard to try; it ends when the logit is no longer positive.
@@ -119,7 +119,7 @@ def push_area(
     for left in range(push.steps, -1, -1):
         noise = rng.standard_normal((push.pairs if left else 0, *pixels.shape))
         tried = [pixels, *(pixels + push.search * noise), *(pixels - push.search * noise)]
-        logits = logits_of(network, [_with_pixels(crop, area, values) for values in tried])
+        logits = logits_of(model, [_with_pixels(crop, area, values) for values in tried])
         lowest = min(lowest, float(logits[0]))
         if logits[0] <= 0:
             break

@@ -29,7 +29,7 @@ WHAT = (
 
 LEGEND = (
     "inside, AUC, hits: does the map point at the forged area; with 95 % intervals over faces of "
-    "different origin. random weights, next frame: rank correlation with the map of the network "
+    "different origin. random weights, next frame: rank correlation with the map of the model "
     "with its weights shuffled, and with that of the next frame. ms: for one map. none: maps "
     "without positive evidence, which do not count for inside, AUC and hits. deletion, insertion, "
     "ablation: logits beyond a random map of the same power spectrum. push, logits, turned: fall "
@@ -39,10 +39,10 @@ LEGEND = (
 
 
 class Table(NamedTuple):
-    """Some outcomes of one network on one material.
+    """Some outcomes of one model on one material.
 
     Attributes:
-        title: network, material, how many faces.
+        title: model, material, how many faces.
         headings: ``WHERE`` the evidence lies, or ``WHAT`` it is worth.
         rows: of as many cells.
         yardsticks: what is the same for all methods, a sentence.
@@ -55,13 +55,13 @@ class Table(NamedTuple):
 
 
 def tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
-    """Two tables for each network and material, in their order."""
-    for (network, material), some in groupby(outcomes, lambda one: (one.network, one.material)):
+    """Two tables for each model and material, in their order."""
+    for (model, material), some in groupby(outcomes, lambda one: (one.model, one.material)):
         group = list(some)
         first = group[0]
         origins = f"{first.groups} origins" if first.groups > 1 else "one origin"
         faces = "one face" if first.faces == 1 else f"{first.faces} faces"
-        title = f"{network}, {material}, {faces} of {origins}"
+        title = f"{model}, {material}, {faces} of {origins}"
         # Faces with evidence differ from method to method, and so does their forged area, a little.
         fullest = min(group, key=lambda one: one.without_evidence)
         uniform, chance = (_plain(fullest, key) for key in ("uniform", "chance"))

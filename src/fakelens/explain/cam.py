@@ -110,7 +110,7 @@ def tf2cam(evidence: Evidence) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class CamMethod:
     """A heatmap method.
 
     Attributes:
@@ -138,7 +138,7 @@ class Method:
 METHODS = {
     method.name: method
     for method in (
-        Method(
+        CamMethod(
             "hirescam",
             "HiResCAM",
             hirescam,
@@ -148,7 +148,7 @@ METHODS = {
             reference="Draelos and Carin 2020, arXiv:2011.08891",
             note="The most faithful of these on a flatten-and-dense head such as MesoNet's.",
         ),
-        Method(
+        CamMethod(
             "gradcam",
             "Grad-CAM",
             gradcam,
@@ -158,7 +158,7 @@ METHODS = {
             reference="Selvaraju et al., ICCV 2017",
             note="Averages the gradient over the map, which suits heads that pool by the mean.",
         ),
-        Method(
+        CamMethod(
             "gradcam++",
             "Grad-CAM++",
             gradcampp,
@@ -168,7 +168,7 @@ METHODS = {
             reference="Chattopadhay et al., WACV 2018",
             note="Weights positive gradients only; on MesoNet worse than Grad-CAM.",
         ),
-        Method(
+        CamMethod(
             "layercam",
             "LayerCAM",
             layercam,
@@ -178,7 +178,7 @@ METHODS = {
             reference="Jiang et al., IEEE TIP 2021",
             note="HiResCAM of the positive gradients only: what speaks for REAL is left out.",
         ),
-        Method(
+        CamMethod(
             "xgradcam",
             "XGrad-CAM",
             xgradcam,
@@ -188,7 +188,7 @@ METHODS = {
             reference="Fu et al., BMVC 2020",
             note="Spreads each channel's share of the logit over the channel's activation.",
         ),
-        Method(
+        CamMethod(
             "eigencam",
             "Eigen-CAM",
             eigencam,
@@ -198,7 +198,7 @@ METHODS = {
             reference="Muhammad and Yeasin, IJCNN 2020",
             note="Shows what the layer sees most of, whatever it says for FAKE or REAL.",
         ),
-        Method(
+        CamMethod(
             "tf2cam",
             "tf2cam (reproduction)",
             tf2cam,
@@ -213,7 +213,7 @@ METHODS = {
 }
 
 
-def find_method(name: str) -> Method:
+def find_method(name: str) -> CamMethod:
     """The method of that name.
 
     Raises:

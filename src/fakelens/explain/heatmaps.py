@@ -17,7 +17,7 @@ _COPY_BYTES = 1 << 20
 _SPREAD = 1 / 20  # of a heatmap's side
 
 
-def spread(values: FloatArray) -> FloatArray:
+def smooth_heatmap(values: FloatArray) -> FloatArray:
     """A heatmap as it is drawn: (h, w) values, each cell spread over its neighbourhood.
 
     Max-pooling passes the gradient to one cell of each window, so a raw heatmap may be a grid of

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.faces.sampler import placed
+from fakelens.faces.sampler import cell_transform
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box
 from fakelens.records.tracks import Track
 
-NAMES = ("eyes", "nose", "mouth", "forehead", "cheeks", "jaw and boundary", "surroundings")
+REGION_NAMES = ("eyes", "nose", "mouth", "forehead", "cheeks", "jaw and boundary", "surroundings")
 """Parts of the face; every place belongs to one."""
 
 SIDE = 64
@@ -52,7 +52,7 @@ class MeanEvidence:
     agreement: float | None
 
 
-def label(points: NDArray[np.floating]) -> NDArray[np.intp]:
+def region_of(points: NDArray[np.floating]) -> NDArray[np.intp]:
     """Which part of the face (index into ``NAMES``) points (..., 2) of the frame belong to."""
     x, y = points[..., 0], points[..., 1]
 
@@ -71,7 +71,7 @@ def label(points: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.select(conditions, range(len(conditions)), default=len(conditions)).astype(np.intp)
 
 
-def to_picture(landmarks: FloatArray) -> NDArray[np.float64]:
+def canonical_to_image(landmarks: FloatArray) -> NDArray[np.float64]:
     """The 2x3 similarity from the frame to a picture that brings its landmarks nearest (5, 2).
 
     Least squares (Umeyama, TPAMI 1991, without reflections).
@@ -85,7 +85,7 @@ def to_picture(landmarks: FloatArray) -> NDArray[np.float64]:
     return np.column_stack([turn, landmarks.mean(axis=0) - turn @ _LANDMARKS.mean(axis=0)])
 
 
-def cells_of(landmarks: FloatArray, area: Box, shape: Sequence[int]) -> NDArray[np.intp]:
+def region_of_cells(landmarks: FloatArray, area: Box, shape: Sequence[int]) -> NDArray[np.intp]:
     """The part of the face that each cell's middle belongs to, (h, w).
 
     Args:
@@ -95,14 +95,14 @@ def cells_of(landmarks: FloatArray, area: Box, shape: Sequence[int]) -> NDArray[
     """
     down, across = ((np.arange(cells) + 0.5) / cells for cells in shape)
     across, down = np.meshgrid(area.x1 + across * area.width, area.y1 + down * area.height)
-    matrix = to_picture(landmarks)
+    matrix = canonical_to_image(landmarks)
     if abs(np.linalg.det(matrix[:, :2])) < 1e-9:  # landmarks that coincide
-        return np.full(shape, len(NAMES) - 1)
+        return np.full(shape, len(REGION_NAMES) - 1)
     back = np.linalg.inv(matrix[:, :2])
-    return label((np.stack([across, down], axis=-1) - matrix[:, 2]) @ back.T)
+    return region_of((np.stack([across, down], axis=-1) - matrix[:, 2]) @ back.T)
 
 
-def aligned(values: FloatArray, landmarks: FloatArray, area: Box) -> FloatArray:
+def align_heatmap(values: FloatArray, landmarks: FloatArray, area: Box) -> FloatArray:
     """A heatmap (h, w) over a square of the picture, resampled on the frame's raster.
 
     Returns:
@@ -110,21 +110,21 @@ def aligned(values: FloatArray, landmarks: FloatArray, area: Box) -> FloatArray:
     """
     raster = np.array([[_WIDTH / SIDE, 0, _LEFT], [0, _WIDTH / SIDE, _TOP], [0, 0, 1]])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # cells have their values in the middle
-    picture = np.vstack([to_picture(landmarks), [0, 0, 1]])
-    cells = np.vstack([placed(area, values.shape), [0, 0, 1]])
+    picture = np.vstack([canonical_to_image(landmarks), [0, 0, 1]])
+    cells = np.vstack([cell_transform(area, values.shape), [0, 0, 1]])
     matrix = (np.linalg.inv(half) @ cells @ picture @ raster @ half)[:2]
     return cv2.warpAffine(
         values, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     ).astype(np.float32, copy=False)
 
 
-def aligned_face(image: NDArray[np.uint8], landmarks: FloatArray, side: int) -> NDArray[np.uint8]:
+def align_face(image: NDArray[np.uint8], landmarks: FloatArray, side: int) -> NDArray[np.uint8]:
     """A picture resampled on what the raster covers: (side, side, 3) uint8, its edge repeated."""
     raster = np.array([[_WIDTH / side, 0, _LEFT], [0, _WIDTH / side, _TOP], [0, 0, 1]])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # pixels have theirs in the middle
-    matrix = (np.linalg.inv(half) @ np.vstack([to_picture(landmarks), [0, 0, 1]]) @ raster @ half)[
-        :2
-    ]
+    matrix = (
+        np.linalg.inv(half) @ np.vstack([canonical_to_image(landmarks), [0, 0, 1]]) @ raster @ half
+    )[:2]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(
         image, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
@@ -135,11 +135,11 @@ def mean_face(
     faces: Sequence[tuple[NDArray[np.uint8], FloatArray]], side: int = 128
 ) -> NDArray[np.uint8]:
     """The mean of faces in the frame, (side, side, 3) uint8, each a picture and its landmarks."""
-    total = sum(aligned_face(image, points, side).astype(np.float32) for image, points in faces)
+    total = sum(align_face(image, points, side).astype(np.float32) for image, points in faces)
     return np.rint(total / len(faces)).astype(np.uint8)
 
 
-def witnesses(track: Track) -> NDArray[np.intp]:
+def sample_rows(track: Track) -> NDArray[np.intp]:
     """Rows of a track to average: usable ones with landmarks, spread evenly, not too many."""
     known = ~np.isnan(track.landmarks).any(axis=(1, 2))
     rows = np.flatnonzero(known & track.usable)
@@ -150,7 +150,7 @@ def witnesses(track: Track) -> NDArray[np.intp]:
 
 def mean_evidence(track: Track, heatmaps: HeatmapStore) -> MeanEvidence | None:
     """The mean heatmap of a person in the frame; ``None`` without any landmarks."""
-    rows = witnesses(track)
+    rows = sample_rows(track)
     if not len(rows):
         return None
     maps = np.stack([_aligned_row(track, heatmaps[int(track.heatmaps[r])], r) for r in rows])
@@ -169,7 +169,7 @@ def mean_evidence(track: Track, heatmaps: HeatmapStore) -> MeanEvidence | None:
 
 
 def _aligned_row(track: Track, values: FloatArray, row: int) -> FloatArray:
-    return aligned(values, track.landmarks[row], Box(*map(float, track.areas[row])))
+    return align_heatmap(values, track.landmarks[row], Box(*map(float, track.areas[row])))
 
 
 def _correlation(one: FloatArray, other: FloatArray) -> float:
@@ -180,15 +180,15 @@ def _correlation(one: FloatArray, other: FloatArray) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class RegionShares:
     """Evidence by part of the face; rows and columns in the order of ``NAMES``.
 
     Attributes:
         area: (parts,) share of the heatmap.
         fake: (parts,) share of the positive evidence, over the whole track.
         contribution: (parts,) mean signed sum.
-        course: (steps, parts) share of the positive evidence; -1 where nothing was seen.
-        contributions: (steps, parts) mean signed sum; 0 where nothing was seen.
+        fake_over_time: (steps, parts) share of the positive evidence; -1 where nothing was seen.
+        contribution_over_time: (steps, parts) mean signed sum; 0 where nothing was seen.
         start: seconds, of the first step.
         step: seconds.
     """
@@ -196,39 +196,42 @@ class Shares:
     area: NDArray[np.float64]
     fake: NDArray[np.float64]
     contribution: NDArray[np.float64]
-    course: NDArray[np.float64]
-    contributions: NDArray[np.float64]
+    fake_over_time: NDArray[np.float64]
+    contribution_over_time: NDArray[np.float64]
     start: float
     step: float
 
 
-def shares(track: Track, heatmaps: HeatmapStore) -> Shares:
+def region_shares(track: Track, heatmaps: HeatmapStore) -> RegionShares:
     """Evidence by part of the face and stretch of time; the track has usable landmarks."""
-    rows = witnesses(track)
+    rows = sample_rows(track)
     start, end = float(track.times[0]), float(track.times[-1])
     step = max(_LEAST_STEP, (end - start) / _MOST_STEPS)
     steps = max(1, math.ceil((end - start) / step - 1e-6))
-    area = np.zeros((len(rows), len(NAMES)))
+    area = np.zeros((len(rows), len(REGION_NAMES)))
     signed, positive = np.zeros_like(area), np.zeros_like(area)
     for index, row in enumerate(rows):
         cells = heatmaps[int(track.heatmaps[row])].astype(np.float64)
         square = Box(*map(float, track.areas[row]))
-        parts, values = cells_of(track.landmarks[row], square, cells.shape).ravel(), cells.ravel()
-        area[index] = np.bincount(parts, minlength=len(NAMES)) / len(values)
-        signed[index] = np.bincount(parts, values, minlength=len(NAMES))
-        positive[index] = np.bincount(parts, np.maximum(values, 0), minlength=len(NAMES))
+        parts, values = (
+            region_of_cells(track.landmarks[row], square, cells.shape).ravel(),
+            cells.ravel(),
+        )
+        area[index] = np.bincount(parts, minlength=len(REGION_NAMES)) / len(values)
+        signed[index] = np.bincount(parts, values, minlength=len(REGION_NAMES))
+        positive[index] = np.bincount(parts, np.maximum(values, 0), minlength=len(REGION_NAMES))
     place = np.minimum(((track.times[rows] - start) / step).astype(int), steps - 1)
-    course = np.full((steps, len(NAMES)), -1.0)
-    contributions = np.zeros_like(course)
+    fake_over_time = np.full((steps, len(REGION_NAMES)), -1.0)
+    contribution_over_time = np.zeros_like(fake_over_time)
     for number in np.unique(place):
-        course[number] = _normal(positive[place == number].sum(axis=0))
-        contributions[number] = signed[place == number].mean(axis=0)
-    return Shares(
+        fake_over_time[number] = _normal(positive[place == number].sum(axis=0))
+        contribution_over_time[number] = signed[place == number].mean(axis=0)
+    return RegionShares(
         area=area.mean(axis=0),
         fake=_normal(positive.sum(axis=0)),
         contribution=signed.mean(axis=0),
-        course=course,
-        contributions=contributions,
+        fake_over_time=fake_over_time,
+        contribution_over_time=contribution_over_time,
         start=start,
         step=step,
     )

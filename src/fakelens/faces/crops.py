@@ -1,4 +1,4 @@
-"""From a face to the square picture a network sees, and whether that picture is good enough."""
+"""From a face to the square picture a model sees, and whether that picture is good enough."""
 
 from math import floor
 
@@ -15,7 +15,7 @@ DLIB_SIDE = 2.31
 
 
 def crop_area(face: Face, geometry: CropGeometry) -> Box:
-    """The square of the picture that a network wants to see; it may reach over the edges."""
+    """The square of the picture that a model wants to see; it may reach over the edges."""
     if geometry.reference == "dlib" and face.landmarks is not None:
         eyes = face.landmarks[:2].mean(axis=0)
         mouth = face.landmarks[3:].mean(axis=0)
@@ -28,7 +28,7 @@ def crop_area(face: Face, geometry: CropGeometry) -> Box:
     return Box(x - half, y - half, x + half, y + half)
 
 
-def cut(image: RGBImage | Pixels, area: Box, size: int) -> NDArray[np.uint8]:
+def extract_crop(image: RGBImage | Pixels, area: Box, size: int) -> NDArray[np.uint8]:
     """Cut a square area out of a picture and bring it to ``size``.
 
     The area is rounded to whole pixels. Where it leaves the picture, the picture's nearest pixel
@@ -59,10 +59,10 @@ def cut(image: RGBImage | Pixels, area: Box, size: int) -> NDArray[np.uint8]:
         ).astype(np.uint8, copy=False)
     if side == size:
         return crop.copy()
-    return _resized(crop, size)
+    return resize_crop(crop, size)
 
 
-def _resized(crop: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resize_crop(crop: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     interpolation = cv2.INTER_AREA if crop.shape[0] > size else cv2.INTER_LINEAR
     return cv2.resize(crop, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.faces.crops import _resized
+from fakelens.faces.crops import resize_crop
 from fakelens.records.faces import Face
 
 # The side sharpness is measured at: the detail that separates a sharp face from one blurred by 2 %
@@ -15,7 +15,7 @@ from fakelens.records.faces import Face
 _SHARPNESS_SIDE = 64
 
 
-class Doubt(Flag):
+class QualityFlag(Flag):
     """Why a face may be no good ground for a score; any number of reasons, or ``Doubt(0)``."""
 
     SMALL = auto()
@@ -29,14 +29,14 @@ class Doubt(Flag):
 
 
 _WORDS = {
-    Doubt.SMALL: "the face is too small",
-    Doubt.BLURRED: "the face is too blurred",
-    Doubt.UNSURE: "it may not be a face",
+    QualityFlag.SMALL: "the face is too small",
+    QualityFlag.BLURRED: "the face is too blurred",
+    QualityFlag.UNSURE: "it may not be a face",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Gates:
+class QualityGates:
     """From where on a face is good enough.
 
     The defaults were measured on 50 clips of talking people, stage and film, on crops of 1.0, 1.3
@@ -66,25 +66,25 @@ def sharpness(crop: NDArray[np.uint8]) -> float:
     Args:
         crop: (S, S, 3) uint8 RGB.
     """
-    luma = cv2.cvtColor(_resized(crop, _SHARPNESS_SIDE), cv2.COLOR_RGB2GRAY)
+    luma = cv2.cvtColor(resize_crop(crop, _SHARPNESS_SIDE), cv2.COLOR_RGB2GRAY)
     detail = float(cv2.Laplacian(luma, cv2.CV_32F).var())
     # One squared grey level more keeps a flat picture from being 0 / 0.
     return detail / (float(luma.var()) + 1)
 
 
-def doubts(face: Face, sharp: float, gates: Gates) -> Doubt:
+def quality_flags(face: Face, sharp: float, gates: QualityGates) -> QualityFlag:
     """Why the face may be no good ground for a score; ``Doubt(0)`` if nothing speaks against it.
 
     Args:
         face: as the detector found it.
-        sharp: of the crop that the network sees, by ``sharpness``.
+        sharp: of the crop that the model sees, by ``sharpness``.
         gates: the thresholds.
     """
-    found = Doubt(0)
+    found = QualityFlag(0)
     if min(face.box.width, face.box.height) < gates.min_size:
-        found |= Doubt.SMALL
+        found |= QualityFlag.SMALL
     if sharp < gates.min_sharpness:
-        found |= Doubt.BLURRED
+        found |= QualityFlag.BLURRED
     if face.confidence < gates.min_confidence:
-        found |= Doubt.UNSURE
+        found |= QualityFlag.UNSURE
     return found

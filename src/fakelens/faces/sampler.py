@@ -1,7 +1,7 @@
 """A few faces of each person, kept with their surroundings while the frames stream past.
 
-What is measured of an explanation needs other crops than the one that the network saw: shifted,
-wider, forged. A specimen is the picture around a face, at its own resolution, from which any of
+What is measured of an explanation needs other crops than the one that the model saw: shifted,
+wider, forged. A sample is the picture around a face, at its own resolution, from which any of
 them can be cut.
 """
 
@@ -12,25 +12,25 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fakelens.faces.crops import crop_area, cut
+from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
 from fakelens.records.media import Pixels
-from fakelens.records.models import NetworkCard
+from fakelens.records.models import ModelCard
 
-MOST = 6
-"""Specimens kept of one person."""
+MAX_SAMPLES = 6
+"""Samples kept of one person."""
 
-_SPACING = 1.0  # seconds between two specimens, at first
+_SPACING = 1.0  # seconds between two samples, at first
 _SURROUNDINGS = 1.5  # side of what is kept, over that of the crop
-_LARGEST = 1.6  # side of what is kept, over that of the network's crop
+_LARGEST = 1.6  # side of what is kept, over that of the model's crop
 _PATIENCE = (
     2.0  # seconds after which somebody who is not seen any more has gone; tracks end earlier
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Specimen:
+class FaceSample:
     """A face with its surroundings.
 
     Attributes:
@@ -43,16 +43,16 @@ class Specimen:
     face: Face
     shrunk: float = 1.0
 
-    def crop(self, card: NetworkCard) -> RGBImage:
-        """What a network wants to see of it, (S, S, 3) uint8 RGB."""
-        return cut(self.image, crop_area(self.face, card.crop), card.input_size)
+    def crop(self, card: ModelCard) -> RGBImage:
+        """What a model wants to see of it, (S, S, 3) uint8 RGB."""
+        return extract_crop(self.image, crop_area(self.face, card.crop), card.input_size)
 
 
-def take(image: RGBImage | Pixels, face: Face, card: NetworkCard) -> Specimen:
-    """Cut a specimen out of a frame, with enough around it for the network's crop and more.
+def take_sample(image: RGBImage | Pixels, face: Face, card: ModelCard) -> FaceSample:
+    """Cut a sample out of a frame, with enough around it for the model's crop and more.
 
-    Where the crop leaves the frame, so does the specimen, which ends there. Crops cut from it are
-    the same as from the frame, to the pixel, unless the face is so large that the specimen is
+    Where the crop leaves the frame, so does the sample, which ends there. Crops cut from it are
+    the same as from the frame, to the pixel, unless the face is so large that the sample is
     shrunk.
     """
     area = crop_area(face, CropGeometry(card.crop.reference, card.crop.scale * _SURROUNDINGS))
@@ -64,23 +64,23 @@ def take(image: RGBImage | Pixels, face: Face, card: NetworkCard) -> Specimen:
     moved = face.moved(-left, -top)
     factor = _LARGEST * card.input_size / max(part.shape[:2])
     if factor >= 1:
-        return Specimen(part, moved)
+        return FaceSample(part, moved)
     size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    return Specimen(small, moved.scaled(size[0] / part.shape[1], size[1] / part.shape[0]), factor)
+    return FaceSample(small, moved.scaled(size[0] / part.shape[1], size[1] / part.shape[0]), factor)
 
 
-class Keeper:
-    """Chooses specimens spread over each person's time, and gives them out when the person goes.
+class FaceSampler:
+    """Chooses samples spread over each person's time, and gives them out when the person goes.
 
     At first one a second is kept; when there are ``MOST``, every other one goes and the
     distance doubles. So it knows neither how long a video is nor how long somebody stays, and
     memory is bounded by the persons in sight.
     """
 
-    def __init__(self, card: NetworkCard) -> None:
+    def __init__(self, card: ModelCard) -> None:
         self._card = card
-        self._kept: defaultdict[int, list[Specimen]] = defaultdict(list)
+        self._kept: defaultdict[int, list[FaceSample]] = defaultdict(list)
         self._spacing: defaultdict[int, float] = defaultdict(lambda: _SPACING)
         self._next: dict[int, float] = {}
         self._seen: dict[int, float] = {}
@@ -92,28 +92,28 @@ class Keeper:
         self._seen[person] = time
         if not usable or time < self._next.get(person, time):
             return
-        self._kept[person].append(take(image, face, self._card))
-        if len(self._kept[person]) > MOST:
+        self._kept[person].append(take_sample(image, face, self._card))
+        if len(self._kept[person]) > MAX_SAMPLES:
             self._kept[person] = self._kept[person][::2]
             self._spacing[person] *= 2
         self._next[person] = time + self._spacing[person]
 
-    def gone(self, time: float) -> list[tuple[int, list[Specimen]]]:
+    def gone(self, time: float) -> list[tuple[int, list[FaceSample]]]:
         """Persons who are not seen any more, and what was kept of them; they are forgotten."""
         return [self._forget(p) for p, seen in list(self._seen.items()) if time - seen > _PATIENCE]
 
-    def everybody(self) -> list[tuple[int, list[Specimen]]]:
+    def everybody(self) -> list[tuple[int, list[FaceSample]]]:
         """The rest, when the video is over."""
         return [self._forget(person) for person in list(self._seen)]
 
-    def _forget(self, person: int) -> tuple[int, list[Specimen]]:
+    def _forget(self, person: int) -> tuple[int, list[FaceSample]]:
         del self._seen[person]
         self._next.pop(person, None)
         self._spacing.pop(person, None)
         return person, self._kept.pop(person, [])
 
 
-def placed(box: Box, shape: Sequence[int]) -> FloatArray:
+def cell_transform(box: Box, shape: Sequence[int]) -> FloatArray:
     """The 2x3 affine map from pixels to the cells of a map (h, w) over a square."""
     down, across = shape[0] / box.height, shape[1] / box.width
     return np.array([[across, 0, -box.x1 * across], [0, down, -box.y1 * down]], np.float32)

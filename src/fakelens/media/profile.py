@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
-from fakelens.media.prefetch import T, _waiting
+from fakelens.media.prefetch import T, waiting
 
 
 class Profile:
@@ -19,11 +19,11 @@ class Profile:
     @contextmanager
     def spend(self, stage: str) -> Iterator[None]:
         """Count what is done inside towards a stage."""
-        began, waited = time.perf_counter(), _waiting.seconds
+        began, waited = time.perf_counter(), waiting.seconds
         try:
             yield
         finally:
-            busy = time.perf_counter() - began - (_waiting.seconds - waited)
+            busy = time.perf_counter() - began - (waiting.seconds - waited)
             self.seconds[stage] = self.seconds.get(stage, 0.0) + busy
 
     def timed(self, stage: str, items: Iterable[T]) -> Generator[T]:

@@ -23,7 +23,7 @@ _BLACK = 4  # luma up to which a cell may belong to the bars of a letterbox
 _FLAT = 4.0  # grey levels of deviation, below which a block has nothing to compare
 
 
-def with_cuts(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
+def with_shot_changes(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
     """Each frame, and whether a scene begins with it.
 
     A cut is a change (see ``_change``) that is large, stands out from the changes just before it

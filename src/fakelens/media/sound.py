@@ -18,7 +18,7 @@ _SOUND_RATE = 48000  # Hz, where AAC does not know the source's
 _DAMAGED_SOUND = "Damaged sound was left out."
 
 
-class _Sound:
+class SoundWriter:
     """Every sound stream of the source: copied, or encoded as AAC where MP4 cannot hold it.
 
     Attributes:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from fakelens.errors import OutputError
 from fakelens.media.pixels import planes as planes_of
 from fakelens.media.planes import Planes
-from fakelens.media.prefetch import ahead
+from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
 from fakelens.media.reader import (
     Picture,
@@ -25,7 +25,7 @@ from fakelens.media.reader import (
     VideoReader,
     open_video,
 )
-from fakelens.media.sound import _Sound
+from fakelens.media.sound import SoundWriter
 from fakelens.records.media import VideoInfo
 
 CRF = 20
@@ -50,7 +50,7 @@ _MATRICES = {1: "bt709", 7: "bt709", 9: "bt2020"}
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
-def transcribe(
+def transcode(
     source: Path,
     target: Path,
     draw: Callable[[int, Planes], None],
@@ -91,7 +91,7 @@ def transcribe(
             with output:
                 writer = _Writer(output, reader, side_by_side=side_by_side)
                 drawing = _drawn(reader, writer, draw, watch, profile)
-                with closing(ahead(drawing, _FRAMES_AHEAD)) as moments:
+                with closing(prefetch(drawing, _FRAMES_AHEAD)) as moments:
                     for moment in moments:
                         with profile.spend("encode"):
                             writer.write(moment)
@@ -163,7 +163,7 @@ class _Writer:
         if aspect := reader.pixel_aspect:
             turned = reader.info.rotation in (90, 270)
             self._stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
-        self.sound = _Sound(output, reader.audio_streams)
+        self.sound = SoundWriter(output, reader.audio_streams)
         self.notes = _changes(reader.info)
 
     def prepare(self, picture: Picture, draw: Callable[[int, Planes], None]) -> av.VideoFrame:

@@ -1,4 +1,4 @@
-"""What every ``examine`` checks before and after it runs its network."""
+"""What every ``examine`` checks before and after it runs its model."""
 
 from dataclasses import fields
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.records.models import Evidence
 
 
@@ -20,18 +20,18 @@ def check_crops(crops: NDArray[Any], side: int) -> None:
 
 
 def check_evidence(evidence: Evidence, count: int, name: str) -> None:
-    """Raise NetworkError unless the evidence of ``count`` crops is finite and of one shape."""
+    """Raise ModelError unless the evidence of ``count`` crops is finite and of one shape."""
     shape = evidence.activation.shape
     if evidence.logit.shape != (count,) or len(shape) != 4 or shape[0] != count:
-        raise NetworkError(
+        raise ModelError(
             f"{name} answered {count} crops with logits {evidence.logit.shape} and an "
             f"activation {shape} instead of ({count},) and ({count}, C, h, w)"
         )
     if evidence.gradient.shape != shape:
-        raise NetworkError(
+        raise ModelError(
             f"{name}: the gradient {evidence.gradient.shape} has not the shape "
             f"of the activation {shape}"
         )
     for field in fields(evidence):
         if not np.isfinite(getattr(evidence, field.name)).all():
-            raise NetworkError(f"{name} answered with a {field.name} that is not a finite number")
+            raise ModelError(f"{name} answered with a {field.name} that is not a finite number")

@@ -16,7 +16,7 @@ DEVICES = {
 }
 """From our names to onnxruntime's, in the order in which ``auto`` looks for them."""
 
-# Tensor cores round to 10 bits unless told not to, too coarse for the self-test of a network.
+# Tensor cores round to 10 bits unless told not to, too coarse for the self-test of a model.
 _OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
 _PACKAGES = {"cuda": "onnxruntime-gpu", "directml": "onnxruntime-directml"}
 

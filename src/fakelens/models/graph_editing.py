@@ -1,4 +1,4 @@
-"""Other networks made of an evidence network's graph: its head alone, and copies that know nothing.
+"""Other models made of an evidence model's graph: its head alone, and copies that know nothing.
 
 A head tells what becomes of the logit when cells of the explained layer are changed, without a run
 of the trunk. A copy with random weights tells whether a heatmap depends on what was learned.
@@ -11,19 +11,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 
 
 def extract_head(model: bytes, name: str, outputs: Sequence[str] = ("logit",)) -> bytes:
     """The part of a graph that leads from ``activation`` to ``logit``, as a model of its own.
 
     Args:
-        model: a serialised evidence network.
-        name: of the network, for messages.
+        model: a serialised evidence model.
+        name: of the model, for messages.
         outputs: ``logit``, and ``gradient`` if it is wanted too.
 
     Raises:
-        NetworkError: they depend on something besides the activation.
+        ModelError: they depend on something besides the activation.
     """
     graph = onnx.load_from_string(model).graph
     made_by = {output: node for node in graph.node for output in node.output}
@@ -38,7 +38,7 @@ def extract_head(model: bytes, name: str, outputs: Sequence[str] = ("logit",)) -
             needed.append(made_by[value])
             wanted.extend(made_by[value].input)
     if "crops" in found or "activation" not in {put for node in needed for put in node.input}:
-        raise NetworkError(f"{name}: the logit does not follow from the explained layer alone")
+        raise ModelError(f"{name}: the logit does not follow from the explained layer alone")
     head = onnx.ModelProto()
     head.CopyFrom(onnx.load_from_string(model))
     del head.graph.node[:], head.graph.input[:], head.graph.output[:], head.graph.value_info[:]

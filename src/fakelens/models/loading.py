@@ -1,37 +1,37 @@
-"""Detector networks: a table of known ones, and loaders for files and torch modules.
+"""Detector models: a table of known ones, and loaders for files and torch modules.
 
-* ``load_network``: by name or by file;
+* ``load_model``: by name or by file;
 * ``pull``: puts published weights into the cache;
-* ``networks.onnx``: evidence networks, the format of our own files;
-* ``networks.mesonet``: the published Keras files of MesoNet;
-* ``networks.torch``: adapts any torch module (extra ``torch``).
+* ``models.onnx``: evidence models, the format of our own files;
+* ``models.mesonet``: the published Keras files of MesoNet;
+* ``models.torch``: adapts any torch module (extra ``torch``).
 """
 
 from pathlib import Path
 
 from fakelens.errors import WeightsMissingError
 from fakelens.models import store
-from fakelens.models.registry import DEFAULT, KNOWN, Download, KnownNetwork, find_known
-from fakelens.records.models import Network, NetworkCard
+from fakelens.models.registry import DEFAULT, KNOWN, Download, KnownModel, find_known
+from fakelens.records.models import Model, ModelCard
 
 __all__ = [
     "DEFAULT",
     "KNOWN",
     "Download",
-    "KnownNetwork",
+    "KnownModel",
     "find_card",
     "find_weights",
-    "load_network",
+    "load_model",
     "pull",
 ]
 
 _SUFFIXES = (".onnx", ".h5")
 
 
-def load_network(
+def load_model(
     name_or_path: str | Path, *, threads: int | None = None, device: str = "cpu"
-) -> Network:
-    """Load a network by its name in ``KNOWN``, or from an evidence network or MesoNet file.
+) -> Model:
+    """Load a model by its name in ``KNOWN``, or from an evidence model or MesoNet file.
 
     Args:
         name_or_path: a name, or a path that ends in ``.onnx`` or ``.h5``.
@@ -42,7 +42,7 @@ def load_network(
     Raises:
         UsageError: no such name, and not the path of such a file; or no such device.
         WeightsMissingError: published weights that have not been pulled.
-        NetworkError: the file is missing, damaged or of another kind.
+        ModelError: the file is missing, damaged or of another kind.
     """
     from fakelens.models.devices import find_device  # noqa: PLC0415 - slow to load
 
@@ -51,35 +51,35 @@ def load_network(
     if path.suffix.lower() not in _SUFFIXES:
         path = store.locate(find_known(str(name_or_path)))
     if path.suffix.lower() == ".onnx":
-        from fakelens.models.onnx import load_evidence_network  # noqa: PLC0415 - slow to load
+        from fakelens.models.onnx import load_evidence_model  # noqa: PLC0415 - slow to load
 
-        return load_evidence_network(path, threads=threads, device=device)
+        return load_evidence_model(path, threads=threads, device=device)
     from fakelens.models.mesonet import load_mesonet_h5  # noqa: PLC0415 - slow to load
 
     return load_mesonet_h5(path, threads=threads, device=device)
 
 
-def find_card(name: str) -> NetworkCard:
-    """What the network of that name says of itself; its weights need not have been pulled.
+def find_card(name: str) -> ModelCard:
+    """What the model of that name says of itself; its weights need not have been pulled.
 
     Raises:
         UsageError: no such name.
-        NetworkError: the file of a bundled network is missing or damaged.
+        ModelError: the file of a bundled model is missing or damaged.
     """
     known = find_known(name)
     if known.download is None:
-        return load_network(name).card
+        return load_model(name).card
     from fakelens.models.mesonet import published_card  # noqa: PLC0415 - slow to load
 
     return published_card(known)
 
 
 def find_weights(name: str) -> Path | None:
-    """The file of the network of that name, verified; ``None`` if it has not been pulled.
+    """The file of the model of that name, verified; ``None`` if it has not been pulled.
 
     Raises:
         UsageError: no such name.
-        NetworkError: the file is damaged.
+        ModelError: the file is damaged.
     """
     try:
         return store.locate(find_known(name))
@@ -88,7 +88,7 @@ def find_weights(name: str) -> Path | None:
 
 
 def pull(name: str, *, source: Path | None = None) -> Path:
-    """Put the weights of a published network into the cache.
+    """Put the weights of a published model into the cache.
 
     Args:
         name: in ``KNOWN``.
@@ -98,8 +98,8 @@ def pull(name: str, *, source: Path | None = None) -> Path:
         The file in the cache, verified.
 
     Raises:
-        UsageError: no such name, or the network comes with fakelens.
-        NetworkError: the file cannot be fetched or is not the published one; the cache stays
+        UsageError: no such name, or the model comes with fakelens.
+        ModelError: the file cannot be fetched or is not the published one; the cache stays
             as it was.
         OutputError: the cache cannot be written.
     """

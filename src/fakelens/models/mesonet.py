@@ -16,15 +16,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.models import store
 from fakelens.models.devices import CPU
 from fakelens.models.mesonet_graph import LAYER, Architecture, MesoWeights, build_graph
-from fakelens.models.onnx import OnnxNetwork
-from fakelens.models.registry import KNOWN, KnownNetwork
+from fakelens.models.onnx import OnnxModel
+from fakelens.models.registry import KNOWN, KnownModel
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import CropGeometry
-from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.models import ModelCard, Thresholds
 
 # What h5py raises at damaged structures, by what is damaged.
 _H5PY_ERRORS = (OSError, LookupError, RuntimeError, ValueError, OverflowError, MemoryError)
@@ -41,7 +41,7 @@ _INCEPTION_BRANCHES = (
     "branch1.conv1",
     *(f"branch{branch}.conv{conv}" for branch in (2, 3, 4) for conv in (1, 2)),
 )
-# The convolutions of each network, by their number, in the order in which Keras created them.
+# The convolutions of each model, by their number, in the order in which Keras created them.
 _CONVS: dict[int, tuple[Architecture, tuple[str, ...]]] = {
     4: ("meso4", ("conv1", "conv2", "conv3", "conv4")),
     16: (
@@ -69,27 +69,27 @@ _LIMITS = (
 _Layers = dict[str, list[dict[str, FloatArray]]]
 
 
-def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxNetwork:
+def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
     """Load Meso4 or MesoInception4 from a Keras ``.h5`` file, of weights or of a whole model.
 
-    The output of these networks is 1 for real; it is turned round here, so that a positive logit
+    The output of these models is 1 for real; it is turned round here, so that a positive logit
     means fake. A file that is not one of the four published ones gets a card that says so.
 
     Raises:
-        NetworkError: the file is missing, damaged, no HDF5 file, or holds another network.
+        ModelError: the file is missing, damaged, no HDF5 file, or holds another model.
     """
     data = store.read(path)
     weights = _read_weights(path, data)
     sha256 = hashlib.sha256(data).hexdigest()
     model = build_graph(weights).SerializeToString()
-    return OnnxNetwork(model, _card(weights, sha256), sha256, threads=threads, device=device)
+    return OnnxModel(model, _card(weights, sha256), sha256, threads=threads, device=device)
 
 
 def read_mesonet_h5(path: Path) -> MesoWeights:
     """The weights alone, with the sign of :func:`load_mesonet_h5`: where training may start.
 
     Raises:
-        NetworkError: as there.
+        ModelError: as there.
     """
     return _read_weights(path, store.read(path))
 
@@ -99,11 +99,11 @@ def _read_weights(path: Path, data: bytes) -> MesoWeights:
         with h5py.File(io.BytesIO(data), "r") as file:
             layers = _read_layers(file.get("model_weights", file))
     except _H5PY_ERRORS as error:
-        raise NetworkError(f"{path} is damaged or no Keras .h5 file: {error}") from error
+        raise ModelError(f"{path} is damaged or no Keras .h5 file: {error}") from error
     try:
         return _convert(layers)
-    except NetworkError as error:
-        raise NetworkError(f"{path} holds neither Meso4 nor MesoInception4: {error}") from error
+    except ModelError as error:
+        raise ModelError(f"{path} holds neither Meso4 nor MesoInception4: {error}") from error
 
 
 def _read_layers(root: h5py.Group) -> _Layers:
@@ -133,7 +133,7 @@ def _convert(layers: _Layers) -> MesoWeights:
         layers.get(kind, []) for kind in ("conv2d", "batch_normalization", "dense")
     )
     if len(convs) not in _CONVS or (len(norms), len(denses)) != (4, 2):
-        raise NetworkError(
+        raise ModelError(
             f"it has {len(convs)} convolutions, {len(norms)} batch normalisations and "
             f"{len(denses)} dense layers"
         )
@@ -148,7 +148,7 @@ def _convert(layers: _Layers) -> MesoWeights:
     kernel = _tensor(denses[0], "kernel", 2)
     cells = math.isqrt(kernel.shape[0] // 16)
     if kernel.shape != (cells * cells * 16, 16):
-        raise NetworkError(f"its first dense layer has the shape {kernel.shape}")
+        raise ModelError(f"its first dense layer has the shape {kernel.shape}")
     tensors["dense1.weight"] = kernel.reshape(cells, cells, 16, 16).transpose(3, 2, 0, 1)
     tensors["dense1.bias"] = _tensor(denses[0], "bias", 1)
     # The one place where the sign is turned: Keras' logit is positive for real.
@@ -160,19 +160,19 @@ def _convert(layers: _Layers) -> MesoWeights:
 def _tensor(layer: dict[str, FloatArray], name: str, rank: int) -> FloatArray:
     tensor = layer.get(name)
     if tensor is None or tensor.ndim != rank:
-        raise NetworkError(f"a layer has no {name} with {rank} axes")
+        raise ModelError(f"a layer has no {name} with {rank} axes")
     return tensor
 
 
-def published_card(network: KnownNetwork) -> NetworkCard:
-    """The card of one of the published networks; its weights need not be there."""
-    title = _TITLES[network.name.rpartition("-")[0]]
-    url = network.download.url if network.download else ""
-    return NetworkCard(
-        name=network.name,
+def published_card(model: KnownModel) -> ModelCard:
+    """The card of one of the published models; its weights need not be there."""
+    title = _TITLES[model.name.rpartition("-")[0]]
+    url = model.download.url if model.download else ""
+    return ModelCard(
+        name=model.name,
         version="published 2018",
         description=f"{title} with the weights its authors published.",
-        licence=network.licence,
+        licence=model.licence,
         source="Afchar et al., MesoNet: a Compact Facial Video Forgery Detection Network, "
         f"WIFS 2018; {url}",
         input_size=_PUBLISHED_SIZE,
@@ -183,12 +183,12 @@ def published_card(network: KnownNetwork) -> NetworkCard:
         thresholds=Thresholds(
             fake=0.6, real=0.4, source="not calibrated: a convention around the paper's 0.5"
         ),
-        trained_on=_TRAINED_ON[network.name.rpartition("-")[2]],
+        trained_on=_TRAINED_ON[model.name.rpartition("-")[2]],
         limits=_LIMITS,
     )
 
 
-def _card(weights: MesoWeights, sha256: str) -> NetworkCard:
+def _card(weights: MesoWeights, sha256: str) -> ModelCard:
     for known in KNOWN.values():
         if known.download is not None and known.download.sha256 == sha256:
             return replace(published_card(known), input_size=weights.input_size)

@@ -1,7 +1,7 @@
 """MesoNet (Afchar et al., "MesoNet: a Compact Facial Video Forgery Detection Network", WIFS 2018)
 as an ONNX graph that returns, with the logit, what the heatmaps need.
 
-Both networks end in the same tail: convolution, ReLU (the *activation* that is explained), batch
+Both models end in the same tail: convolution, ReLU (the *activation* that is explained), batch
 normalisation, 4x4 max-pooling, flatten, Dense(16), LeakyReLU(0.1), Dense(1). The derivative of the
 logit with respect to the activation therefore has a closed form made of forward operators, and the
 graph computes it next to the logit in the same run. Dropout is absent: the graph only infers.
@@ -26,7 +26,7 @@ name                shape                        meaning
 ==================  ===========================  =================================================
 
 The side of the crop in pixels is a multiple of 32 and follows from ``dense1.weight``; published
-networks have 256. BN is ``bn1`` to ``bn4``, one per stage. CONV is ``conv1`` to ``conv4`` in Meso4.
+models have 256. BN is ``bn1`` to ``bn4``, one per stage. CONV is ``conv1`` to ``conv4`` in Meso4.
 In MesoInception4 the first two stages are inception modules instead; their convolutions are
 ``inceptionI.branchB.convK``: branch 1 is one 1x1 convolution; branches 2, 3 and 4 are a 1x1 and
 then a 3x3 one of dilation 1, 2 and 3. ``weight_shapes`` lists them all.
@@ -41,7 +41,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.records.arrays import FloatArray
 
 Architecture = Literal["meso4", "mesoinception4"]
@@ -67,12 +67,12 @@ class MesoWeights:
     """The weights of one MesoNet whose logit is positive for FAKE.
 
     Attributes:
-        architecture: which of the two networks.
+        architecture: which of the two models.
         tensors: float32 arrays, named and shaped as the module's table says.
         bn_epsilon: added to the running variances (Keras uses 1e-3, torch 1e-5).
 
     Raises:
-        NetworkError: a tensor is missing, unknown, of the wrong shape or not finite.
+        ModelError: a tensor is missing, unknown, of the wrong shape or not finite.
     """
 
     architecture: Architecture
@@ -83,28 +83,28 @@ class MesoWeights:
         expected = weight_shapes(self.architecture, self.input_size)
         differing = sorted(expected.keys() ^ self.tensors.keys())
         if differing:
-            raise NetworkError(f"these are not {self.architecture} weights: {differing[0]} differs")
+            raise ModelError(f"these are not {self.architecture} weights: {differing[0]} differs")
         for name, shape in expected.items():
             tensor = self.tensors[name]
             if tensor.shape != shape:
-                raise NetworkError(
+                raise ModelError(
                     f"these are not {self.architecture} weights: "
                     f"{name} has the shape {tensor.shape} instead of {shape}"
                 )
             if not np.isfinite(tensor).all():
-                raise NetworkError(f"the weights are damaged: {name} holds numbers not finite")
+                raise ModelError(f"the weights are damaged: {name} holds numbers not finite")
 
     @property
     def input_size(self) -> int:
         """Side of the square crop, pixels."""
         dense = self.tensors.get("dense1.weight")
         if dense is None or dense.ndim != 4:
-            raise NetworkError("dense1.weight is missing or has not the four axes it needs")
+            raise ModelError("dense1.weight is missing or has not the four axes it needs")
         return int(dense.shape[2]) * _STRIDE
 
 
 def weight_shapes(architecture: Architecture, input_size: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a network for crops of ``input_size`` pixels."""
+    """Name and shape of every tensor of a model for crops of ``input_size`` pixels."""
     convs = dict(_MESO4 if architecture == "meso4" else _INCEPTION_TAIL)
     norms = {stage: convs[f"conv{stage}"][0] for stage in range(1, 5) if f"conv{stage}" in convs}
     if architecture == "mesoinception4":
@@ -127,7 +127,7 @@ def weight_shapes(architecture: Architecture, input_size: int) -> dict[str, tupl
 
 
 def build_graph(weights: MesoWeights) -> onnx.ModelProto:
-    """The network as an ONNX model.
+    """The model as an ONNX model.
 
     Returns:
         A model with the input ``crops`` (N, side, side, 3) uint8 RGB and the float32 outputs

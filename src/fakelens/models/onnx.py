@@ -1,11 +1,11 @@
-"""Evidence networks: ONNX files that say what they are and return what the heatmaps need.
+"""Evidence models: ONNX files that say what they are and return what the heatmaps need.
 
 Such a file has the input ``crops`` (N, side, side, 3) uint8 RGB, the float32 outputs ``logit``
 (N,), positive = fake, ``activation`` (N, C, h, w) and ``gradient`` (N, C, h, w), the derivative of
 the logit with respect to the activation, and three metadata entries:
 
 * ``fakelens.format``: ``"1"``;
-* ``fakelens.card``: a ``data.NetworkCard`` as JSON;
+* ``fakelens.card``: a ``data.ModelCard`` as JSON;
 * ``fakelens.self_test``: a ``SelfTest`` as JSON.
 
 A fourth, ``fakelens.layout`` = ``"blocked"``, says that its convolutions are wide enough for
@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic import TypeAdapter, ValidationError
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.models import graph_editing as surgery
 from fakelens.models import store
 from fakelens.models.checks import check_crops, check_evidence
 from fakelens.models.devices import CPU, providers
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Evidence, Head, NetworkCard
+from fakelens.records.models import Evidence, Head, ModelCard
 
 FORMAT = "1"
 
@@ -55,7 +55,7 @@ _ORT_ERRORS = (  # they share no base but Exception
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What a sound network answers to ``self_test_crops``.
+    """What a sound model answers to ``self_test_crops``.
 
     Attributes:
         logit: of each crop.
@@ -69,29 +69,29 @@ class SelfTest:
     tolerance: float
 
 
-_CARD = TypeAdapter(NetworkCard)
+_CARD = TypeAdapter(ModelCard)
 _SELF_TEST = TypeAdapter(SelfTest)
 
 
-class OnnxNetwork:
-    """A ``data.Network`` that runs a serialised ONNX model.
+class OnnxModel:
+    """A ``data.Model`` that runs a serialised ONNX model.
 
     Args:
         model: with inputs and outputs as the module says.
-        card: what the network says of itself.
+        card: what the model says of itself.
         sha256: of the file the weights came from, hexadecimal.
         threads: for one run; ``None`` leaves it to onnxruntime, which takes one per core.
         layout: how onnxruntime arranges channels, see the module.
         device: a key of ``devices.DEVICES``.
 
     Raises:
-        NetworkError: onnxruntime cannot load the model, or its inputs or outputs are others.
+        ModelError: onnxruntime cannot load the model, or its inputs or outputs are others.
     """
 
     def __init__(
         self,
         model: bytes,
-        card: NetworkCard,
+        card: ModelCard,
         sha256: str,
         *,
         threads: int | None = None,
@@ -107,21 +107,21 @@ class OnnxNetwork:
         side = card.input_size
         inputs = {put.name: (put.type, put.shape[1:]) for put in self._session.get_inputs()}
         if inputs != {"crops": ("tensor(uint8)", [side, side, 3])}:
-            raise NetworkError(
-                f"{card.name} is no evidence network: it must have the one input crops, "
+            raise ModelError(
+                f"{card.name} is no evidence model: it must have the one input crops, "
                 f"uint8 (N, {side}, {side}, 3)"
             )
         outputs = {put.name: put.type for put in self._session.get_outputs()}
         for name in ("logit", "activation", "gradient"):
             if outputs.get(name) != "tensor(float)":
-                raise NetworkError(f"{card.name} is no evidence network: no float32 output {name}")
+                raise ModelError(f"{card.name} is no evidence model: no float32 output {name}")
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
 
         Raises:
             ValueError: the crops have another shape or type.
-            NetworkError: the run failed, or an answer is not finite.
+            ModelError: the run failed, or an answer is not finite.
         """
         check_crops(crops, self.card.input_size)
         try:
@@ -129,7 +129,7 @@ class OnnxNetwork:
                 ["logit", "activation", "gradient"], {"crops": crops}
             )
         except _ORT_ERRORS as error:
-            raise NetworkError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
+            raise ModelError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
         evidence = Evidence(logit, activation, gradient)
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
@@ -138,12 +138,12 @@ class OnnxNetwork:
         """The logits (N,) that follow from an explained layer (N, C, h, w), changed or not.
 
         Raises:
-            NetworkError: the logit depends on something besides the explained layer.
+            ModelError: the logit depends on something besides the explained layer.
         """
         try:
             (logit,) = self._head.run(["logit"], {"activation": activation})
         except _ORT_ERRORS as error:
-            raise NetworkError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
+            raise ModelError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
         return np.asarray(logit, np.float32)
 
     @cached_property
@@ -154,7 +154,7 @@ class OnnxNetwork:
         """So many heads with their weights in random orders; none if it has no weights.
 
         Raises:
-            NetworkError: the logit depends on something besides the explained layer.
+            ModelError: the logit depends on something besides the explained layer.
         """
         head = surgery.extract_head(self._model, self.card.name, ("logit", "gradient"))
         if not surgery.has_kernels(head):
@@ -167,10 +167,10 @@ class OnnxNetwork:
     def _open_head(self, model: bytes) -> ort.InferenceSession:
         return _open(model, self.card.name, 1, _LEVELS["plain"], CPU)
 
-    def randomised(self, seed: int) -> "OnnxNetwork":
-        """The same network with its weights in a random order; see ``surgery.randomise``."""
+    def randomised(self, seed: int) -> "OnnxModel":
+        """The same model with its weights in a random order; see ``surgery.randomise``."""
         model = surgery.randomise(self._model, seed)
-        return OnnxNetwork(model, self.card, "", layout=self._layout, device=self.device)
+        return OnnxModel(model, self.card, "", layout=self._layout, device=self.device)
 
 
 def _answer_of_head(session: ort.InferenceSession, activation: FloatArray) -> Evidence:
@@ -178,18 +178,16 @@ def _answer_of_head(session: ort.InferenceSession, activation: FloatArray) -> Ev
     return Evidence(logit, activation, gradient)
 
 
-def load_evidence_network(
-    path: Path, *, threads: int | None = None, device: str = CPU
-) -> OnnxNetwork:
-    """Load an evidence network and let it pass its self-test.
+def load_evidence_model(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
+    """Load an evidence model and let it pass its self-test.
 
     Args:
         path: of the file.
-        threads: as of ``OnnxNetwork``.
+        threads: as of ``OnnxModel``.
         device: likewise.
 
     Raises:
-        NetworkError: the file is missing, damaged, no evidence network, of another format
+        ModelError: the file is missing, damaged, no evidence model, of another format
             version, or its self-test differs.
     """
     data = store.read(path)
@@ -198,59 +196,59 @@ def load_evidence_network(
     try:
         metadata = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
-        raise NetworkError(f"the fakelens metadata of {path} are damaged: {error}") from error
+        raise ModelError(f"the fakelens metadata of {path} are damaged: {error}") from error
     version = metadata.get("fakelens.format")
     if version is None:
-        raise NetworkError(
-            f"{path} is an ONNX file but no evidence network: it lacks the fakelens metadata"
+        raise ModelError(
+            f"{path} is an ONNX file but no evidence model: it lacks the fakelens metadata"
         )
     if version != FORMAT:
-        raise NetworkError(
-            f"{path} has the evidence network format {version}, this fakelens reads {FORMAT}: "
-            "update fakelens or export the network again"
+        raise ModelError(
+            f"{path} has the evidence model format {version}, this fakelens reads {FORMAT}: "
+            "update fakelens or export the model again"
         )
     try:
         card = _CARD.validate_json(metadata.get("fakelens.card", ""))
         expected = _SELF_TEST.validate_json(metadata.get("fakelens.self_test", ""))
     except ValidationError as error:
-        raise NetworkError(
+        raise ModelError(
             f"the fakelens metadata of {path} are damaged: {error.title} is not valid"
         ) from error
     layout: Layout = "blocked" if metadata.get("fakelens.layout") == "blocked" else "plain"
     sha256 = hashlib.sha256(data).hexdigest()
-    network = OnnxNetwork(data, card, sha256, threads=threads, layout=layout, device=device)
-    logit, contribution = _answers(network)
+    model = OnnxModel(data, card, sha256, threads=threads, layout=layout, device=device)
+    logit, contribution = _answers(model)
     for answer, wanted in ((logit, expected.logit), (contribution, expected.contribution)):
         if len(wanted) != len(answer) or np.abs(answer - wanted).max() > expected.tolerance:
-            raise NetworkError(
+            raise ModelError(
                 f"{path} fails its self-test, it is damaged or this machine computes wrongly: "
                 f"the answer is {answer.tolist()} instead of {list(wanted)}"
             )
-    return network
+    return model
 
 
-def save_evidence_network(
+def save_evidence_model(
     model: onnx.ModelProto,
-    card: NetworkCard,
+    card: ModelCard,
     path: Path,
     *,
     layout: Layout = "plain",
     tolerance: float = 1e-3,
 ) -> None:
-    """Write a model as an evidence network; its answers now become its self-test.
+    """Write a model as an evidence model; its answers now become its self-test.
 
     Args:
         model: with inputs and outputs as the module says; it is not changed.
-        card: what the network says of itself.
+        card: what the model says of itself.
         path: written completely or not at all, over an older file.
         layout: "blocked" if onnxruntime should arrange channels in blocks, see the module.
         tolerance: of the self-test, as a part of its largest answer.
 
     Raises:
-        NetworkError: the model has other inputs or outputs or does not run.
+        ModelError: the model has other inputs or outputs or does not run.
         OutputError: the file cannot be written.
     """
-    logit, contribution = _answers(OnnxNetwork(model.SerializeToString(), card, ""))
+    logit, contribution = _answers(OnnxModel(model.SerializeToString(), card, ""))
     largest = max(1.0, float(np.abs([logit, contribution]).max()))
     self_test = SelfTest(tuple(logit), tuple(contribution), tolerance * largest)
     described = onnx.ModelProto()
@@ -276,8 +274,8 @@ def self_test_crops(side: int) -> NDArray[np.uint8]:
     return np.asarray(((x * x + (n + 1) * y * y) // 64 + 80 * c) % 256, np.uint8)
 
 
-def _answers(network: OnnxNetwork) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    evidence = network.examine(self_test_crops(network.card.input_size))
+def _answers(model: OnnxModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    evidence = model.examine(self_test_crops(model.card.input_size))
     product = evidence.activation.astype(np.float64) * evidence.gradient
     return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
 
@@ -300,7 +298,7 @@ def _open(
             model, options, providers=providers(device), enable_fallback=False
         )
     except (*_ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
-        raise NetworkError(
+        raise ModelError(
             f"{name} is damaged or no ONNX file that onnxruntime can run: {_one_line(error)}"
         ) from error
 

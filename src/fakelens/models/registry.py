@@ -1,4 +1,4 @@
-"""The networks that have a name on the command line."""
+"""The models that have a name on the command line."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownNetwork:
+class KnownModel:
     """One entry of the table.
 
     Attributes:
@@ -39,16 +39,16 @@ class KnownNetwork:
     download: Download | None
 
 
-def _mesonet(name: str, file: str, sha256: str, size: int) -> KnownNetwork:
+def _mesonet(name: str, file: str, sha256: str, size: int) -> KnownModel:
     commit = "2144d56a30e48cdcac1976ff13a1c5cdc86376c6"
     url = f"https://raw.githubusercontent.com/DariusAf/MesoNet/{commit}/weights/{file}"
-    return KnownNetwork(name, file, "Apache-2.0", Download(url, sha256, size))
+    return KnownModel(name, file, "Apache-2.0", Download(url, sha256, size))
 
 
 KNOWN = {
-    network.name: network
-    for network in (
-        KnownNetwork(DEFAULT, "fakelens-patch.onnx", "Apache-2.0", download=None),
+    model.name: model
+    for model in (
+        KnownModel(DEFAULT, "fakelens-patch.onnx", "Apache-2.0", download=None),
         _mesonet(
             "meso4-df",
             "Meso4_DF.h5",
@@ -77,7 +77,7 @@ KNOWN = {
 }
 
 
-def find_known(name: str) -> KnownNetwork:
+def find_known(name: str) -> KnownModel:
     """The entry of that name.
 
     Raises:
@@ -87,6 +87,6 @@ def find_known(name: str) -> KnownNetwork:
         return KNOWN[name]
     except KeyError as error:
         raise UsageError(
-            f"there is no network {name!r}: give one of {', '.join(KNOWN)}, "
+            f"there is no model {name!r}: give one of {', '.join(KNOWN)}, "
             "or the path of an .onnx or .h5 file"
         ) from error

@@ -1,4 +1,4 @@
-"""Where the files of known networks lie, and how they get there undamaged."""
+"""Where the files of known models lie, and how they get there undamaged."""
 
 import hashlib
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
-from fakelens.errors import NetworkError, OutputError, UsageError, WeightsMissingError
-from fakelens.models.registry import Download, KnownNetwork
+from fakelens.errors import ModelError, OutputError, UsageError, WeightsMissingError
+from fakelens.models.registry import Download, KnownModel
 
 
 def cache_folder() -> Path:
@@ -18,49 +18,49 @@ def cache_folder() -> Path:
     return (Path(root) if root else platformdirs.user_cache_path("fakelens")) / "weights"
 
 
-def locate(network: KnownNetwork) -> Path:
-    """The file of a network, verified.
+def locate(model: KnownModel) -> Path:
+    """The file of a model, verified.
 
     Raises:
         WeightsMissingError: it has not been pulled yet.
-        NetworkError: it is damaged, or missing from the installation.
+        ModelError: it is damaged, or missing from the installation.
     """
-    if network.download is None:
-        path = Path(str(resources.files("fakelens.models"))) / "weights" / network.file
+    if model.download is None:
+        path = Path(str(resources.files("fakelens.models"))) / "weights" / model.file
         if not path.is_file():
-            raise NetworkError(
-                f"the installation lacks {path}, the file of {network.name}: reinstall fakelens"
+            raise ModelError(
+                f"the installation lacks {path}, the file of {model.name}: reinstall fakelens"
             )
         return path
-    path = cache_folder() / network.file
+    path = cache_folder() / model.file
     if not path.exists():
         raise WeightsMissingError(
-            f"the weights of {network.name} are not on this machine yet: "
-            f"run 'fakelens models pull {network.name}'"
+            f"the weights of {model.name} are not on this machine yet: "
+            f"run 'fakelens models pull {model.name}'"
         )
-    if hashlib.sha256(read(path)).hexdigest() != network.download.sha256:
-        raise NetworkError(
-            f"{path} is damaged, its SHA-256 is not that of {network.name}: "
-            f"run 'fakelens models pull {network.name}' again"
+    if hashlib.sha256(read(path)).hexdigest() != model.download.sha256:
+        raise ModelError(
+            f"{path} is damaged, its SHA-256 is not that of {model.name}: "
+            f"run 'fakelens models pull {model.name}' again"
         )
     return path
 
 
-def fetch(network: KnownNetwork, source: Path | None = None) -> Path:
-    """Put the file of a published network into the cache, from its address or from ``source``.
+def fetch(model: KnownModel, source: Path | None = None) -> Path:
+    """Put the file of a published model into the cache, from its address or from ``source``.
 
     Raises:
-        UsageError: the network comes with the package.
-        NetworkError: the file cannot be fetched or is not the published one; the cache is
+        UsageError: the model comes with the package.
+        ModelError: the file cannot be fetched or is not the published one; the cache is
             as it was.
         OutputError: the cache cannot be written.
     """
-    if network.download is None:
-        raise UsageError(f"{network.name} comes with fakelens: there is nothing to pull")
-    path = cache_folder() / network.file
-    data = _download(network.name, network.download) if source is None else read(source)
-    if hashlib.sha256(data).hexdigest() != network.download.sha256:
-        raise NetworkError(_not_the_file(source or network.download.url, network.name))
+    if model.download is None:
+        raise UsageError(f"{model.name} comes with fakelens: there is nothing to pull")
+    path = cache_folder() / model.file
+    data = _download(model.name, model.download) if source is None else read(source)
+    if hashlib.sha256(data).hexdigest() != model.download.sha256:
+        raise ModelError(_not_the_file(source or model.download.url, model.name))
     write_atomically(path, data)
     return path
 
@@ -74,12 +74,12 @@ def _download(name: str, download: Download) -> bytes:
             known = f"sha256:{download.sha256}"
             return Path(pooch.retrieve(download.url, known, path=folder)).read_bytes()
     except OSError as error:  # the base of all that requests raises
-        raise NetworkError(
+        raise ModelError(
             f"{download.url} cannot be downloaded ({type(error).__name__}): check the connection, "
             f"or run 'fakelens models pull {name} --from FILE' with a copy"
         ) from error
     except ValueError as error:
-        raise NetworkError(_not_the_file(download.url, name)) from error
+        raise ModelError(_not_the_file(download.url, name)) from error
 
 
 def _not_the_file(origin: str | Path, name: str) -> str:
@@ -87,17 +87,17 @@ def _not_the_file(origin: str | Path, name: str) -> str:
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a network's file.
+    """The bytes of a model's file.
 
     Raises:
-        NetworkError: it does not exist or cannot be read.
+        ModelError: it does not exist or cannot be read.
     """
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise NetworkError(f"the network file {path} does not exist") from error
+        raise ModelError(f"the model file {path} does not exist") from error
     except OSError as error:
-        raise NetworkError(f"the network file {path} cannot be read: {error.strerror}") from error
+        raise ModelError(f"the model file {path} cannot be read: {error.strerror}") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -1,14 +1,14 @@
-"""Adapts a torch module to ``data.Network`` (extra ``torch``)."""
+"""Adapts a torch module to ``data.Model`` (extra ``torch``)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import MissingExtraError, NetworkError, UsageError
+from fakelens.errors import MissingExtraError, ModelError, UsageError
 from fakelens.models.checks import check_crops, check_evidence
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Evidence, NetworkCard
+from fakelens.records.models import Evidence, ModelCard
 
 try:
     import torch
@@ -39,16 +39,16 @@ class Convention:
 
     def __post_init__(self) -> None:
         if sorted(self.outputs) not in (["fake"], ["real"], ["fake", "real"]):
-            raise UsageError(f"the outputs of a network must be fake, real or both: {self.outputs}")
+            raise UsageError(f"the outputs of a model must be fake, real or both: {self.outputs}")
 
 
-class TorchNetwork:
-    """A torch image classifier as a ``data.Network``.
+class TorchModel:
+    """A torch image classifier as a ``data.Model``.
 
     Args:
         module: takes (N, 3, side, side) float32 RGB and returns (N,) or (N, K) logits, from
             before the sigmoid or softmax; it is put into evaluation mode.
-        card: what the network says of itself; ``card.layer`` is the dotted name of the submodule
+        card: what the model says of itself; ``card.layer`` is the dotted name of the submodule
             to explain, which gives (N, C, h, w) and runs once.
         convention: the module's preprocessing and polarity.
         sha256: of the file the weights came from, hexadecimal; empty if they came from none.
@@ -58,7 +58,7 @@ class TorchNetwork:
     """
 
     def __init__(
-        self, module: torch.nn.Module, card: NetworkCard, convention: Convention, sha256: str = ""
+        self, module: torch.nn.Module, card: ModelCard, convention: Convention, sha256: str = ""
     ) -> None:
         try:
             self._layer = module.get_submodule(card.layer)
@@ -78,7 +78,7 @@ class TorchNetwork:
 
         Raises:
             ValueError: the crops have another shape or type.
-            NetworkError: the module answers with other shapes than promised, or not finite.
+            ModelError: the module answers with other shapes than promised, or not finite.
         """
         check_crops(crops, self.card.input_size)
         planes = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
@@ -98,7 +98,7 @@ class TorchNetwork:
                 hook.remove()
             logit = self._fake_logit(output, len(crops))
             if len(captured) != 1:
-                raise NetworkError(
+                raise ModelError(
                     f"{self.card.name} ran its layer {self.card.layer} {len(captured)} times, "
                     "not once"
                 )
@@ -133,7 +133,7 @@ class TorchNetwork:
     def _fake_logit(self, output: torch.Tensor, count: int) -> torch.Tensor:
         logits = output.reshape(count, -1)
         if logits.shape[1] != len(self._signs):
-            raise NetworkError(
+            raise ModelError(
                 f"{self.card.name} gave {logits.shape[1]} logits per crop instead of "
                 f"{len(self._signs)}"
             )

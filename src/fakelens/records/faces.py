@@ -91,7 +91,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class CropGeometry:
-    """Which square of the picture a network wants to see, relative to a face.
+    """Which square of the picture a model wants to see, relative to a face.
 
     Attributes:
         reference: ``"box"``: centred on the box, side = ``scale`` x its longer side.

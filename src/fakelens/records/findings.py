@@ -38,14 +38,14 @@ class Finding:
         verdict: in words.
         score: 0..1, robust to single frames; ``None`` when no face was good enough.
         interval: 95 % bootstrap interval of the score; ``None`` when there is too little to say.
-        log10_likelihood_ratio: of fake over real, by the network's calibration and within its
+        log10_likelihood_ratio: of fake over real, by the model's calibration and within its
             limit: 1 means that a typical face of this person would be ten times as frequent among
             the fakes of the calibration data as among its real faces. ``None`` without a
             calibration, or where there is too little to say.
         spans: where the score is high.
         reasons: why the verdict is what it is, and what limits it; sentences.
-        first: seconds, first sighting.
-        last: seconds, last sighting.
+        first: seconds, first observation.
+        last: seconds, last observation.
         examined: number of faces examined.
         usable: number of those that pass the quality gates.
         key_frame: frame index with the strongest usable evidence for the score's side.

@@ -56,7 +56,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a network's score is worth, on the data it was calibrated with.
+    """What a model's score is worth, on the data it was calibrated with.
 
     A calibrated logit is the natural logarithm of the likelihood ratio, fake over real: how much
     more often a face of the calibration data looks like this if it is fake. So the score is the
@@ -78,8 +78,8 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkCard:
-    """What a network says of itself; stored in its file, copied into every report.
+class ModelCard:
+    """What a model says of itself; stored in its file, copied into every report.
 
     Attributes:
         name: short name, as on the command line.
@@ -96,8 +96,8 @@ class NetworkCard:
         thresholds: score -> verdict.
         trained_on: data, in words.
         limits: what it cannot do, one sentence each.
-        calibration: what the score is worth; ``None`` if the network was never calibrated.
-        smallest_face: shorter side of a face's box, pixels, below which the network is not
+        calibration: what the score is worth; ``None`` if the model was never calibrated.
+        smallest_face: shorter side of a face's box, pixels, below which the model is not
             reliable; a person whose median face is smaller gets no verdict.
     """
 
@@ -120,7 +120,7 @@ class NetworkCard:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a network found in a batch of N crops, in one forward pass.
+    """What a model found in a batch of N crops, in one forward pass.
 
     Attributes:
         logit: (N,) float32, positive = fake.
@@ -137,7 +137,7 @@ Head = Callable[[FloatArray], Evidence]
 """From an explained layer (N, C, h, w) to the logits (N,), and their gradient."""
 
 
-class Network(Protocol):
+class Model(Protocol):
     """Scores face crops and says where the score came from.
 
     It may have two methods more, with which is measured whether heatmaps are true to it:
@@ -147,8 +147,8 @@ class Network(Protocol):
     """
 
     @property
-    def card(self) -> NetworkCard:
-        """What the network says of itself."""
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.media import Damage, VideoInfo
-from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.models import ModelCard, Thresholds
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 
@@ -23,8 +23,8 @@ class Provenance:
         input_name: file name of the input.
         input_sha256: hexadecimal.
         input_bytes: size.
-        network_sha256: of the file the weights came from.
-        device: that the network ran on; empty where it does not tell.
+        model_sha256: of the file the weights came from.
+        device: that the model ran on; empty where it does not tell.
         detector: name and version of the face detector.
         versions: of fakelens and of the libraries that can change a number.
         platform: operating system, processor, Python.
@@ -34,7 +34,7 @@ class Provenance:
     input_name: str
     input_sha256: str
     input_bytes: int
-    network_sha256: str
+    model_sha256: str
     detector: str
     versions: Mapping[str, str]
     platform: str
@@ -51,7 +51,7 @@ class Report:
         video: what the input is.
         frames: number of frames decoded.
         damage: where the input could not be read.
-        network: the card of the network that judged.
+        model: the card of the model that judged.
         settings: as the caller chose.
         cam: heatmap method used, a key of ``explain.METHODS``.
         thresholds: score -> verdict, as used.
@@ -67,7 +67,7 @@ class Report:
     video: VideoInfo
     frames: int
     damage: tuple[Damage, ...]
-    network: NetworkCard
+    model: ModelCard
     settings: Settings
     cam: str
     thresholds: Thresholds

@@ -19,11 +19,11 @@ class Settings:
         every: examine every n-th frame, while boxes and heatmaps of the others are interpolated;
             in a report, what ``per_second`` came to.
         per_second: examine about so many frames a second instead; ``None`` goes by ``every``.
-        cam: heatmap method; ``None`` takes the one that suits the network.
-        threshold: score from which a person is *likely fake*; ``None`` takes the network's.
-        batch: crops in one call of the network.
+        cam: heatmap method; ``None`` takes the one that suits the model.
+        threshold: score from which a person is *likely fake*; ``None`` takes the model's.
+        batch: crops in one call of the model.
         trust: measure how far scores and heatmaps can be trusted.
-        ablation: how it is measured whether heatmaps are true to the network, see ``ablation``.
+        ablation: how it is measured whether heatmaps are true to the model, see ``ablation``.
 
     Raises:
         UsageError: a value is out of range.

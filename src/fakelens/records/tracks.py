@@ -11,16 +11,16 @@ from fakelens.records.faces import Box
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """One person in one examined frame.
 
     Attributes:
         frame: index of the frame.
         time: its presentation timestamp, seconds.
         box: around the face.
-        area: the square that the network saw and the heatmap covers.
+        area: the square that the model saw and the heatmap covers.
         logit: positive = fake.
-        doubts: bit set of ``crops.Doubt``; 0 = usable.
+        quality_flags: bit set of ``crops.Doubt``; 0 = usable.
         heatmap: row in the report's heatmaps.
     """
 
@@ -29,7 +29,7 @@ class Sighting:
     box: Box
     area: Box
     logit: float
-    doubts: int
+    quality_flags: int
     heatmap: int
 
     @property
@@ -40,25 +40,25 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """One person through the video: n sightings as columns, ordered by frame.
+    """One person through the video: n observations as columns, ordered by frame.
 
     Columns because everything downstream (findings, drawing, files) works on whole columns, and
-    because a two-hour video has hundreds of thousands of sightings.
+    because a two-hour video has hundreds of thousands of observations.
 
     Attributes:
         person: number of the person, from 1, the same in every output.
         frames: (n,) int64 frame indices, increasing.
         times: (n,) float64 presentation timestamps, seconds.
         boxes: (n, 4) float32 x1, y1, x2, y2 around the face.
-        areas: (n, 4) float32, the square that the network saw and the heatmap covers.
+        areas: (n, 4) float32, the square that the model saw and the heatmap covers.
         landmarks: (n, 5, 2) float32 as in ``data.Face``, NaN where the detector gives none.
         confidences: (n,) float32, the detector's.
         detected: (n,) bool, false where the box is interpolated between two detections.
         sharpness: (n,) float32, see ``crops.sharpness``.
-        doubts: (n,) uint8 bit sets of ``crops.Doubt``; 0 = usable.
+        quality_flags: (n,) uint8 bit sets of ``crops.Doubt``; 0 = usable.
         logits: (n,) float32, positive = fake.
         heatmaps: (n,) int64 rows in the report's heatmaps.
-        peaks: (n,) float32, largest magnitude in each heatmap as drawn, see ``heatmaps.spread``.
+        peaks: (n,) float32, largest magnitude in each heatmap as drawn, see ``heatmaps.smooth_heatmap``.
     """
 
     person: int
@@ -70,7 +70,7 @@ class Track:
     confidences: FloatArray
     detected: NDArray[np.bool_]
     sharpness: FloatArray
-    doubts: NDArray[np.uint8]
+    quality_flags: NDArray[np.uint8]
     logits: FloatArray
     heatmaps: NDArray[np.int64]
     peaks: FloatArray
@@ -78,21 +78,21 @@ class Track:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, index: int) -> Sighting:
-        return Sighting(
+    def __getitem__(self, index: int) -> Observation:
+        return Observation(
             frame=int(self.frames[index]),
             time=float(self.times[index]),
             box=Box(*map(float, self.boxes[index])),
             area=Box(*map(float, self.areas[index])),
             logit=float(self.logits[index]),
-            doubts=int(self.doubts[index]),
+            quality_flags=int(self.quality_flags[index]),
             heatmap=int(self.heatmaps[index]),
         )
 
-    def __iter__(self) -> Iterator[Sighting]:
+    def __iter__(self) -> Iterator[Observation]:
         return (self[index] for index in range(len(self)))
 
     @property
     def usable(self) -> NDArray[np.bool_]:
         """(n,) where no quality gate objects."""
-        return np.equal(self.doubts, 0)
+        return np.equal(self.quality_flags, 0)

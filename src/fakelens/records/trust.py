@@ -9,7 +9,7 @@ Ablation = Literal["features", "deletion", "insertion", "road"]
 
 
 class TrustMark(StrEnum):
-    """How far a heatmap shows what the network's answer rests on."""
+    """How far a heatmap shows what the model's answer rests on."""
 
     SUPPORTED = "supported"
     WEAK = "weak"
@@ -27,7 +27,7 @@ class Faithfulness:
         random_drop: the same for random fifths whose heatmaps are as smooth as this one.
         p: share of the random ones, and this one, that do as well: 0..1.
         effect: ``drop`` less ``random_drop`` (for ``"insertion"``, or heatmaps that show what
-            speaks for real, the contrary) over the distance of the network's two thresholds in
+            speaks for real, the contrary) over the distance of the model's two thresholds in
             logits: 1 takes a person from one to the other.
         share: that difference over the one of the best of the reference heatmaps, at most 1;
             ``None`` where these do nothing either.
@@ -53,26 +53,26 @@ class Faithfulness:
 
 
 @dataclass(frozen=True, slots=True)
-class Steadiness:
+class Robustness:
     """What becomes of the score when the picture is prepared a little otherwise.
 
     Attributes:
-        band: lowest and highest score, 0..1, of all ways.
-        scores: 0..1, by the name of the way; see ``steadiness.WAYS``.
+        score_range: lowest and highest score, 0..1, of all ways.
+        scores: 0..1, by the name of the way; see ``robustness.WAYS``.
         faces: number of faces it was measured on.
     """
 
-    band: tuple[float, float]
+    score_range: tuple[float, float]
     scores: dict[str, float]
     faces: int
 
 
-class Sight(StrEnum):
+class ControlOutcome(StrEnum):
     """What the detector makes of a forgery planted into this footage."""
 
-    SEES = "sees a planted forgery"
-    RISES = "rises at a planted forgery, but not to a fake"
-    BLIND = "blind here"
+    DETECTED = "detected"
+    PARTIAL = "rises at a planted forgery, but not to a fake"
+    MISSED = "blind here"
     UNKNOWN = "the score is that of a fake already, so a planted forgery tells nothing"
 
 
@@ -81,23 +81,23 @@ class Controls:
     """The detector tried on a person's own frames.
 
     Attributes:
-        sight: what it makes of planted forgeries.
-        planted: score with a forgery planted, 0..1.
-        inside: share of the rise in the heatmap that lies in the planted area, 0..1; ``None``
+        outcome: what it makes of planted forgeries.
+        forged_score: score with a forgery planted, 0..1.
+        evidence_inside: share of the rise in the heatmap that lies in the planted area, 0..1; ``None``
             where nothing rises.
-        area: share of the heatmap that the planted area takes: what a map that points nowhere
+        area_inside: share of the heatmap that the planted area takes: what a map that points nowhere
             would get.
-        recompressed: score of the untouched face compressed anew, 0..1.
-        trigger_happy: that makes a person look fake who did not.
+        recompressed_score: score of the untouched face compressed anew, 0..1.
+        recompression_false_alarm: that makes a person look fake who did not.
         faces: number of faces it was measured on.
     """
 
-    sight: Sight
-    planted: float
-    inside: float | None
-    area: float
-    recompressed: float
-    trigger_happy: bool
+    outcome: ControlOutcome
+    forged_score: float
+    evidence_inside: float | None
+    area_inside: float
+    recompressed_score: float
+    recompression_false_alarm: bool
     faces: int
 
 
@@ -106,24 +106,24 @@ class Region:
     """A part of the face and the evidence in it.
 
     Attributes:
-        name: see ``regions.NAMES``.
+        name: see ``regions.REGION_NAMES``.
         area: share of the heatmap that it takes, 0..1.
         fake: share of the positive evidence in it, 0..1.
         contribution: mean sum of its cells, signed, in the heatmap's unit.
-        course: ``fake`` in each stretch of time, see ``Regions``; -1 where nothing was seen.
-        contributions: ``contribution`` in each stretch of time; 0 where nothing was seen.
-        hidden: score when its cells of the explained layer are set to zero, 0..1.
-        elsewhere: score when as many cells elsewhere are.
+        fake_over_time: ``fake`` in each stretch of time, see ``Regions``; -1 where nothing was seen.
+        contribution_over_time: ``contribution`` in each stretch of time; 0 where nothing was seen.
+        ablated_score: score when its cells of the explained layer are set to zero, 0..1.
+        control_score: score when as many cells elsewhere are.
     """
 
     name: str
     area: float
     fake: float
     contribution: float
-    course: tuple[float, ...]
-    contributions: tuple[float, ...]
-    hidden: float | None
-    elsewhere: float | None
+    fake_over_time: tuple[float, ...]
+    contribution_over_time: tuple[float, ...]
+    ablated_score: float | None
+    control_score: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Regions:
     """Where on the face the evidence lies, of somebody who looks fake.
 
     Attributes:
-        parts: in the order of ``regions.NAMES``.
+        parts: in the order of ``regions.REGION_NAMES``.
         start: seconds, of the first stretch of time.
         step: seconds, length of each stretch.
         score: 0..1 of the faces that parts were hidden of, as they are.
@@ -150,8 +150,8 @@ class Assessment:
     """How far a finding and its heatmaps can be trusted.
 
     Attributes:
-        faithfulness: of the heatmaps; ``None`` where the network cannot be asked.
-        steadiness: of the score; ``None`` where there is too little to judge.
+        faithfulness: of the heatmaps; ``None`` where the model cannot be asked.
+        robustness: of the score; ``None`` where there is too little to judge.
         controls: of the detector on this footage; likewise, and without landmarks.
         regions: of the face; only of somebody who is likely fake.
         agreement: mean correlation of each heatmap, aligned by the face, with the mean of all;
@@ -161,7 +161,7 @@ class Assessment:
     """
 
     faithfulness: Faithfulness | None
-    steadiness: Steadiness | None
+    robustness: Robustness | None
     controls: Controls | None
     regions: Regions | None
     agreement: float | None

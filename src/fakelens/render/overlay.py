@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.explain.cam import METHODS
-from fakelens.explain.heatmaps import spread
+from fakelens.explain.heatmaps import smooth_heatmap
 from fakelens.records.arrays import FloatArray, sigmoid
 from fakelens.records.faces import Box
 from fakelens.records.findings import Verdict
@@ -50,8 +50,8 @@ def heatmap_scale(report: Report) -> float:
     """The magnitude that is drawn at full strength, one number for all faces of a video.
 
     It is the largest magnitude in the video (90th percentile of the faces' peaks), divided by the
-    *conviction* of the network: 1 where scores reach a threshold, less in proportion where they
-    stay between the two. So the maps of a network that has no opinion are drawn faintly, instead
+    *conviction* of the model: 1 where scores reach a threshold, less in proportion where they
+    stay between the two. So the maps of a model that has no opinion are drawn faintly, instead
     of being stretched until they look like one. Methods that show evidence of fake (or real) alone
     are stretched by high (or low) scores only. Empty maps do not count. Where there are no others,
     or no conviction at all, the scale is infinite and nothing is drawn.
@@ -103,7 +103,7 @@ class Overlay:
             return None
         rows, weights = self._witnesses(track, place)
         heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
-        values = spread(np.tensordot(weights, np.stack(heatmaps), axes=1))
+        values = smooth_heatmap(np.tensordot(weights, np.stack(heatmaps), axes=1))
         steadied = float(sigmoid(float(weights @ track.logits[rows])))
         return Mark(
             person=track.person,

@@ -5,7 +5,7 @@ from pathlib import Path
 from fakelens.analysis.pipeline import Progress
 from fakelens.media.planes import Planes
 from fakelens.media.profile import Profile
-from fakelens.media.transcode import transcribe
+from fakelens.media.transcode import transcode
 from fakelens.records.report import Report
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter, Style
@@ -35,7 +35,7 @@ def write_video(
         painter = painter or Painter(style, planes.encode, planes.y.shape[0])
         painter.paint(Canvas((planes.y, planes.u, planes.v), planes.encode), overlay.marks(index))
 
-    return transcribe(
+    return transcode(
         report.source,
         folder / FILE_NAME,
         draw,

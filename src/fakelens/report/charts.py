@@ -94,10 +94,10 @@ def part_areas(regions: Regions, axis: Axis) -> list[str]:
 
     Where nobody was seen, there is a gap down to the bottom.
     """
-    course = np.maximum(np.array([part.course for part in regions.parts]), 0)
-    edges = axis.across(np.arange(course.shape[1] + 1) * regions.step + regions.start)
+    fake_over_time = np.maximum(np.array([part.fake_over_time for part in regions.parts]), 0)
+    edges = axis.across(np.arange(fake_over_time.shape[1] + 1) * regions.step + regions.start)
     across = np.repeat(edges, 2)[1:-1]
-    tops = 100 - 100 * np.repeat(np.cumsum(course, axis=0), 2, axis=1)
+    tops = 100 - 100 * np.repeat(np.cumsum(fake_over_time, axis=0), 2, axis=1)
     bottoms = np.vstack([np.full_like(tops[:1], 100), tops[:-1]])
     return [
         " ".join(

@@ -27,10 +27,10 @@ from pydantic_core import PydanticCustomError
 from fakelens.errors import ReportError, UsageError
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.faces.quality import Doubt
+from fakelens.faces.quality import QualityFlag
 from fakelens.records.findings import Finding
 from fakelens.records.media import Damage, VideoInfo
-from fakelens.records.models import NetworkCard, Thresholds
+from fakelens.records.models import ModelCard, Thresholds
 from fakelens.records.report import SCHEMA_VERSION, Provenance, Report
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
@@ -41,7 +41,7 @@ HEATMAPS_NAME = "heatmaps.f16"
 Quad = tuple[float, float, float, float]
 Point = tuple[float, float]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-DoubtBits = Annotated[int, Field(ge=0, le=(~Doubt(0)).value)]
+DoubtBits = Annotated[int, Field(ge=0, le=(~QualityFlag(0)).value)]
 
 
 class _Model(BaseModel):
@@ -50,12 +50,12 @@ class _Model(BaseModel):
 
 
 class TrackColumns(_Model):
-    """A person's sightings, column by column, ordered by frame; see ``results.Track``."""
+    """A person's observations, column by column, ordered by frame; see ``results.Track``."""
 
     frames: list[Count]
     times: Annotated[list[float], Field(description="seconds")]
     boxes: Annotated[list[Quad], Field(description="face: x1, y1, x2, y2, pixels")]
-    areas: Annotated[list[Quad], Field(description="what the network saw, pixels")]
+    areas: Annotated[list[Quad], Field(description="what the model saw, pixels")]
     landmarks: Annotated[
         list[tuple[Point, Point, Point, Point, Point] | None],
         Field(description="eye, eye, nose, mouth corner, mouth corner; pixels"),
@@ -63,7 +63,7 @@ class TrackColumns(_Model):
     confidences: list[float]
     detected: Annotated[list[bool], Field(description="false: interpolated")]
     sharpness: list[float]
-    doubts: Annotated[list[DoubtBits], Field(description="quality gates, bits; 0 = usable")]
+    quality_flags: Annotated[list[DoubtBits], Field(description="quality gates, bits; 0 = usable")]
     logits: Annotated[list[float], Field(description="positive = fake")]
     heatmaps: Annotated[list[Count], Field(description="rows of the heatmap file")]
     peaks: Annotated[list[float], Field(description="largest magnitude in the heatmap")]
@@ -113,7 +113,7 @@ class Document(_Model):
     video: VideoInfo
     frames: Annotated[int, Field(description="decoded")]
     damage: list[Damage]
-    network: NetworkCard
+    model: ModelCard
     settings: Settings
     thresholds: Thresholds
     persons: list[Person]
@@ -158,7 +158,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         video=report.video,
         frames=report.frames,
         damage=list(report.damage),
-        network=report.network,
+        model=report.model,
         settings=report.settings,
         thresholds=report.thresholds,
         persons=[],
@@ -218,7 +218,7 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
         video=document.video,
         frames=document.frames,
         damage=tuple(document.damage),
-        network=document.network,
+        model=document.model,
         settings=document.settings,
         cam=saved.method,
         thresholds=document.thresholds,
@@ -278,7 +278,7 @@ _COLUMNS: dict[str, Callable[[Track, slice], list[Any]]] = {
     "confidences": lambda track, rows: _rounded(track.confidences[rows], 4),
     "detected": lambda track, rows: track.detected[rows].tolist(),
     "sharpness": lambda track, rows: _rounded(track.sharpness[rows], 3),
-    "doubts": lambda track, rows: track.doubts[rows].tolist(),
+    "quality_flags": lambda track, rows: track.quality_flags[rows].tolist(),
     "logits": lambda track, rows: _rounded(track.logits[rows], 6),
     "heatmaps": lambda track, rows: track.heatmaps[rows].tolist(),
     "peaks": lambda track, rows: track.peaks[rows].astype(np.float64).tolist(),
@@ -303,7 +303,7 @@ def _track(person: Person) -> Track:
         confidences=floats(columns.confidences),
         detected=np.asarray(columns.detected, dtype=np.bool_),
         sharpness=floats(columns.sharpness),
-        doubts=np.asarray(columns.doubts, dtype=np.uint8),
+        quality_flags=np.asarray(columns.quality_flags, dtype=np.uint8),
         logits=floats(columns.logits),
         heatmaps=np.asarray(columns.heatmaps, dtype=np.int64),
         peaks=floats(columns.peaks),

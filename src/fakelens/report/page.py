@@ -18,8 +18,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from fakelens.explain.cam import METHODS, Method
-from fakelens.media.images import of_file, to_jpeg
+from fakelens.explain.cam import METHODS, CamMethod
+from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.media.reader import open_video
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
@@ -44,7 +44,7 @@ _KEY_SIDE, _SMALL_SIDE = 320, 120  # of the picture at the key frame
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class PageFiles:
     """What the page can show besides the report itself.
 
     Attributes:
@@ -52,7 +52,7 @@ class Beside:
         exact: that it is the input, bit for bit.
         timing: of it.
         unplayable: that browsers do not play the input, if there is no video for that.
-        faces: JPEG of what the network saw, as in ``pictures.Portraits``.
+        faces: JPEG of what the model saw, as in ``pictures.Portraits``.
         notes: sentences on how the videos differ from the input.
     """
 
@@ -64,7 +64,7 @@ class Beside:
     notes: tuple[str, ...] = ()
 
 
-def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> None:
+def write_page(report: Report, folder: Path, style: Style, beside: PageFiles) -> None:
     """Write the page.
 
     Args:
@@ -112,7 +112,7 @@ def write_page(report: Report, folder: Path, style: Style, beside: Beside) -> No
             persons=cards,
             others=[report.findings[number] for number in sorted(ranked[pictures.MOST_CARDS :])],
             lanes=bool(cards) and not report.video.is_picture,
-            any_steadiness=any(f.assessment and f.assessment.steadiness for f in report.findings),
+            any_steadiness=any(f.assessment and f.assessment.robustness for f in report.findings),
             choice=_choosable(method),
             report_identity=_identity(report),
             legend=_legend(method, style, layer, report) if layer else "",
@@ -186,7 +186,7 @@ def _present(folder: Path, name: str) -> str | None:
 
 
 def _person(
-    report: Report, number: int, folder: Path, axis: Axis, beside: Beside, *, detailed: bool
+    report: Report, number: int, folder: Path, axis: Axis, beside: PageFiles, *, detailed: bool
 ) -> dict[str, Any]:
     """What the card and the lane of a person show."""
     track, finding = report.tracks[number], report.findings[number]
@@ -197,14 +197,16 @@ def _person(
     key = faces.get(finding.key_frame)
     mean = folder / pictures.MEANS_FOLDER / pictures.face_name(finding.person)
     film = detailed and not report.video.is_picture
-    steadiness = assessment.steadiness if assessment else None
+    robustness = assessment.robustness if assessment else None
     return {
         "finding": finding,
         "side": _SIDES[finding.verdict],
         "hatched": finding.trust_mark == "not better than chance",
-        "worth": words.worth(finding.log10_likelihood_ratio, report.network.calibration),
-        "trust": words.trust(assessment),
-        "band": steadiness.band if steadiness else finding.interval,
+        "worth": words.likelihood_ratio_sentence(
+            finding.log10_likelihood_ratio, report.model.calibration
+        ),
+        "trust": words.trust_sentences(assessment),
+        "band": robustness.score_range if robustness else finding.interval,
         "curve": score_curve(track, report.settings.every, axis, curves),
         "key_face": key and _address(key, _KEY_SIDE if detailed else _SMALL_SIDE),
         "key_time": _seconds(track, finding.key_frame) - axis.start,
@@ -222,10 +224,10 @@ def _film(
     frames = sorted(finding.assessment.strongest) if finding.assessment else ()
     strip = []
     for frame in frames:
-        sighting = track[int(np.searchsorted(track.frames, frame))]
+        observation = track[int(np.searchsorted(track.frames, frame))]
         face = faces.get(frame)
         address = _address(face, pictures.FILM_SIDE) if face else None
-        strip.append((sighting.time - axis.start, frame, sighting.score, address))
+        strip.append((observation.time - axis.start, frame, observation.score, address))
     return strip
 
 
@@ -245,15 +247,15 @@ def _told(finding: Finding, start: float) -> dict[str, Any]:
     }
 
 
-def _choosable(method: Method) -> bool:
+def _choosable(method: CamMethod) -> bool:
     """Whether evidence of fake and of real can be shown apart."""
     return method.signed and method.positive == "fake"
 
 
-def _legend(method: Method, style: Style, layer: Layer, report: Report) -> str:
+def _legend(method: CamMethod, style: Style, layer: Layer, report: Report) -> str:
     """What the colours of the heatmap mean, and what the layer leaves out."""
     if method.positive == "neither":
-        said = "Heat marks what the network's layer sees most of, whatever it speaks for"
+        said = "Heat marks what the model's layer sees most of, whatever it speaks for"
     elif _choosable(method):
         said = "Warm colours mark areas that speak for fake, blue ones for real"
     else:
@@ -275,7 +277,7 @@ def _legend(method: Method, style: Style, layer: Layer, report: Report) -> str:
     return said
 
 
-def _shown(report: Report, beside: Beside) -> str:
+def _shown(report: Report, beside: PageFiles) -> str:
     """What the player of the page plays."""
     if report.video.is_picture:
         return "the picture, compressed again for this page"
@@ -291,7 +293,7 @@ def _shown(report: Report, beside: Beside) -> str:
 def _identity(report: Report) -> str:
     """Of this report, to tell it from others of the same video."""
     made = report.provenance
-    told = (made.input_sha256, made.network_sha256, made.created, *map(str, report.findings))
+    told = (made.input_sha256, made.model_sha256, made.created, *map(str, report.findings))
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
 
 
@@ -299,10 +301,10 @@ def _still(report: Report) -> str:
     """The untouched picture, not larger than a screen."""
     with open_video(report.source) as reader:
         image = next(iter(reader.frames())).image
-    return _address(to_jpeg(image, 95), _LONGEST_SIDE)
+    return _address(encode_jpeg(image, 95), _LONGEST_SIDE)
 
 
 def _address(picture: bytes, width: int) -> str:
     """A data address of a JPEG or PNG, as a JPEG of at most a width."""
-    jpeg = to_jpeg(pictures.shrunk(of_file(picture), width), 82)
+    jpeg = encode_jpeg(pictures.shrunk(decode_image(picture), width), 82)
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -8,8 +8,8 @@ import numpy as np
 
 from fakelens.errors import OutputError
 from fakelens.explain.regions import mean_evidence
-from fakelens.faces.crops import cut
-from fakelens.media.images import of_file, to_jpeg
+from fakelens.faces.crops import extract_crop
+from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.media.reader import Picture, open_video, upright
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box
@@ -26,7 +26,7 @@ _SIDE = 320  # of a face's picture, pixels
 MOST_CARDS = 50
 MOST_FILMS = 6  # and a film strip
 FILM_SIDE = 160  # of a picture in the page's film strip
-_SURROUNDINGS = 1.25  # side of the picture over that of the area the network saw
+_SURROUNDINGS = 1.25  # side of the picture over that of the area the model saw
 
 
 def face_name(person: int) -> str:
@@ -45,7 +45,7 @@ class Portraits:
     """Takes pictures of every person while the video goes by.
 
     At the key frame one is written: untouched, and with the heatmap. Of the most suspicious, what
-    the network saw there and at the frames with the most evidence is kept for the page.
+    the model saw there and at the frames with the most evidence is kept for the page.
 
     Args:
         report: of the persons.
@@ -88,8 +88,8 @@ class Portraits:
             if key:
                 _write(self._folder / face_name(mark.person), _face(frame, mark, self._style))
             if number in self.faces:
-                crop = cut(frame.pixels, mark.area, _SIDE if key else FILM_SIDE)
-                self.faces[number][frame.index] = to_jpeg(crop)
+                crop = extract_crop(frame.pixels, mark.area, _SIDE if key else FILM_SIDE)
+                self.faces[number][frame.index] = encode_jpeg(crop)
 
     def write_all(self) -> None:
         """Read the video as far as there are key frames missing."""
@@ -114,7 +114,7 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
         mean = mean_evidence(track, report.heatmaps)
         if face is None or mean is None:
             continue
-        plain = cv2.resize(of_file(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+        plain = cv2.resize(decode_image(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
         drawn = plain.astype(np.uint8)
         canvas = Canvas.of_rgb(drawn)
         mark = Mark(
@@ -158,7 +158,7 @@ def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:
     image = frame.image.copy()
     canvas = Canvas.of_rgb(image)
     Painter(style, canvas.encode, image.shape[0]).paint_heatmaps(canvas, [mark])
-    return np.hstack([cut(frame.pixels, area, _SIDE), cut(image, area, _SIDE)])
+    return np.hstack([extract_crop(frame.pixels, area, _SIDE), extract_crop(image, area, _SIDE)])
 
 
 def _write(path: Path, image: RGBImage) -> None:

@@ -1,7 +1,7 @@
 """A person's own review of a video, kept beside the machine's answer in ``report.html``.
 
 A review may be *blind first*: the reviewer marks what looks suspicious before the page shows what
-the network says, so that the answer cannot lead the eye. Both stay in the page afterwards.
+the model says, so that the answer cannot lead the eye. Both stay in the page afterwards.
 """
 
 import json

@@ -20,7 +20,7 @@ from fakelens.report.annotated_video import write_video
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
 from fakelens.report.page import FILE_NAME as PAGE_NAME
-from fakelens.report.page import Beside, write_page
+from fakelens.report.page import PageFiles, write_page
 from fakelens.report.portraits import (
     FACES_FOLDER,
     MEANS_FOLDER,
@@ -144,23 +144,23 @@ def _draw(
     *,
     video: bool,
     progress: Progress | None,
-) -> Beside:
+) -> PageFiles:
     if not report.tracks:
-        return Beside()
+        return PageFiles()
     portraits = Portraits(report, folder / FACES_FOLDER, style)
     if video and not report.video.is_picture:
         notes = write_video(report, folder, style, portraits, progress, profile)
-        return Beside(faces=portraits.faces, notes=notes)
+        return PageFiles(faces=portraits.faces, notes=notes)
     with profile.spend("pictures of the persons"):
         portraits.write_all()
         if report.video.is_picture:
             write_still(report, folder, style)
-    return Beside(faces=portraits.faces)
+    return PageFiles(faces=portraits.faces)
 
 
 def _with_video(
-    beside: Beside, report: Report, staging: Path, folder: Path, profile: Profile, *, copy: bool
-) -> Beside:
+    beside: PageFiles, report: Report, staging: Path, folder: Path, profile: Profile, *, copy: bool
+) -> PageFiles:
     """With the untouched video: put beside the page on request, else where it is."""
     if report.video.is_picture:
         return beside

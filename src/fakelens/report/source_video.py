@@ -10,7 +10,7 @@ import numpy as np
 
 from fakelens.media.profile import Profile
 from fakelens.media.reader import VideoReader, open_video
-from fakelens.media.transcode import transcribe
+from fakelens.media.transcode import transcode
 from fakelens.records.report import Report
 
 NAMES = ("untouched.mp4", "untouched.webm")
@@ -82,7 +82,7 @@ def rewrite_original(report: Report, folder: Path, profile: Profile) -> str:
         MediaError: the input cannot be read again.
         OutputError: the file cannot be written.
     """
-    transcribe(report.source, folder / NAMES[0], lambda index, planes: None, profile=profile)
+    transcode(report.source, folder / NAMES[0], lambda index, planes: None, profile=profile)
     return NAMES[0]
 
 

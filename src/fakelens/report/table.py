@@ -5,9 +5,9 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
-from fakelens.faces.quality import Doubt
+from fakelens.faces.quality import QualityFlag
 from fakelens.records.report import Report
-from fakelens.records.tracks import Sighting, Track
+from fakelens.records.tracks import Observation, Track
 
 FILE_NAME = "scores.csv"
 COLUMNS = (
@@ -21,7 +21,7 @@ COLUMNS = (
     "logit",
     "score",
     "usable",
-    "doubts",
+    "quality_flags",
 )
 
 
@@ -31,16 +31,24 @@ def write_table(report: Report, folder: Path) -> None:
     with (folder / FILE_NAME).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for frame, person, sighting in rows:
-            box = sighting.box
+        for frame, person, observation in rows:
+            box = observation.box
             corners = (f"{value:.2f}" for value in (box.x1, box.y1, box.x2, box.y2))
-            numbers = (f"{sighting.logit:.6f}", f"{sighting.score:.6f}")
-            doubts = "; ".join(Doubt(sighting.doubts).words)
-            usable = int(sighting.doubts == 0)
+            numbers = (f"{observation.logit:.6f}", f"{observation.score:.6f}")
+            quality_flags = "; ".join(QualityFlag(observation.quality_flags).words)
+            usable = int(observation.quality_flags == 0)
             writer.writerow(
-                (frame, f"{sighting.time:.6f}", person, *corners, *numbers, usable, doubts)
+                (
+                    frame,
+                    f"{observation.time:.6f}",
+                    person,
+                    *corners,
+                    *numbers,
+                    usable,
+                    quality_flags,
+                )
             )
 
 
-def _rows(track: Track) -> Iterator[tuple[int, int, Sighting]]:
-    return ((sighting.frame, track.person, sighting) for sighting in track)
+def _rows(track: Track) -> Iterator[tuple[int, int, Observation]]:
+    return ((observation.frame, track.person, observation) for observation in track)

@@ -5,7 +5,14 @@ from collections import Counter
 from fakelens.records.findings import Verdict
 from fakelens.records.models import Calibration
 from fakelens.records.report import Report
-from fakelens.records.trust import Assessment, Controls, Faithfulness, Sight, Steadiness, TrustMark
+from fakelens.records.trust import (
+    Assessment,
+    ControlOutcome,
+    Controls,
+    Faithfulness,
+    Robustness,
+    TrustMark,
+)
 
 _MARKS = {
     TrustMark.SUPPORTED: "the heatmap is supported: it shows what the answer rests on",
@@ -85,7 +92,7 @@ def not_examined(report: Report) -> list[str]:
     return told
 
 
-def worth(ratio: float | None, calibration: Calibration | None) -> str | None:
+def likelihood_ratio_sentence(ratio: float | None, calibration: Calibration | None) -> str | None:
     """What a base-10 logarithm of the likelihood ratio, fake over real, means."""
     if ratio is None or calibration is None:
         return None
@@ -99,19 +106,19 @@ def worth(ratio: float | None, calibration: Calibration | None) -> str | None:
     return f"{words}, the most that these bear out" if abs(ratio) >= calibration.limit else words
 
 
-def trust(assessment: Assessment | None) -> list[str]:
+def trust_sentences(assessment: Assessment | None) -> list[str]:
     """How far a score and its heatmap can be trusted."""
     if assessment is None:
         return ["how far the score and the heatmap can be trusted was not measured"]
-    told = [_faithful(assessment.faithfulness)] if assessment.faithfulness else []
-    if assessment.steadiness:
-        told.append(_steady(assessment.steadiness))
+    told = [_faithfulness_sentence(assessment.faithfulness)] if assessment.faithfulness else []
+    if assessment.robustness:
+        told.append(_robustness_sentence(assessment.robustness))
     if assessment.controls:
-        told += _tried(assessment.controls)
+        told += _control_sentences(assessment.controls)
     return [*told, *assessment.notes]
 
 
-def _faithful(found: Faithfulness) -> str:
+def _faithfulness_sentence(found: Faithfulness) -> str:
     faces = "one face" if found.faces == 1 else f"{found.faces} faces"
     said = (
         f"{_MARKS[found.mark]} (with its strongest fifth {_TAKEN_AWAY[found.ablation]} the logit "
@@ -133,8 +140,8 @@ def _faithful(found: Faithfulness) -> str:
     return f"{said})"
 
 
-def _steady(found: Steadiness) -> str:
-    low, high = found.band
+def _robustness_sentence(found: Robustness) -> str:
+    low, high = found.score_range
     lowest = min(found.scores, key=lambda way: found.scores[way])
     highest = max(found.scores, key=lambda way: found.scores[way])
     return (
@@ -143,20 +150,20 @@ def _steady(found: Steadiness) -> str:
     )
 
 
-def _tried(found: Controls) -> list[str]:
+def _control_sentences(found: Controls) -> list[str]:
     told = []
-    if found.sight is Sight.UNKNOWN:
-        told.append(f"{found.sight.value} (it would be {found.planted:.2f})")
+    if found.outcome is ControlOutcome.UNKNOWN:
+        told.append(f"{found.outcome.value} (it would be {found.forged_score:.2f})")
     else:
-        planted = f"a forgery planted into this person's own frames gets {found.planted:.2f}"
-        told.append(f"{found.sight.value}: {planted}")
-        if found.sight is not Sight.BLIND and found.inside is not None:
+        planted = f"a forgery planted into this person's own frames gets {found.forged_score:.2f}"
+        told.append(f"{found.outcome.value}: {planted}")
+        if found.outcome is not ControlOutcome.MISSED and found.evidence_inside is not None:
             told[-1] += (
-                f", and {found.inside:.0%} of what the heatmap gains lies in it "
-                f"(it takes {found.area:.0%})"
+                f", and {found.evidence_inside:.0%} of what the heatmap gains lies in it "
+                f"(it takes {found.area_inside:.0%})"
             )
-    if found.trigger_happy:
+    if found.recompression_false_alarm:
         told.append(
-            f"trigger-happy here: the untouched frames compressed anew get {found.recompressed:.2f}"
+            f"trigger-happy here: the untouched frames compressed anew get {found.recompressed_score:.2f}"
         )
     return told

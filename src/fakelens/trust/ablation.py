@@ -5,18 +5,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import NetworkError
+from fakelens.errors import ModelError
 from fakelens.records.arrays import FloatArray, log_odds
-from fakelens.records.models import Evidence, Network, Thresholds
+from fakelens.records.models import Evidence, Model, Thresholds
 
-_BATCH = 16
+BATCH = 16
 
 
 _LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
 
 
 Answer = Callable[[FloatArray], FloatArray]
-"""A network's head: from explained layers (K, C, h, w) to the K logits."""
+"""A model's head: from explained layers (K, C, h, w) to the K logits."""
 
 
 def threshold_distance(thresholds: Thresholds) -> float:
@@ -25,12 +25,12 @@ def threshold_distance(thresholds: Thresholds) -> float:
     return max(between, _LEAST_DISTANCE)
 
 
-def rows_of(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
+def select_rows(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
     """The evidence of some of the crops."""
     return Evidence(evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows])
 
 
-def strongest(cells: FloatArray, share: float, ties: NDArray[np.floating]) -> NDArray[np.bool_]:
+def top_cells(cells: FloatArray, share: float, ties: NDArray[np.floating]) -> NDArray[np.bool_]:
     """The cells (h, w) of the highest values, a share of all; ``ties`` (h, w) decides among equals.
 
     A map of equal values so marks cells at random, not the top of the picture.
@@ -57,33 +57,33 @@ def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
     return np.fft.irfft2(spectrum * phases, s=cells.shape).astype(np.float32)
 
 
-def zeroed(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
+def ablate_cells(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
     """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero.
 
     Raises:
-        NetworkError: the head answers with something else.
+        ModelError: the head answers with something else.
     """
-    parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
+    parts = (marked[at : at + BATCH, None] for at in range(0, len(marked), BATCH))
     logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
     if logits.shape != (len(marked),) or not np.isfinite(logits).all():
-        raise NetworkError(
-            f"the network's head answered {len(marked)} layers with {logits.shape} numbers "
+        raise ModelError(
+            f"the model's head answered {len(marked)} layers with {logits.shape} numbers "
             "or with some that are not finite"
         )
     return logits
 
 
-def head_of(network: Network, evidence: Evidence) -> Answer | None:
-    """The network's head, if it can be asked alone and gives the logits of the evidence.
+def working_head(model: Model, evidence: Evidence) -> Answer | None:
+    """The model's head, if it can be asked alone and gives the logits of the evidence.
 
-    ``None`` is an answer that the report tells, not a failure: networks need not have a head.
+    ``None`` is an answer that the report tells, not a failure: models need not have a head.
     """
-    head: Answer | None = getattr(network, "head", None)
+    head: Answer | None = getattr(model, "head", None)
     if head is None:
         return None
     try:
         again = head(evidence.activation)
-    except NetworkError:  # its logit depends on something besides the layer
+    except ModelError:  # its logit depends on something besides the layer
         return None
     same = again.shape == evidence.logit.shape
     return head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None

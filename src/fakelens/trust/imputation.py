@@ -13,12 +13,12 @@ _EDGE = 0.01  # likewise; a hard edge is a trace of its own
 _NOISE = 0.01 * 255  # standard deviation, grey levels; that of the authors
 
 
-def without(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
+def remove_cells(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
     """A crop (S, S, 3) uint8 without the pixels of marked cells (h, w), or with them alone."""
     side = crop.shape[0]
     area = cv2.resize(marked.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST) > 0
     if ablation == "road":
-        return interpolated(crop, area)
+        return impute_linearly(crop, area)
     if ablation == "insertion":
         area = ~area
     blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * side, borderType=cv2.BORDER_REFLECT)
@@ -26,7 +26,7 @@ def without(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RG
     return np.rint(soft * blurred + (1 - soft) * crop).astype(np.uint8)
 
 
-def interpolated(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> RGBImage:
+def impute_linearly(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> RGBImage:
     """An image whose area is the noisy linear interpolation of its surroundings (Rong et al. 2022).
 
     Each pixel of the area is the weighted mean of its neighbours, 1/6 for the four beside it and

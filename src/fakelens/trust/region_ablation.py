@@ -1,6 +1,6 @@
 """What the answer would be without a part of the face.
 
-Parts are hidden where the network looks last: their cells of the explained layer are set to zero.
+Parts are hidden where the model looks last: their cells of the explained layer are set to zero.
 Hidden in the picture, by blur or interpolation, they would leave what a detector of forgeries
 looks for; see docs/explanations.md for how much that is.
 """
@@ -10,20 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.explain.regions import NAMES, Shares, cells_of
+from fakelens.explain.regions import REGION_NAMES, RegionShares, region_of_cells
 from fakelens.faces.crops import crop_area
-from fakelens.faces.sampler import Specimen
+from fakelens.faces.sampler import FaceSample
 from fakelens.records.arrays import sigmoid
 from fakelens.records.faces import CropGeometry
-from fakelens.records.models import Evidence, Network
+from fakelens.records.models import Evidence, Model
 from fakelens.records.trust import Region, Regions
 from fakelens.trust.ablation import (
     Answer,
-    head_of,
-    strongest,
+    ablate_cells,
     surrogates,
     threshold_distance,
-    zeroed,
+    top_cells,
+    working_head,
 )
 
 _DRAWS = 19  # of areas elsewhere
@@ -32,29 +32,29 @@ _SENTENCES = 3
 _SEED = 71
 
 
-def regions_of(
-    network: Network,
+def ablate_regions(
+    model: Model,
     person: float,
-    specimens: Sequence[Specimen],
+    samples: Sequence[FaceSample],
     evidence: Evidence,
-    found: Shares,
+    found: RegionShares,
 ) -> Regions:
     """Where on the face the evidence lies, and what the answer is without each part.
 
     Args:
-        network: without a ``head`` nothing is hidden, and only shares are told.
+        model: without a ``head`` nothing is hidden, and only shares are told.
         person: logit of the person, which what hiding does is added to.
-        specimens: faces with landmarks.
+        samples: faces with landmarks.
         evidence: in their crops.
         found: shares of the evidence over the whole track.
     """
     hidden = None
-    if head := head_of(network, evidence):
-        moved = _hidden(head, network.card.crop, specimens, evidence)
+    if head := working_head(model, evidence):
+        moved = _hidden(head, model.card.crop, samples, evidence)
         hidden = person + moved - float(evidence.logit.mean())
-    least = _LEAST * threshold_distance(network.card.thresholds)
+    least = _LEAST * threshold_distance(model.card.thresholds)
     return Regions(
-        parts=tuple(_region(found, hidden, index) for index in range(len(NAMES))),
+        parts=tuple(_region(found, hidden, index) for index in range(len(REGION_NAMES))),
         start=found.start,
         step=found.step,
         score=None if hidden is None else float(sigmoid(person)),
@@ -63,21 +63,23 @@ def regions_of(
 
 
 def _hidden(
-    head: Answer, geometry: CropGeometry, specimens: Sequence[Specimen], evidence: Evidence
+    head: Answer, geometry: CropGeometry, samples: Sequence[FaceSample], evidence: Evidence
 ) -> NDArray[np.float64]:
     """Logits (parts, 2) with a part's cells at zero, and with as many cells elsewhere."""
     shape = evidence.activation.shape[2:]
     rng = np.random.default_rng(_SEED)
     noise, ties = rng.normal(size=(_DRAWS, *shape)), rng.random(shape)
-    logits = np.zeros((len(specimens), len(NAMES), 2))
-    for face, (specimen, activation) in enumerate(zip(specimens, evidence.activation, strict=True)):
-        landmarks = specimen.face.landmarks
+    logits = np.zeros((len(samples), len(REGION_NAMES), 2))
+    for face, (sample, activation) in enumerate(zip(samples, evidence.activation, strict=True)):
+        landmarks = sample.face.landmarks
         if landmarks is None:
             raise ValueError("parts of a face can be hidden only where landmarks are known")
-        labels = cells_of(landmarks, crop_area(specimen.face, geometry), shape)
-        for index in range(len(NAMES)):
+        labels = region_of_cells(landmarks, crop_area(sample.face, geometry), shape)
+        for index in range(len(REGION_NAMES)):
             area = labels == index
-            answers = zeroed(head, activation, np.stack([area, *_elsewhere(area, noise, ties)]))
+            answers = ablate_cells(
+                head, activation, np.stack([area, *_elsewhere(area, noise, ties)])
+            )
             logits[face, index] = answers[0], answers[1:].mean()
     return np.asarray(logits.mean(axis=0))
 
@@ -92,19 +94,19 @@ def _elsewhere(
     others = surrogates(cells, noise)
     # Below anything outside: its own cells are taken only when no others are left.
     others[:, area] -= 1 + float(np.ptp(others))
-    return [strongest(other, float(cells.mean()), ties) for other in others]
+    return [top_cells(other, float(cells.mean()), ties) for other in others]
 
 
-def _region(found: Shares, hidden: NDArray[np.float64] | None, index: int) -> Region:
+def _region(found: RegionShares, hidden: NDArray[np.float64] | None, index: int) -> Region:
     return Region(
-        name=NAMES[index],
+        name=REGION_NAMES[index],
         area=float(found.area[index]),
         fake=float(found.fake[index]),
         contribution=float(found.contribution[index]),
-        course=tuple(np.round(found.course[:, index], 4).tolist()),
-        contributions=tuple(np.round(found.contributions[:, index], 4).tolist()),
-        hidden=None if hidden is None else float(sigmoid(hidden[index, 0])),
-        elsewhere=None if hidden is None else float(sigmoid(hidden[index, 1])),
+        fake_over_time=tuple(np.round(found.fake_over_time[:, index], 4).tolist()),
+        contribution_over_time=tuple(np.round(found.contribution_over_time[:, index], 4).tolist()),
+        ablated_score=None if hidden is None else float(sigmoid(hidden[index, 0])),
+        control_score=None if hidden is None else float(sigmoid(hidden[index, 1])),
     )
 
 
@@ -124,7 +126,11 @@ def _sentences(whole: float, hidden: NDArray[np.float64], least: float) -> tuple
         # A difference that rounding swallows would read as nonsense.
         if min(gains[index], whole - hidden[index, 0]) < least or without in (score, elsewhere):
             continue
-        name = NAMES[index] if NAMES[index] == "surroundings" else f"the {NAMES[index]}"
+        name = (
+            REGION_NAMES[index]
+            if REGION_NAMES[index] == "surroundings"
+            else f"the {REGION_NAMES[index]}"
+        )
         told.append(
             f"hiding {name} moves the score from {score} to {without} "
             f"(hiding an equal area elsewhere: {elsewhere})"

@@ -27,7 +27,7 @@ _EDGE = 0.06  # softness of the mask's edge, in the same distances
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ForgeryRecipe:
     """How the copy differs from what it replaces.
 
     Attributes:
@@ -47,16 +47,18 @@ class Recipe:
     shift: float
 
 
-RECIPES = (
-    Recipe("face", 0.4, 1.08, (9, 1, -7), 1.02, 0.05),
-    Recipe("mouth", 0.6, 0.94, (-6, 2, 6), 1.03, 0.06),
-    Recipe("face", 0.7, 0.93, (-5, -2, 8), 0.98, -0.05),
-    Recipe("eyes", 0.5, 1.06, (7, 0, -6), 1.02, 0.05),
+FORGERY_RECIPES = (
+    ForgeryRecipe("face", 0.4, 1.08, (9, 1, -7), 1.02, 0.05),
+    ForgeryRecipe("mouth", 0.6, 0.94, (-6, 2, 6), 1.03, 0.06),
+    ForgeryRecipe("face", 0.7, 0.93, (-5, -2, 8), 0.98, -0.05),
+    ForgeryRecipe("eyes", 0.5, 1.06, (7, 0, -6), 1.02, 0.05),
 )
 """Whole faces and parts, in turn; less resolution, as of a generator, and another colour."""
 
 
-def plant(image: RGBImage, landmarks: FloatArray, recipe: Recipe) -> tuple[RGBImage, FloatArray]:
+def forge(
+    image: RGBImage, landmarks: FloatArray, recipe: ForgeryRecipe
+) -> tuple[RGBImage, FloatArray]:
     """Forge a part of a face.
 
     Args:
@@ -88,7 +90,7 @@ def soften(mask: FloatArray, sigma: float) -> FloatArray:
 
 
 def changed_copy(
-    image: RGBImage, recipe: Recipe, center: tuple[float, float], shift: float
+    image: RGBImage, recipe: ForgeryRecipe, center: tuple[float, float], shift: float
 ) -> FloatArray:
     """The copy that a recipe makes of a picture, (H, W, 3) float32, possibly out of 0..255.
 

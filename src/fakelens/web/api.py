@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from fakelens import __version__
 from fakelens.web import api_jobs, api_results
-from fakelens.web.dependencies import ANYWHERE, TheQueue, network_of
+from fakelens.web.dependencies import ANYWHERE, TheQueue, model_of
 from fakelens.web.schemas import Health, HealthLimits, State
 
 router = APIRouter(prefix="/api", responses=ANYWHERE)
@@ -20,12 +20,12 @@ router.include_router(api_results.router)
     operation_id="health",
     response_description="The server works.",
 )
-async def health(queue: TheQueue, network: Annotated[str, Depends(network_of)]) -> Health:
+async def health(queue: TheQueue, model: Annotated[str, Depends(model_of)]) -> Health:
     """Whether the server works, what it is, and what it takes."""
     limits = queue.limits
     return Health(
         version=__version__,
-        network=network,
+        model=model,
         queued=queue.store.count(State.QUEUED),
         running=queue.store.count(State.RUNNING),
         limits=HealthLimits(

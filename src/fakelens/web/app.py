@@ -26,13 +26,13 @@ _ABOUT = (
 )
 
 
-def create_app(queue: Queue, access: Access, network: str) -> Guard:
+def create_app(queue: Queue, access: Access, model: str) -> Guard:
     """The application as it may be shown to others: nothing gets past the guard.
 
     Args:
         queue: started and stopped with the application.
         access: who may ask.
-        network: what it is called.
+        model: what it is called.
     """
 
     @asynccontextmanager
@@ -50,7 +50,7 @@ def create_app(queue: Queue, access: Access, network: str) -> Guard:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.state.queue, app.state.network = queue, network
+    app.state.queue, app.state.model = queue, model
     app.include_router(api.router)
     app.include_router(pages.router)
     app.add_exception_handler(ProblemError, _problem)

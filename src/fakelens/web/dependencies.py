@@ -15,10 +15,10 @@ def queue_of(request: Request) -> Queue:
     return queue
 
 
-def network_of(request: Request) -> str:
-    """What the server's network is called."""
-    network: str = request.app.state.network
-    return network
+def model_of(request: Request) -> str:
+    """What the server's model is called."""
+    model: str = request.app.state.model
+    return model
 
 
 JobId = Annotated[str, Path(pattern=JOB_ID, description="of the job")]

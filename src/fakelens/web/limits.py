@@ -51,7 +51,7 @@ class Limits:
 
     @property
     def threads(self) -> int | None:
-        """Of the network in each worker; ``None`` takes one per core."""
+        """Of the model in each worker; ``None`` takes one per core."""
         return None if self.workers == 1 else max(1, (os.cpu_count() or 1) // self.workers)
 
 

@@ -24,8 +24,8 @@ class Task(Message):
         input: the upload.
         output: folder to make for the results.
         name: of the upload, for people to read.
-        network: name or path.
-        threads: of the network.
+        model: name or path.
+        threads: of the model.
         every: examine every n-th frame; auto: about five a second.
         trust: measure how far scores and heatmaps can be trusted.
         minutes: longest video.
@@ -37,7 +37,7 @@ class Task(Message):
     input: Path
     output: Path
     name: str
-    network: str
+    model: str
     threads: int | None
     every: Every
     trust: bool
@@ -47,7 +47,7 @@ class Task(Message):
     memory_bytes: int
 
 
-class Progress(Message):
+class ProgressMessage(Message):
     """From the worker: frames done, and in all if that is known."""
 
     kind: Literal["progress"] = "progress"
@@ -66,7 +66,7 @@ class JudgedPerson(Message):
     last: Annotated[float, Field(description="last seen, seconds")]
 
 
-class Outcome(Message):
+class OutcomeMessage(Message):
     """From the worker, last: the results are complete."""
 
     kind: Literal["outcome"] = "outcome"
@@ -75,13 +75,13 @@ class Outcome(Message):
     persons: tuple[JudgedPerson, ...]
 
 
-class Failure(Message):
+class FailureMessage(Message):
     """From the worker, last: why there are no results, in a sentence."""
 
     kind: Literal["failure"] = "failure"
     sentence: str
 
 
-Said = TypeAdapter[Progress | Outcome | Failure](
-    Annotated[Progress | Outcome | Failure, Field(discriminator="kind")]
+Said = TypeAdapter[ProgressMessage | OutcomeMessage | FailureMessage](
+    Annotated[ProgressMessage | OutcomeMessage | FailureMessage, Field(discriminator="kind")]
 )

@@ -13,7 +13,7 @@ from functools import partial
 
 from fakelens.web import worker_process as running
 from fakelens.web.limits import Limits
-from fakelens.web.messages import Failure, Outcome, Progress, Task
+from fakelens.web.messages import FailureMessage, OutcomeMessage, ProgressMessage, Task
 from fakelens.web.schemas import Job, State
 from fakelens.web.store import UNSTORABLE, Store, remove
 
@@ -34,8 +34,8 @@ class _Running:
         ending: the worker is being ended.
     """
 
-    work: asyncio.Task[Outcome | Failure] = field(init=False)
-    progress: Progress | None = None
+    work: asyncio.Task[OutcomeMessage | FailureMessage] = field(init=False)
+    progress: ProgressMessage | None = None
     began: tuple[float, int] = (0.0, 0)
     unwanted: bool = False
     ending: bool = False
@@ -46,7 +46,7 @@ class _Running:
             self.ending = True
             self.work.cancel()
 
-    def hear(self, progress: Progress) -> None:
+    def hear(self, progress: ProgressMessage) -> None:
         """Take note of how far it is."""
         if self.progress is None or self.progress.stage != progress.stage:
             self.began = time.monotonic(), progress.done
@@ -107,12 +107,12 @@ class Queue:
     Args:
         store: of the jobs.
         limits: of the server and its jobs.
-        network: name or path, for the workers.
+        model: name or path, for the workers.
     """
 
-    def __init__(self, store: Store, limits: Limits, network: str) -> None:
+    def __init__(self, store: Store, limits: Limits, model: str) -> None:
         self.store, self.limits = store, limits
-        self._network = network
+        self._model = model
         self._running: dict[str, _Running] = {}
         self._arriving = 0
         self._subscriptions: set[Subscription] = set()
@@ -218,7 +218,7 @@ class Queue:
             input=self.store.input(job.id),
             output=self.store.unfinished(job.id),
             name=job.name,
-            network=self._network,
+            model=self._model,
             threads=self.limits.threads,
             every=job.every,
             trust=job.trust,
@@ -228,11 +228,13 @@ class Queue:
             memory_bytes=self.limits.memory_bytes,
         )
 
-    def _hear(self, job: str, at_work: _Running, progress: Progress) -> None:
+    def _hear(self, job: str, at_work: _Running, progress: ProgressMessage) -> None:
         at_work.hear(progress)
         self._tell(job)
 
-    def _ended(self, job: Job, at_work: _Running, work: asyncio.Task[Outcome | Failure]) -> None:
+    def _ended(
+        self, job: Job, at_work: _Running, work: asyncio.Task[OutcomeMessage | FailureMessage]
+    ) -> None:
         try:
             self._settle(job, at_work, work)
         except UNSTORABLE:
@@ -244,7 +246,9 @@ class Queue:
         self._tell(job.id)
         self.fill()
 
-    def _settle(self, job: Job, at_work: _Running, work: asyncio.Task[Outcome | Failure]) -> None:
+    def _settle(
+        self, job: Job, at_work: _Running, work: asyncio.Task[OutcomeMessage | FailureMessage]
+    ) -> None:
         if at_work.unwanted:
             self.store.cancel(job.id)
         elif work.cancelled():
@@ -252,7 +256,7 @@ class Queue:
         elif error := work.exception():
             _log.error("job %s", job.id, exc_info=error)
             self.store.fail(job.id, f"{job.name}: {_UNEXPECTED}")
-        elif isinstance(said := work.result(), Failure):
+        elif isinstance(said := work.result(), FailureMessage):
             self.store.fail(job.id, said.sentence)
         else:
             self.store.finish(job.id, said)

@@ -92,7 +92,7 @@ class Health(Message):
 
     status: Literal["ok"] = "ok"
     version: str
-    network: str
+    model: str
     queued: Count
     running: Count
     limits: HealthLimits

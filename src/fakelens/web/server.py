@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from fakelens.errors import OutputError, UsageError
-from fakelens.models.loading import load_network
+from fakelens.models.loading import load_model
 from fakelens.web.app import create_app
 from fakelens.web.guard import Access, is_loopback
 from fakelens.web.limits import Limits
@@ -33,7 +33,7 @@ class Options:
         host: name or address to listen on.
         port: 0 takes one that is free.
         folder: for uploads and results.
-        network: name or path.
+        model: name or path.
         token: that everybody has to know; without one it is made where others can reach the server.
         limits: of the server and its jobs.
     """
@@ -41,7 +41,7 @@ class Options:
     host: str
     port: int
     folder: Path
-    network: str
+    model: str
     token: str | None
     limits: Limits
 
@@ -67,16 +67,16 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
         listening: called once, when the server answers.
 
     Raises:
-        UsageError: there is no such network, or a limit or the token is out of range.
-        NetworkError: the network cannot be loaded.
+        UsageError: there is no such model, or a limit or the token is out of range.
+        ModelError: the model cannot be loaded.
         OutputError: the port is taken, the folder cannot be written or another server works there.
     """
     if options.token is not None and not options.token.strip():
         raise UsageError("--token must not be empty")
-    network = options.network
-    if network.lower().endswith(_FILES):
-        network = str(Path(network).absolute())
-    name = load_network(network).card.name  # that it can be is told now, not with the first job
+    model = options.model
+    if model.lower().endswith(_FILES):
+        model = str(Path(model).absolute())
+    name = load_model(model).card.name  # that it can be is told now, not with the first job
     with _listen(options.host, options.port) as listener:
         local = is_loopback(options.host)
         token = options.token or (None if local else secrets.token_urlsafe(_TOKEN_BYTES))
@@ -87,7 +87,7 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
         address = Address(url + query, token != options.token)
         store = Store(options.folder, lost=options.limits.lost)
         try:
-            queue = Queue(store, options.limits, network)
+            queue = Queue(store, options.limits, model)
             app = create_app(queue, Access(local, token, port), name)
             config = uvicorn.Config(
                 app,

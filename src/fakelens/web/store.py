@@ -22,7 +22,7 @@ from string import hexdigits
 
 from fakelens.errors import OutputError
 from fakelens.web import files
-from fakelens.web.messages import Outcome
+from fakelens.web.messages import OutcomeMessage
 from fakelens.web.schemas import Job, State, Summary
 
 UNSTORABLE = (OSError, sqlite3.Error)
@@ -162,7 +162,7 @@ class Store:
         """It is not at work any more, through no fault of its own; it keeps its turn."""
         self._change(job, "state = ?, started = NULL, attempts = attempts - 1", State.QUEUED)
 
-    def finish(self, job: str, outcome: Outcome) -> None:
+    def finish(self, job: str, outcome: OutcomeMessage) -> None:
         """Put its results in their place."""
         if self.unfinished(job).exists():  # not if this was begun before
             self.unfinished(job).rename(self.results(job))

@@ -20,11 +20,19 @@ import av
 from fakelens.analysis.pipeline import AUTO_PER_SECOND, analyze
 from fakelens.errors import FakelensError, MediaError
 from fakelens.media.reader import open_container
-from fakelens.models.loading import load_network
+from fakelens.models.loading import load_model
 from fakelens.records.report import Report
 from fakelens.records.settings import EXAMINE_EVERY, Settings
 from fakelens.report.save import save_report
-from fakelens.web.messages import Failure, JudgedPerson, Message, Outcome, Progress, Stage, Task
+from fakelens.web.messages import (
+    FailureMessage,
+    JudgedPerson,
+    Message,
+    OutcomeMessage,
+    ProgressMessage,
+    Stage,
+    Task,
+)
 
 _PAUSE = 0.2  # seconds between two messages on progress
 _NICE = 10
@@ -42,35 +50,35 @@ def main() -> None:
     os._exit(0)  # at once: a thread waits for standard input
 
 
-def _do(task: Task, said: TextIO) -> Outcome | Failure:
+def _do(task: Task, said: TextIO) -> OutcomeMessage | FailureMessage:
     try:
         _look(task)
         report = analyze(
             task.input,
-            network=load_network(task.network, threads=task.threads),
+            model=load_model(task.model, threads=task.threads),
             settings=Settings(
                 every=EXAMINE_EVERY if task.every == "auto" else task.every,
                 per_second=AUTO_PER_SECOND if task.every == "auto" else None,
                 trust=task.trust,
             ),
-            progress=_Teller(task, said, "examining"),
+            progress=_ProgressReporter(task, said, "examining"),
         )
         provenance = replace(report.provenance, input_name=task.name)
         report = replace(report, provenance=provenance)
-        save_report(report, task.output, progress=_Teller(task, said, "drawing"))
+        save_report(report, task.output, progress=_ProgressReporter(task, said, "drawing"))
     except MemoryError:
-        return Failure(sentence=f"{task.name}: {_MEMORY_SENTENCE}")
+        return FailureMessage(sentence=f"{task.name}: {_MEMORY_SENTENCE}")
     except FakelensError as error:
-        return Failure(sentence=_without_paths(str(error), task))
+        return FailureMessage(sentence=_without_paths(str(error), task))
     except Exception:
         traceback.print_exc()
-        return Failure(
+        return FailureMessage(
             sentence=f"{task.name}: the analysis failed unexpectedly; the server's log says why"
         )
     return _outcome(report)
 
 
-def _outcome(report: Report) -> Outcome:
+def _outcome(report: Report) -> OutcomeMessage:
     judged = tuple(
         JudgedPerson(
             person=finding.person,
@@ -82,7 +90,7 @@ def _outcome(report: Report) -> Outcome:
         for finding in report.findings
         if finding.score is not None
     )
-    return Outcome(
+    return OutcomeMessage(
         video_sha256=report.provenance.input_sha256,
         faces_found=bool(report.tracks),
         persons=judged,
@@ -131,7 +139,7 @@ def _check_size(task: Task, width: int, height: int) -> None:
         )
 
 
-class _Teller:
+class _ProgressReporter:
     """Tells the server how far a stage is, not too often; stops a video without an end."""
 
     def __init__(self, task: Task, said: TextIO, stage: Stage) -> None:
@@ -148,7 +156,7 @@ class _Teller:
             self._next = now + _PAUSE
             # A header may promise less than there is.
             total = total if total is None else max(total, done)
-            _say(self._said, Progress(stage=self._stage, done=done, total=total))
+            _say(self._said, ProgressMessage(stage=self._stage, done=done, total=total))
 
 
 def _without_paths(sentence: str, task: Task) -> str:

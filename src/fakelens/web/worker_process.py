@@ -9,7 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any
 
-from fakelens.web.messages import Failure, Outcome, Progress, Said, Task
+from fakelens.web.messages import FailureMessage, OutcomeMessage, ProgressMessage, Said, Task
 
 _COMMAND = (sys.executable, "-P", "-m", "fakelens.web.worker")
 _OWN_GROUP: dict[str, Any] = {"process_group": 0}
@@ -20,8 +20,8 @@ _LONGEST_LINE = 2**24  # bytes; an outcome names every person
 
 
 async def run(
-    task: Task, stall_seconds: float, listener: Callable[[Progress], None]
-) -> Outcome | Failure:
+    task: Task, stall_seconds: float, listener: Callable[[ProgressMessage], None]
+) -> OutcomeMessage | FailureMessage:
     """Do a task in a process of its own; cancelled, it ends the process first.
 
     A worker that is interrupted (SIGINT) counts as cancelled.
@@ -42,7 +42,7 @@ async def run(
     try:
         return await _listen(process, task, stall_seconds, listener)
     except TimeoutError:
-        return Failure(
+        return FailureMessage(
             sentence=f"{task.name}: nothing moved for {stall_seconds / 60:.0f} minutes, so the "
             "worker was ended; the job can be run again"
         )
@@ -51,8 +51,8 @@ async def run(
 
 
 async def _listen(
-    process: Process, task: Task, stall_seconds: float, listener: Callable[[Progress], None]
-) -> Outcome | Failure:
+    process: Process, task: Task, stall_seconds: float, listener: Callable[[ProgressMessage], None]
+) -> OutcomeMessage | FailureMessage:
     assert process.stdin
     assert process.stdout
     with contextlib.suppress(ConnectionError):  # it ended already; its return code tells why
@@ -68,19 +68,19 @@ async def _listen(
                 raise asyncio.CancelledError
             return _died(task, code)
         said = Said.validate_json(line)
-        if not isinstance(said, Progress):
+        if not isinstance(said, ProgressMessage):
             return said
         listener(said)
 
 
-def _died(task: Task, code: int) -> Failure:
+def _died(task: Task, code: int) -> FailureMessage:
     if code >= 0:
         how = f"the worker ended with code {code} and without a result; the server's log says why"
     else:
         how = f"the worker was ended by signal {-code} ({signal.Signals(-code).name})"
         if -code == signal.SIGKILL:
             how += ", perhaps because memory ran out"
-    return Failure(sentence=f"{task.name}: {how}; the job can be run again")
+    return FailureMessage(sentence=f"{task.name}: {how}; the job can be run again")
 
 
 async def _end(process: Process) -> None:

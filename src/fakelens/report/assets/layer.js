@@ -228,7 +228,7 @@ function sayScore({ person, score }) {
   return `${person.person} ${said}`;
 }
 
-// The heatmap over a picture of what the network saw of a person.
+// The heatmap over a picture of what the model saw of a person.
 function paintFace(holder, persons, view) {
   const canvas = holder.querySelector("canvas");
   const person = persons.find((one) => one.person === Number(holder.dataset.person));

@@ -1,7 +1,7 @@
 // The page of fakelens serve: uploads, the queue, results. No framework, no build step.
 
 import { act, fillJobRow, fillRow, isOver, makeRow, megabytes, verdicts } from "./rows.js";
-import { BLIND, keepBlind, read, readBlind } from "./rows.js";
+import { MISSED, keepBlind, read, readBlind } from "./rows.js";
 
 const PAGE = 50; // jobs asked for at first, and for each "Show older results"
 const LARGEST_PAGE = 200; // that the server gives
@@ -245,7 +245,7 @@ function listenForBlind() {
     jobs.forEach(showJob);
   });
   window.addEventListener("storage", (event) => {
-    if (![BLIND, null].includes(event.key)) return;
+    if (![MISSED, null].includes(event.key)) return;
     $("blind").checked = readBlind();
     jobs.forEach(showJob);
   });

@@ -12,7 +12,7 @@ const ACTIONS = {
   cancelled: ["delete"],
 };
 
-export const BLIND = "blind"; // kept under this name
+export const MISSED = "blind"; // kept under this name
 
 const QUESTIONS = { // title, what will happen, the button that does it
   delete: [
@@ -164,7 +164,7 @@ export function read(status, text) {
 // Storage may be blocked: then the switch is not kept, but works.
 export function readBlind() {
   try {
-    return localStorage.getItem(BLIND) === "yes";
+    return localStorage.getItem(MISSED) === "yes";
   } catch {
     return false;
   }
@@ -172,7 +172,7 @@ export function readBlind() {
 
 export function keepBlind(is) {
   try {
-    localStorage.setItem(BLIND, is ? "yes" : "no");
+    localStorage.setItem(MISSED, is ? "yes" : "no");
   } catch {
     // See above.
   }

@@ -1,4 +1,4 @@
-"""A network whose every answer can be computed by hand: a weighted sum of how red each pixel is."""
+"""A model whose every answer can be computed by hand: a weighted sum of how red each pixel is."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def redness(crops: NDArray[np.uint8]) -> FloatArray:
     return (crops[..., 0].astype(np.float32) - crops[..., 2]) / 32
 
 
-class LinearNetwork:
+class LinearModel:
     """The logit is the sum of weights (side, side) times redness, which is the explained layer.
 
     So HiResCAM is what each pixel adds to the logit. With ``channels`` the layer is (C, side, side)

@@ -1,4 +1,4 @@
-"""Milliseconds per face of evidence networks on one thread, with and without the evidence."""
+"""Milliseconds per face of evidence models on one thread, with and without the evidence."""
 
 import argparse
 import statistics
@@ -31,14 +31,14 @@ def open_session(path: Path, outputs: list[str], layout: str) -> ort.InferenceSe
 
 
 def main() -> None:
-    """Measure all networks in turn and print medians; the file's own layout is marked."""
+    """Measure all models in turn and print medians; the file's own layout is marked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", type=Path, nargs="+", help=".onnx files")
+    parser.add_argument("models", type=Path, nargs="+", help=".onnx files")
     parser.add_argument("--repeat", type=int, default=20)
     options = parser.parse_args()
     sessions = {
         (path, layout, name): open_session(path, outputs, layout)
-        for path in options.networks
+        for path in options.models
         for layout in LEVELS
         for name, outputs in OUTPUTS.items()
     }
@@ -53,7 +53,7 @@ def main() -> None:
                 session.run(None, {"crops": crops})
                 seconds = time.perf_counter() - began
                 times.setdefault((*key, batch), []).append(1000 * seconds / batch)
-    print("| network | layout | outputs | " + " | ".join(f"batch {b}" for b in BATCHES) + " |")
+    print("| model | layout | outputs | " + " | ".join(f"batch {b}" for b in BATCHES) + " |")
     print("|---|---|---|" + "---|" * len(BATCHES))
     for path, layout, name in sessions:
         entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
