@@ -10,7 +10,8 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from fakelens.analysis.pipeline import DETECT_EVERY, SEARCH_SECONDS, analyze
+from fakelens.analysis.face_crops import DETECT_EVERY, FULL_SEARCH_SECONDS
+from fakelens.analysis.pipeline import analyze
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.quality import sharpness
 from fakelens.faces.tracking import track_faces
@@ -21,7 +22,8 @@ from fakelens.media.reader import open_video
 from fakelens.media.shots import with_shot_changes
 from fakelens.models.loading import DEFAULT, load_model
 from fakelens.render.overlay import Overlay
-from fakelens.render.painter import Canvas, Painter, Style
+from fakelens.render.painter import Canvas, Painter
+from fakelens.render.style import Style
 
 _BATCH = 8
 
@@ -66,7 +68,7 @@ def main() -> None:
     followed = timed(
         "scene cuts, detection, following",
         count,
-        lambda: list(track_faces(frames, detector, every=DETECT_EVERY, narrow=SEARCH_SECONDS)),
+        lambda: list(track_faces(frames, detector, every=DETECT_EVERY, narrow=FULL_SEARCH_SECONDS)),
     )
     card = model.card
     faces = [(item.frame, one.face) for item in followed for one in item.faces]
@@ -80,7 +82,7 @@ def main() -> None:
     timed("sharpness", count, lambda: [sharpness(crop) for crop in crops])
     batches = [np.stack(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
     timed("model", count, lambda: [model.examine(batch) for batch in batches])
-    overlay = Overlay(analyze(options.clip, model=model, faces=detector))
+    overlay = Overlay(analyze(options.clip, model=model, detector=detector))
     with av.open(str(options.clip)) as container:
         drawn = [
             frame.reformat(format="yuv420p")

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from training.model import PatchNet
+from training.network import PatchNet
 
 from drawn_faces import draw_face
 

@@ -195,7 +195,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(make: object, tmp_path: Pa
     [
         (["--model", "nonsense"], 2, "mesoinception4-df"),
         (["--model", "nowhere.onnx"], 1, "nowhere.onnx"),
-        (["--faces", "nobody"], 2, "yunet"),
+        (["--detector", "nobody"], 2, "yunet"),
         (["--cam", "webcam"], 2, "hirescam"),
         (["--threshold", "1.5"], 2, "between 0 and 1"),
         (["--every", "0"], 2, "not 0"),
@@ -360,7 +360,7 @@ def test_published_weights_work_once_pulled(
     monkeypatch.setenv("FAKELENS_CACHE", str(tmp_path / "cache"))
     weights = shared_data / "weights" / "MesoInception_DF.h5"
     assert run("models", "pull", "mesoinception4-df", "--from", weights).exit_code == 0
-    options = ("--model", "mesoinception4-df", "--faces", "dlib", "--cam", "tf2cam")
+    options = ("--model", "mesoinception4-df", "--detector", "dlib", "--cam", "tf2cam")
     result = run("analyze", clip, "-o", tmp_path / "out", *options, "--every", 5)
     assert result.exit_code == 0, result.output
     other = shared_data / "weights" / "Meso4_DF.h5"

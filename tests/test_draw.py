@@ -17,7 +17,8 @@ from fakelens.records.faces import Box
 from fakelens.records.findings import Verdict
 from fakelens.records.trust import TrustMark
 from fakelens.render.overlay import Mark
-from fakelens.render.painter import COLORMAPS, VERDICT_COLOURS, Canvas, Painter, Style
+from fakelens.render.painter import VERDICT_COLOURS, Canvas, Painter
+from fakelens.render.style import COLORMAPS, Style
 
 Image = NDArray[np.uint8]
 FAR = Box(-900, -900, -800, -800)
@@ -242,7 +243,9 @@ def test_the_strongest_evidence_has_the_last_colour_of_the_map_at_full_opacity(
     colormap: str,
 ) -> None:
     drawn = heated(picture(), make_mark(AREA, 1), opacity=1, colormap=colormap)
-    last = cv2.applyColorMap(np.uint8([[255]]), COLORMAPS[colormap])[0, 0, ::-1]
+    last = cv2.applyColorMap(np.uint8([[255]]), getattr(cv2, f"COLORMAP_{colormap.upper()}"))[
+        0, 0, ::-1
+    ]
     np.testing.assert_array_equal(drawn[LEFT], np.broadcast_to(last, drawn[LEFT].shape))
 
 

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 
 from fakelens.evaluation import faithfulness
 from fakelens.evaluation.faithfulness import agreement, on_grid, order_of
-from fakelens.evaluation.forward import blurred, logits_of
 from fakelens.evaluation.segments import segment
 from fakelens.evaluation.sufficiency import Adversary, Push, push_area
+from fakelens.models.batching import compute_logits
+from fakelens.trust.imputation import remove_detail
 from linear_model import LinearModel, patch, red_and_blue, redness
 
 SIDE = 56  # four pixels in each of deletion's cells
@@ -40,7 +41,7 @@ def test_the_map_of_what_counts_beats_its_negative_and_noise(
         ],
         axis=0,
     )[:, measure]
-    worth = (redness(crop) - redness(blurred(crop)))[ONE].sum()
+    worth = (redness(crop) - redness(remove_detail(crop)))[ONE].sum()
     rank_of_noise = (noise > noise[5, 8]).mean()  # hidden in the steps after it
     steps = np.mean([rank_of_noise < step / 10 for step in range(1, 10)])
     expected = worth * (np.array([1, 0, steps, 0.5]) - 0.5)
@@ -106,9 +107,11 @@ def test_agreement_is_that_of_ranks() -> None:
 def test_batches_keep_the_order() -> None:
     model = LinearModel(np.ones((8, 8)))
     crops = np.random.default_rng(6).integers(0, 256, (35, 8, 8, 3), np.uint8)
-    np.testing.assert_allclose(logits_of(model, iter(crops)), redness(crops).sum((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(
+        compute_logits(model, iter(crops)), redness(crops).sum((1, 2)), rtol=1e-5
+    )
     assert [len(batch) for batch in model.seen] == [16, 16, 3]
-    assert logits_of(model, []).shape == (0,)
+    assert compute_logits(model, []).shape == (0,)
 
 
 # The adversary

@@ -13,7 +13,7 @@ from builders import make_report, make_track
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
 from fakelens.render.overlay import Overlay
-from fakelens.render.painter import Style
+from fakelens.render.style import Style
 from fakelens.report import heatmap_layer as layers
 from fakelens.report.heatmap_layer import LEVELS, TICKS, Layer, pack
 

@@ -20,7 +20,7 @@ from fakelens.records.media import Damage
 from fakelens.records.models import Calibration
 from fakelens.records.report import Report
 from fakelens.records.trust import Assessment
-from fakelens.render.painter import Style
+from fakelens.render.style import Style
 from fakelens.report.page import PageFiles, write_page
 from fakelens.report.save import save_report
 from media import make_clip

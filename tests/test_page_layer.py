@@ -233,7 +233,7 @@ def test_the_layer_lies_on_the_face_of_a_video_that_is_turned(
 
     clip = turned_clip(tmp_path / "turned.mp4")
     report = analyze(
-        clip, model=RedModel(), faces=Fixed(), settings=Settings(trust=False, threshold=0.5)
+        clip, model=RedModel(), detector=Fixed(), settings=Settings(trust=False, threshold=0.5)
     )
     assert (report.video.width, report.video.height) == (144, 240)
     save_report(report, tmp_path / "out")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training.model import judge, load_imagenet
+from training.network import judge, load_imagenet
 from training.onnx_graph import build_graph, calibrate
 from training.quantize import quantized
 

@@ -62,7 +62,7 @@ def examine(path: Path, *actors: Actor, model: RedModel | None = None, **setting
     return analyze(
         path,
         model=model or RedModel(),
-        faces=ScriptedDetector(*actors),
+        detector=ScriptedDetector(*actors),
         settings=Settings(**{"every": 1} | settings),
     )
 
@@ -162,7 +162,7 @@ def test_the_model_sees_rgb(tmp_path: Path) -> None:
     image[40:130, 70:160] = (255, 0, 0)
     path = photograph(tmp_path / "red.png", image)
     model = Witness()
-    analyze(path, model=model, faces=ScriptedDetector(Actor((255, 0, 0), 80, 50)))
+    analyze(path, model=model, detector=ScriptedDetector(Actor((255, 0, 0), 80, 50)))
     (crops,) = model.seen
     np.testing.assert_array_equal(crops, np.broadcast_to(np.uint8([255, 0, 0]), (1, 32, 32, 3)))
 
@@ -330,7 +330,7 @@ def test_progress_is_told_with_each_frame(clip: Path, every: int) -> None:
     analyze(
         clip,
         model=RedModel(),
-        faces=ScriptedDetector(FAKE),
+        detector=ScriptedDetector(FAKE),
         settings=Settings(every=every),
         progress=lambda done, total: told.append((done, total)),
     )
@@ -371,7 +371,7 @@ def test_an_interruption_ends_all_threads_even_if_repeated(clip: Path) -> None:
     interrupt_after(0.6)
     interrupt_after(0.7)
     with pytest.raises(KeyboardInterrupt):
-        analyze(clip, model=RedModel(), faces=Slow(FAKE))
+        analyze(clip, model=RedModel(), detector=Slow(FAKE))
     assert set(threading.enumerate()) == before
 
 
@@ -388,7 +388,7 @@ class Blind(ScriptedDetector):
 def test_an_error_of_the_detector_comes_through_and_ends_all_threads(clip: Path) -> None:
     before = set(threading.enumerate())
     with pytest.raises(ExaminingError):
-        analyze(clip, model=RedModel(), faces=Blind(FAKE))
+        analyze(clip, model=RedModel(), detector=Blind(FAKE))
     assert set(threading.enumerate()) == before
 
 
@@ -396,7 +396,7 @@ def test_stages_that_overlap_give_what_they_give_one_after_the_other(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overlapped = examine(clip, FAKE, REAL)
-    monkeypatch.setattr(pipeline, "ahead", lambda items, _depth: (item for item in items))
+    monkeypatch.setattr(pipeline, "prefetch", lambda items, _depth: (item for item in items))
     plain = examine(clip, FAKE, REAL)
     assert len(plain.tracks) == 2
     for one, other in zip(overlapped.tracks, plain.tracks, strict=True):
@@ -444,7 +444,7 @@ def test_frames_stream_by_and_are_not_kept(tmp_path: Path) -> None:
     gc.disable()
     try:
         report = analyze(
-            path, model=RedModel(), faces=detector, settings=Settings(every=1, batch=16)
+            path, model=RedModel(), detector=detector, settings=Settings(every=1, batch=16)
         )
     finally:
         gc.enable()
@@ -467,7 +467,7 @@ def test_an_uncertain_detection_is_marked(clip: Path) -> None:
         sure_confidence = 0.95  # the script's faces have 0.9
 
     settings = Settings(every=1)
-    report = analyze(clip, model=RedModel(), faces=Doubting(FAKE), settings=settings)
+    report = analyze(clip, model=RedModel(), detector=Doubting(FAKE), settings=settings)
     assert f"{FRAMES} of {FRAMES} faces: it may not be a face" in report.findings[0].reasons
 
 
@@ -486,6 +486,6 @@ def test_the_pixels_of_a_jpeg_are_the_ones_it_shows(tmp_path: Path) -> None:
 
 def test_a_picture_is_examined_whole(tmp_path: Path) -> None:
     path = photograph(tmp_path / "one.png", draw_scene(0, (FAKE,)))
-    report = analyze(path, model=RedModel(), faces=ScriptedDetector(FAKE))
+    report = analyze(path, model=RedModel(), detector=ScriptedDetector(FAKE))
     assert report.settings.every == 1
     assert not any("frames was examined" in told for told in not_examined(report))

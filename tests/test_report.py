@@ -22,7 +22,7 @@ from fakelens.records.arrays import sigmoid
 from fakelens.records.faces import Box
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
-from fakelens.render.painter import Style
+from fakelens.render.style import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.portraits import Portraits
 from fakelens.report.save import save_drawings, save_report

@@ -24,7 +24,7 @@ from fakelens.records.trust import (
     Robustness,
     TrustMark,
 )
-from fakelens.render.painter import Style
+from fakelens.render.style import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.save import save_drawings, save_report
 from pages import Page
@@ -37,7 +37,7 @@ FRAMES = 40
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     clip = film(tmp_path_factory.mktemp("clip") / "two.mp4", FAKE, REAL, frames=FRAMES)
     faces, settings = ScriptedDetector(FAKE, REAL), Settings(every=1)
-    return analyze(clip, model=RedModel(), faces=faces, settings=settings)
+    return analyze(clip, model=RedModel(), detector=faces, settings=settings)
 
 
 def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:

@@ -205,7 +205,7 @@ def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> Non
         for here in scene:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(here), format="rgb24")))
         output.mux(stream.encode(None))
-    report = analyze(path, model=RedModel(), faces=Squares(), settings=Settings(every=1))
+    report = analyze(path, model=RedModel(), detector=Squares(), settings=Settings(every=1))
     assert [len(track) for track in report.tracks] == [24, 10]
 
 

@@ -159,12 +159,12 @@ def test_a_forgery_that_the_model_sees_is_told_with_its_place() -> None:
     finding = assessed(model, *(sample(seed=seed, noise=15) for seed in range(3)), logit=-2)
     assert finding.assessment is not None
     tested = finding.assessment.controls
-    assert measure_controls is not None
+    assert tested is not None
     assert tested.outcome in (ControlOutcome.DETECTED, ControlOutcome.PARTIAL)
     assert tested.forged_score > sigmoid(-2)
-    assert measure_controls.inside is not None
-    assert measure_controls.inside > 2 * tested.area
-    assert measure_controls.faces == 3
+    assert tested.evidence_inside is not None
+    assert tested.evidence_inside > 2 * tested.area_inside
+    assert tested.faces == 3
 
 
 def test_a_model_that_sees_no_forgery_is_blind_here_and_its_real_is_worth_nothing() -> None:
@@ -204,8 +204,8 @@ def test_blind_is_who_sees_no_kind_of_forgery(
     array = np.array(moves, np.float32)
     found = measure_controls(person, person, array, None, FORGED, (THRESHOLDS, THRESHOLDS))
     assert found.outcome is outcome
-    assert found.planted == pytest.approx(float(sigmoid(person + array.mean())))
-    assert found.inside is None
+    assert found.forged_score == pytest.approx(float(sigmoid(person + array.mean())))
+    assert found.evidence_inside is None
     assert found.faces == 3
 
 
@@ -213,7 +213,7 @@ def test_what_the_heatmap_gains_is_told_by_its_place() -> None:
     rises = np.zeros((6, 4, 4), np.float32)
     rises[:, 1, 1], rises[:, 0, 0], rises[:, 3, 3] = 3, 1, -9
     found = measure_controls(0, 0, np.ones(6, np.float32), rises, FORGED, (THRESHOLDS, THRESHOLDS))
-    assert (found.inside, found.area) == (0.75, 0.25)
+    assert (found.evidence_inside, found.area_inside) == (0.75, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_maps_that_do_not_speak_for_fake_name_no_parts() -> None:
     assert found.assessment is not None
     assert found.assessment.regions is None
     assert found.assessment.controls is not None
-    assert found.assessment.controls.inside is None
+    assert found.assessment.controls.evidence_inside is None
     assert any("does not show what speaks for fake" in note for note in found.assessment.notes)
 
 
@@ -308,8 +308,8 @@ def test_parts_are_named_on_faces_that_look_fake_and_on_no_others() -> None:
     cells = model.examine(one.crop(CARD)[None]).activation[0, 0]
     labels = region_of_cells(FACE, area, (8, 8))
     left = float(np.where(labels == REGION_NAMES.index("mouth"), 0, cells).mean())
-    assert parts["mouth"].hidden == pytest.approx(float(sigmoid(left)), abs=0.01)
-    elsewhere = parts["mouth"].elsewhere
+    assert parts["mouth"].ablated_score == pytest.approx(float(sigmoid(left)), abs=0.01)
+    elsewhere = parts["mouth"].control_score
     assert elsewhere is not None
     assert elsewhere > float(sigmoid(left)) + 0.02
 

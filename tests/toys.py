@@ -130,7 +130,7 @@ def analyzed(path: Path, *actors: Actor, every: int = 1) -> Report:
     return analyze(
         path,
         model=RedModel(),
-        faces=ScriptedDetector(*actors),
+        detector=ScriptedDetector(*actors),
         settings=Settings(trust=False, every=every),
     )
 

@@ -6,7 +6,7 @@
 """
 
 import os
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # onnxruntime writes a device id under the user's cache and contacts its maker's host at every run
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    __version__: str
     from fakelens.analysis.pipeline import analyze
     from fakelens.errors import FakelensError
     from fakelens.faces.detectors import load_detector
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
     from fakelens.records.report import Report
     from fakelens.records.settings import Settings
     from fakelens.records.tracks import Observation, Track
-    from fakelens.render.painter import Style
+    from fakelens.render.style import Style
     from fakelens.report.document import read_report
     from fakelens.report.save import save_drawings, save_report
-
-__version__ = metadata.version("fakelens")
 
 # Where each public name lives; nothing is imported before it is asked for, so that
 # ``import fakelens`` does not load codecs and runtimes.
@@ -48,7 +47,7 @@ _HOMES = {
     "Settings": "records.settings",
     "Observation": "records.tracks",
     "Span": "records.findings",
-    "Style": "render.painter",
+    "Style": "render.style",
     "Thresholds": "records.models",
     "Track": "records.tracks",
     "Verdict": "records.findings",
@@ -89,6 +88,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - slow to load
+
+        return version("fakelens")
     if name not in _HOMES:
         raise AttributeError(f"module 'fakelens' has no attribute {name!r}")
     return getattr(import_module(f"fakelens.{_HOMES[name]}"), name)

@@ -1,22 +1,23 @@
 """How far a person's verdict and heatmaps can be trusted, measured on a few of the faces."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.analysis.verdicts import apply_assessment, person_logit
 from fakelens.explain.cam import CamMethod
-from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import mean_evidence, region_shares
 from fakelens.faces.sampler import FaceSample
 from fakelens.media.prefetch import prefetch
+from fakelens.models.batching import stack_batches
 from fakelens.records.arrays import RGBImage, log_odds
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.models import Evidence, Model, Thresholds
+from fakelens.records.report import Heatmaps
 from fakelens.records.tracks import Track
 from fakelens.records.trust import Ablation, Assessment, Faithfulness
 from fakelens.trust.ablation import select_rows
@@ -61,7 +62,7 @@ class Assessor:
         self,
         finding: Finding,
         track: Track,
-        heatmaps: HeatmapStore,
+        heatmaps: Heatmaps,
         samples: Sequence[FaceSample],
     ) -> Finding:
         """A finding with its assessment, and with the verdict that this leaves.
@@ -132,7 +133,7 @@ class Assessor:
 
     def _examine(self, *crops: Iterator[RGBImage]) -> Evidence:
         """The evidence in all crops, which are made in another thread meanwhile."""
-        with closing(prefetch(_batches(chain(*crops)), 1)) as batches:
+        with closing(prefetch(stack_batches(chain(*crops), _BATCH), 1)) as batches:
             found = [self.model.examine(batch) for batch in batches]
         return Evidence(
             np.concatenate([evidence.logit for evidence in found]),
@@ -164,11 +165,6 @@ class Assessor:
                 f"parts of the face were left out: {self.method.title} does not show what speaks "
                 "for fake"
             )
-
-
-def _batches(crops: Iterator[RGBImage]) -> Generator[NDArray[np.uint8]]:
-    while batch := list(islice(crops, _BATCH)):
-        yield np.stack(batch)
 
 
 def _strongest(track: Track) -> tuple[int, ...]:

@@ -1,39 +1,14 @@
-"""Gathers what was seen of each person, column by column, while the frames stream past."""
+"""Collects the observations of each person in columns while the frames stream past."""
 
 from array import array
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.analysis.face_crops import FaceCrop
 from fakelens.explain.heatmaps import smooth_heatmap
-from fakelens.faces.tracking import TrackedFace
-from fakelens.records.arrays import FloatArray, RGBImage
-from fakelens.records.faces import Box
+from fakelens.records.arrays import FloatArray
 from fakelens.records.tracks import Track
-
-
-@dataclass(frozen=True, slots=True)
-class FaceCrop:
-    """A face cut out of its frame, on its way to the model.
-
-    Attributes:
-        frame: index of the frame.
-        time: its presentation timestamp, seconds.
-        tracked: the face and the person it belongs to.
-        area: the square that was cut out.
-        crop: (S, S, 3) uint8 RGB.
-        sharpness: see ``crops.sharpness``.
-        quality_flags: bit set of ``crops.Doubt``.
-    """
-
-    frame: int
-    time: float
-    tracked: TrackedFace
-    area: Box
-    crop: RGBImage
-    sharpness: float
-    quality_flags: int
 
 
 class _Columns:

@@ -1,73 +1,98 @@
-"""``fakelens benchmark``: heatmap methods measured on faces whose forged area is known."""
+"""``fakelens benchmark``: compare heatmap methods on faces whose forged area is known."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakelens.cli.console import figures, print_table, progress_bar
-from fakelens.cli.options import NO_FACE, Force, Quiet, one_sentence
+from fakelens.cli.options import DEFAULT, NO_FACE, Force, Quiet, examples, one_sentence
 from fakelens.errors import UsageError
-from fakelens.evaluation import save
-from fakelens.evaluation.materials import gather_materials
-from fakelens.evaluation.measure import BenchmarkSettings, left_out, measure
-from fakelens.evaluation.methods import choose_methods
-from fakelens.evaluation.tables import LEGEND, tables
-from fakelens.faces.detectors import load_detector
-from fakelens.models.loading import DEFAULT, load_model
-from fakelens.records.models import Model
 
-benchmark = typer.Typer(no_args_is_help=True, help="Measure what fakelens says and how well.")
+if TYPE_CHECKING:
+    from fakelens.records.models import Model
+
+benchmark = typer.Typer(no_args_is_help=True, help="Measure how good heatmaps are.")
+
+_DATA = "Faces to measure on"
 
 
-@benchmark.command("explain")
+@benchmark.command(
+    epilog=examples(
+        "fakelens benchmark explain photos/",
+        "fakelens benchmark explain --real original.mp4 --fake swapped.mp4 --method gradcam",
+    )
+)
 def explain(
     pictures: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PICTURE|FOLDER", help="Real faces, to plant forgeries in."),
+        typer.Argument(metavar="PICTURE|FOLDER", help="Genuine faces to add forgeries to."),
     ] = None,
     real: Annotated[
-        list[Path] | None, typer.Option(metavar="VIDEO", help="The original of a --fake.")
+        list[Path] | None,
+        typer.Option(
+            metavar="VIDEO", help="Original of a --fake video; repeatable.", rich_help_panel=_DATA
+        ),
     ] = None,
     fake: Annotated[
         list[Path] | None,
-        typer.Option(metavar="VIDEO", help="The same frames as --real, forged; both repeatable."),
+        typer.Option(
+            metavar="VIDEO",
+            help="The same frames as --real, forged; repeatable.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     labelled: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Table of fakes: image,mask[,group].")
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Table of fakes: image,mask[,group].", rich_help_panel=_DATA
+        ),
     ] = None,
+    limit: Annotated[
+        int, typer.Option(help="Most faces of each kind.", rich_help_panel=_DATA)
+    ] = 100,
+    few: Annotated[
+        int,
+        typer.Option(
+            help="Faces of each kind for the slowest measurements; 0 skips these.",
+            rich_help_panel=_DATA,
+        ),
+    ] = 8,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME|PATH", help=f"Repeatable. Default: {DEFAULT}."),
+        typer.Option(metavar="NAME|FILE", help=f"Detector model; repeatable. Default: {DEFAULT}."),
     ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Repeatable: a heatmap of 'analyze --cam', or scorecam, rise, occlusion, "
-            "kernelshap. Default: all that do not explain real.",
+            help="Heatmap method of 'analyze --cam', or scorecam, rise, occlusion, kernelshap; "
+            "repeatable. Default: all methods that explain fake.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Faces of each kind of material.")] = 100,
-    few: Annotated[
-        int, typer.Option(help="Of these, how many for what takes longest; 0 leaves it out.")
-    ] = 8,
-    seed: Annotated[int, typer.Option(help="Of all that hangs on chance.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Results folder.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Write the results to DIR.")
     ] = Path("fakelens-benchmark"),
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure heatmaps on faces whose forged area is known; write tables and plots.
 
-    Forgeries are planted in your pictures of real faces, measured between a real and a fake video
-    of the same frames, or labelled with masks.
+    The forged area is known because it is made by this program in your pictures of genuine faces,
+    measured between a real and a fake video of the same frames, or given as a mask.
     """
     with one_sentence():
+        from fakelens.cli.console import figures, print_table, progress_bar
+        from fakelens.evaluation import save
+        from fakelens.evaluation.materials import gather_materials
+        from fakelens.evaluation.measure import BenchmarkSettings, left_out, measure
+        from fakelens.evaluation.methods import choose_methods
+        from fakelens.evaluation.tables import LEGEND, tables
+        from fakelens.faces.detectors import load_detector
+
         if len(real or ()) != len(fake or ()):
-            raise UsageError("--real and --fake belong together: give as many of each, in order")
+            raise UsageError("--real and --fake go in pairs: give as many of each, in order")
         save.check_free(output, force=force)
         settings = BenchmarkSettings(few=few, seed=seed)
         methods, notes = choose_methods(method or [])
@@ -93,9 +118,11 @@ def explain(
         typer.echo("\n".join([LEGEND, *map(str, files)]))
 
 
-def _load_models(names: Sequence[str]) -> dict[str, Model]:
+def _load_models(names: Sequence[str]) -> "dict[str, Model]":
     """By what they are called in tables: a name, or a file without its suffix."""
+    from fakelens.models.loading import load_model
+
     models = {Path(name).stem: load_model(name) for name in names}
     if len(models) < len(names):
-        raise UsageError("two models have one name: give each once, or rename a file")
+        raise UsageError("two models have the same name: give each once, or rename a file")
     return models

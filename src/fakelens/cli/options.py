@@ -1,26 +1,55 @@
-"""What all commands share: exit codes, common options, and errors as one sentence."""
+"""What the commands share: exit codes, common options, and errors as one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fakelens.errors import FakelensError, UsageError
+from fakelens.models.registry import DEFAULT
 
 FAILED, USAGE, SOME_FAILED, NO_FACE, INTERRUPTED = 1, 2, 3, 4, 130
 
-Force = Annotated[bool, typer.Option("--force", help="Replace results that lie there.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the results to DIR.")
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME|FILE",
+        help="Detector model: a name from 'fakelens models' or a file.",
+        rich_help_panel="Model and face detector",
+    ),
+]
+NoSmooth = Annotated[
+    bool,
+    typer.Option(
+        "--no-smooth",
+        help="Draw the heatmap of each frame as it is, without smoothing over time.",
+        rich_help_panel="Output",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing results.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+__all__ = ["DEFAULT", "Force", "ModelName", "NoSmooth", "Output", "Quiet", "one_sentence"]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: example calls, one per line."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Errors raised on purpose, and Ctrl-C, become one line and an exit code."""
+    """Turn errors raised on purpose, and Ctrl-C, into one line on stderr and an exit code."""
     try:
         yield
     except KeyboardInterrupt as error:
-        typer.echo("fakelens: interrupted; unfinished results were taken away", err=True)
+        typer.echo("fakelens: interrupted; unfinished results were removed", err=True)
         raise typer.Exit(INTERRUPTED) from error
     except UsageError as error:
         _complain(error)

@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.evaluation.forward import blurred, enlarge, logits_of
+from fakelens.explain.heatmaps import resize_heatmap
+from fakelens.models.batching import compute_logits
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Model
 from fakelens.trust.ablation import Answer, ablate_cells, surrogates
+from fakelens.trust.imputation import remove_detail
 
 CELLS = 14
 """Along a side of the crop: what deletion and insertion hide and show."""
@@ -51,7 +53,7 @@ def deletion_insertion(
         (insertion); both as the mean over the steps.
     """
     noise = rng.normal(size=(PIXEL_DRAWS, CELLS, CELLS))
-    fill, side = blurred(crop), crop.shape[0]
+    fill, side = remove_detail(crop), crop.shape[0]
     pictures = []
     for cells in maps:
         own = on_grid(cells, (CELLS, CELLS))
@@ -59,7 +61,7 @@ def deletion_insertion(
             for first in _steps(order_of(tried, rng), side):
                 pictures.append(np.where(first[..., None], fill, crop))
                 pictures.append(np.where(first[..., None], crop, fill))
-    logits = logits_of(model, pictures).astype(np.float64)
+    logits = compute_logits(model, pictures).astype(np.float64)
     hidden, shown = np.moveaxis(
         logits.reshape(len(maps), 1 + PIXEL_DRAWS, -1, 2).mean(axis=2), 2, 0
     )
@@ -100,7 +102,7 @@ def on_grid(cells: FloatArray, shape: tuple[int, int]) -> FloatArray:
     if cells.shape == shape:
         return cells
     # First to a size of which each cell has as many pixels, or cells of unequal reach result.
-    fine = enlarge(cells, 16 * max(shape))
+    fine = resize_heatmap(cells, (16 * max(shape),) * 2)
     grid = cv2.resize(fine, shape[::-1], interpolation=cv2.INTER_AREA)
     return grid.astype(np.float32, copy=False)
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.explain.heatmaps import resize_heatmap
 from fakelens.records.arrays import FloatArray
 
 TOLERANCE = 15 / 224
@@ -107,20 +108,15 @@ def bootstrap_mean(
 
 def _share_inside(cells: FloatArray, truth: NDArray[np.bool_]) -> float:
     # Negative cells first: between cells they would take from the evidence of their neighbours.
-    fine = _enlarge(np.maximum(cells, 0), truth)
+    fine = resize_heatmap(np.maximum(cells, 0), truth.shape)
     return float(fine[truth].sum(dtype=np.float64) / fine.sum(dtype=np.float64))
 
 
 def _pixel_auc(cells: FloatArray, truth: NDArray[np.bool_]) -> float:
     if truth.all():
         return np.nan
-    fine = _enlarge(cells, truth)
+    fine = resize_heatmap(cells, truth.shape)
     return auc(fine[~truth], fine[truth])
-
-
-def _enlarge(cells: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-    fine = cv2.resize(cells.astype(np.float32), truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return fine.astype(np.float32, copy=False)
 
 
 def _within_tolerance(truth: NDArray[np.bool_]) -> NDArray[np.bool_]:

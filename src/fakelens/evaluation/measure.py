@@ -1,6 +1,6 @@
 """Measures heatmap methods of models on material with known forged areas."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from time import perf_counter
@@ -24,10 +24,8 @@ from fakelens.evaluation.sufficiency import Adversary, Push
 from fakelens.faces.crops import crop_area
 from fakelens.records.arrays import FloatArray, sigmoid
 from fakelens.records.models import Evidence, Model
+from fakelens.records.settings import Progress
 from fakelens.trust.ablation import working_head
-
-Progress = Callable[[int, int | None], None]
-"""Called with the faces done and the faces in all."""
 
 _OPTIONAL = {
     "skimage": "no face is pushed by an adversary",

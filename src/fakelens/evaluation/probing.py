@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.evaluation.forward import blurred, enlarge, logits_of, mixed
+from fakelens.explain.heatmaps import resize_heatmap
+from fakelens.models.batching import compute_logits
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Model
+from fakelens.trust.imputation import remove_detail
 
 _OCCLUSION_CELLS = 14  # along a side
 _SCORECAM_CHANNELS = 32
@@ -29,7 +31,7 @@ def occlusion(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) 
     half. Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014; they
     fill with grey.
     """
-    side, fill = crop.shape[0], blurred(crop)
+    side, fill = crop.shape[0], remove_detail(crop)
     middles = (np.arange(_OCCLUSION_CELLS) + 0.5) * side / _OCCLUSION_CELLS
     half = side / _OCCLUSION_CELLS
     spans = [slice(max(0, round(x - half)), round(x + half)) for x in middles.tolist()]
@@ -42,7 +44,7 @@ def occlusion(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) 
                 copy[rows, columns] = fill[rows, columns]
                 yield copy
 
-    logits = logits_of(model, hidden())
+    logits = compute_logits(model, hidden())
     return np.asarray(logits[0] - logits[1:]).reshape(len(spans), len(spans))
 
 
@@ -57,9 +59,9 @@ def rise(
     scores are probabilities and none is negative). They use 4000 masks and more, black for what is
     hidden; with 300 the maps are grainier.
     """
-    side, fill = crop.shape[0], blurred(crop)
+    side, fill = crop.shape[0], remove_detail(crop)
     drawn = [_rise_mask(side, rng) for _ in range(masks)]
-    logits = logits_of(model, (mixed(crop, fill, mask) for mask in drawn))
+    logits = compute_logits(model, (_mix(crop, fill, mask) for mask in drawn))
     above = logits - logits.mean()
     total = np.zeros((side, side), np.float64)
     for weight, mask in zip(above.tolist(), drawn, strict=True):
@@ -77,7 +79,7 @@ def scorecam(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -
     ReLU: both would take away what speaks for REAL. Of a layer with one channel, as of
     fakelens-patch, only that channel times one number is left, and the number may be negative.
     """
-    side, fill = crop.shape[0], blurred(crop)
+    side, fill = crop.shape[0], remove_detail(crop)
     activation = model.examine(crop[None]).activation[0]
     mass = np.abs(activation).sum(axis=(1, 2))
     channels = [
@@ -89,10 +91,10 @@ def scorecam(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -
     def seen_through() -> Iterator[NDArray[np.uint8]]:
         yield fill
         for channel in channels:
-            mask = enlarge(activation[channel], side)
-            yield mixed(crop, fill, (mask - mask.min()) / np.ptp(mask))
+            mask = resize_heatmap(activation[channel], (side, side))
+            yield _mix(crop, fill, (mask - mask.min()) / np.ptp(mask))
 
-    logits = logits_of(model, seen_through())
+    logits = compute_logits(model, seen_through())
     weights = logits[1:] - logits[0]
     return np.asarray(np.einsum("c,chw->hw", weights, activation[channels]), np.float32)
 
@@ -101,4 +103,16 @@ def _rise_mask(side: int, rng: np.random.Generator) -> FloatArray:
     cell = -(-side // _RISE_CELLS)
     coarse = (rng.random((_RISE_CELLS + 1,) * 2) < _RISE_SHOWN).astype(np.float32)
     top, left = rng.integers(cell, size=2).tolist()
-    return enlarge(coarse, (_RISE_CELLS + 1) * cell)[top : top + side, left : left + side]
+    return resize_heatmap(coarse, ((_RISE_CELLS + 1) * cell,) * 2)[
+        top : top + side, left : left + side
+    ]
+
+
+def _mix(
+    crop: NDArray[np.uint8], fill: NDArray[np.uint8], shown: NDArray[np.bool_] | FloatArray
+) -> NDArray[np.uint8]:
+    """The crop where ``shown``, (side, side), is 1, the fill where it is 0, a mixture between."""
+    if shown.dtype == np.bool_:
+        return np.asarray(np.where(shown[..., None], crop, fill))
+    weight = shown[..., None].astype(np.float32)
+    return np.rint(weight * crop + (1 - weight) * fill).astype(np.uint8)

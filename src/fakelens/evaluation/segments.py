@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.errors import MissingExtraError
-from fakelens.evaluation.forward import blurred, logits_of
+from fakelens.models.batching import compute_logits
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Model
+from fakelens.trust.imputation import remove_detail
 
 SEGMENTS = 50
 """Asked of SLIC, as by Tsigos et al., MAD 2024; it makes about as many."""
@@ -57,14 +58,14 @@ def kernelshap(
     labels = segment(crop)
 
     def logit(planes: "torch.Tensor") -> "torch.Tensor":
-        return torch.from_numpy(logits_of(model, planes.numpy().astype(np.uint8)))
+        return torch.from_numpy(compute_logits(model, planes.numpy().astype(np.uint8)))
 
     features = torch.from_numpy(labels)[None, :, :, None]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         spread = KernelShap(logit).attribute(
             torch.from_numpy(crop)[None].float(),
-            baselines=torch.from_numpy(blurred(crop))[None].float(),
+            baselines=torch.from_numpy(remove_detail(crop))[None].float(),
             feature_mask=features,
             n_samples=samples,
             perturbations_per_eval=16,

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.evaluation.forward import enlarge, logits_of
 from fakelens.evaluation.outcomes import TOPS
 from fakelens.evaluation.segments import segment
+from fakelens.explain.heatmaps import resize_heatmap
+from fakelens.models.batching import compute_logits
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Model
 
@@ -75,7 +76,7 @@ class Adversary:
 
     def along(self, cells: FloatArray) -> list[float]:
         """The logits that are reached by pushing the first one, two, three segments of a map."""
-        fine = enlarge(cells, self.crop.shape[0]).ravel().astype(np.float64)
+        fine = resize_heatmap(cells, self.crop.shape[:2]).ravel().astype(np.float64)
         labels = self._labels.ravel()
         ranking = np.argsort(-np.bincount(labels, fine) / np.bincount(labels), kind="stable")
         return self._pushed(ranking)
@@ -119,7 +120,7 @@ def push_area(
     for left in range(push.steps, -1, -1):
         noise = rng.standard_normal((push.pairs if left else 0, *pixels.shape))
         tried = [pixels, *(pixels + push.search * noise), *(pixels - push.search * noise)]
-        logits = logits_of(model, [_with_pixels(crop, area, values) for values in tried])
+        logits = compute_logits(model, [_with_pixels(crop, area, values) for values in tried])
         lowest = min(lowest, float(logits[0]))
         if logits[0] <= 0:
             break

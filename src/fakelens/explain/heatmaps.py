@@ -2,6 +2,7 @@
 
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,15 @@ def smooth_heatmap(values: FloatArray) -> FloatArray:
     sigma = _SPREAD * values.shape[0]
     blurred = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return blurred.astype(np.float32, copy=False)
+
+
+def resize_heatmap(values: FloatArray, shape: Sequence[int]) -> FloatArray:
+    """Resize a heatmap to (h, w) cells or pixels by linear interpolation."""
+    height, width = shape
+    resized = cv2.resize(
+        np.asarray(values, np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return resized.astype(np.float32, copy=False)
 
 
 class HeatmapStore:

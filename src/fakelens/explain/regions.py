@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.faces.sampler import cell_transform
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box
+from fakelens.records.report import Heatmaps
 from fakelens.records.tracks import Track
 
 REGION_NAMES = ("eyes", "nose", "mouth", "forehead", "cheeks", "jaw and boundary", "surroundings")
@@ -148,7 +148,7 @@ def sample_rows(track: Track) -> NDArray[np.intp]:
     return rows
 
 
-def mean_evidence(track: Track, heatmaps: HeatmapStore) -> MeanEvidence | None:
+def mean_evidence(track: Track, heatmaps: Heatmaps) -> MeanEvidence | None:
     """The mean heatmap of a person in the frame; ``None`` without any landmarks."""
     rows = sample_rows(track)
     if not len(rows):
@@ -202,7 +202,7 @@ class RegionShares:
     step: float
 
 
-def region_shares(track: Track, heatmaps: HeatmapStore) -> RegionShares:
+def region_shares(track: Track, heatmaps: Heatmaps) -> RegionShares:
     """Evidence by part of the face and stretch of time; the track has usable landmarks."""
     rows = sample_rows(track)
     start, end = float(track.times[0]), float(track.times[-1])

@@ -63,6 +63,7 @@ def extract_crop(image: RGBImage | Pixels, area: Box, size: int) -> NDArray[np.u
 
 
 def resize_crop(crop: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize a crop (S, S, 3) to (size, size, 3), averaging pixels where it shrinks."""
     interpolation = cv2.INTER_AREA if crop.shape[0] > size else cv2.INTER_LINEAR
     return cv2.resize(crop, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)
 

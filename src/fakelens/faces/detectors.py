@@ -1,25 +1,38 @@
-"""The table of face detectors."""
+"""The table of face detectors.
 
-from collections.abc import Callable
+Their confidences are on different scales and comparable only within one detector:
+
+======== ======== ========================== ====================================================
+name     extra    landmarks                  confidence
+======== ======== ========================== ====================================================
+yunet    -        yes                        0..1, ``sqrt(class score x objectness)``
+dlib     [dlib]   no                         margin of the support vector machine, above 0
+haar     -        no                         level weight of the cascade's last stage, unbounded
+======== ======== ========================== ====================================================
+"""
+
+from importlib import import_module
 
 from fakelens.errors import UsageError
-from fakelens.faces.dlib_hog import DlibHog
-from fakelens.faces.haar import Haar
-from fakelens.faces.yunet import YuNet
 from fakelens.records.faces import FaceDetector
 
-DETECTORS: dict[str, Callable[[], FaceDetector]] = {"yunet": YuNet, "dlib": DlibHog, "haar": Haar}
+DETECTORS = {
+    "yunet": "fakelens.faces.yunet:YuNet",
+    "dlib": "fakelens.faces.dlib_hog:DlibHog",
+    "haar": "fakelens.faces.haar:Haar",
+}
+"""From the name on the command line to ``module:class``, imported when it is used."""
 
 
 def load_detector(name: str) -> FaceDetector:
-    """The detector of a given name, with its default settings.
+    """Load a face detector by name, with its default settings.
 
     Raises:
-        UsageError: there is none of that name.
-        MissingExtraError: it needs a package that is not installed.
+        UsageError: no such name; the message lists the names.
+        MissingExtraError: the detector needs a package that is not installed.
     """
     if name not in DETECTORS:
-        raise UsageError(
-            f"there is no face detector '{name}': choose one of {', '.join(DETECTORS)}"
-        )
-    return DETECTORS[name]()
+        raise UsageError(f"no face detector {name!r}: choose one of {', '.join(DETECTORS)}")
+    module, _, attribute = DETECTORS[name].partition(":")
+    detector: FaceDetector = getattr(import_module(module), attribute)()
+    return detector

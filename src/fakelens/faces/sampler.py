@@ -85,10 +85,10 @@ class FaceSampler:
         self._next: dict[int, float] = {}
         self._seen: dict[int, float] = {}
 
-    def see(
+    def add(
         self, person: int, time: float, image: RGBImage | Pixels, face: Face, *, usable: bool
     ) -> None:
-        """Show one face; ``time`` in seconds, of one person never earlier than before."""
+        """Offer one face; ``time`` in seconds, of one person never earlier than before."""
         self._seen[person] = time
         if not usable or time < self._next.get(person, time):
             return
@@ -98,11 +98,11 @@ class FaceSampler:
             self._spacing[person] *= 2
         self._next[person] = time + self._spacing[person]
 
-    def gone(self, time: float) -> list[tuple[int, list[FaceSample]]]:
+    def finished(self, time: float) -> list[tuple[int, list[FaceSample]]]:
         """Persons who are not seen any more, and what was kept of them; they are forgotten."""
         return [self._forget(p) for p, seen in list(self._seen.items()) if time - seen > _PATIENCE]
 
-    def everybody(self) -> list[tuple[int, list[FaceSample]]]:
+    def finish(self) -> list[tuple[int, list[FaceSample]]]:
         """The rest, when the video is over."""
         return [self._forget(person) for person in list(self._seen)]
 

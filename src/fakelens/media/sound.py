@@ -6,11 +6,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from fakelens.media.reader import (
-    SoundPacket,
-    longest_step,
-    sound_codec,
-)
+from fakelens.media.reader import SoundPacket, longest_step, sound_codec
 
 _SOUND_RATE = 48000  # Hz, where AAC does not know the source's
 
@@ -43,6 +39,7 @@ class SoundWriter:
                 self._say(f"The sound was encoded again as AAC: players of MP4 expect no {codec}.")
 
     def write(self, packet: SoundPacket) -> None:
+        """Write one packet of the source, copied or encoded again."""
         if copy := self._copies.get(packet.stream.index):
             self._copy(packet, copy)
         elif packet.stream.index in self._encoders:

@@ -19,12 +19,7 @@ from fakelens.media.pixels import planes as planes_of
 from fakelens.media.planes import Planes
 from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
-from fakelens.media.reader import (
-    Picture,
-    SoundPacket,
-    VideoReader,
-    open_video,
-)
+from fakelens.media.reader import Picture, SoundPacket, VideoReader, open_video
 from fakelens.media.sound import SoundWriter
 from fakelens.records.media import VideoInfo
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -106,12 +106,7 @@ class CropGeometry:
 
 
 class FaceDetector(Protocol):
-    """Finds faces.
-
-    It may have two attributes more, both of which save time. With a ``longest_side`` in pixels
-    pictures come to it shrunk to that. With a ``grid`` in pixels of these pictures it may be
-    given parts, whose corners lie on the grid: it finds the same faces there as in the whole.
-    """
+    """Finds faces. A detector may also be a ``ScaledDetector`` or a ``TiledDetector``."""
 
     @property
     def name(self) -> str:
@@ -120,9 +115,29 @@ class FaceDetector(Protocol):
 
     @property
     def sure_confidence(self) -> float:
-        """On the detector's own scale: below it a detection may not be a face."""
+        """Confidence, on the detector's own scale, below which a detection may not be a face."""
         ...
 
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
-        """The faces in each of some pictures of one size, the most confident first."""
+        """Detect the faces in each of some pictures of one size, the most confident first."""
+        ...
+
+
+@runtime_checkable
+class ScaledDetector(Protocol):
+    """A face detector that works on smaller pictures than it is given, to save time."""
+
+    @property
+    def longest_side(self) -> int:
+        """Pictures are scaled down to this longest side, in pixels."""
+        ...
+
+
+@runtime_checkable
+class TiledDetector(Protocol):
+    """A face detector that finds the same faces in a part of a picture as in the whole."""
+
+    @property
+    def grid(self) -> int:
+        """The corners of a part must be multiples of this, in pixels of the scaled picture."""
         ...

@@ -1,17 +1,8 @@
-"""The records that pass between the parts of fakelens, and the seams they meet at.
+"""Detector models: their cards, their evidence, and the interface they implement."""
 
-Conventions, valid everywhere inside the package:
-
-* pictures are RGB, ``uint8``, shape ``(H, W, 3)``, upright as displayed (rotation applied);
-* boxes are in pixels of that picture, ``float``, half-open ``[x1, x2) x [y1, y2)``, and may
-  reach over its edges;
-* a **logit is positive for FAKE evidence** and the score is ``sigmoid(logit)``, 1 = fake;
-* times are presentation timestamps in seconds, rates are ``Fraction`` (frames per second).
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,29 +124,61 @@ class Evidence:
     gradient: FloatArray
 
 
-Head = Callable[[FloatArray], Evidence]
-"""From an explained layer (N, C, h, w) to the logits (N,), and their gradient."""
-
-
 class Model(Protocol):
-    """Scores face crops and says where the score came from.
+    """Scores face crops and returns what a heatmap is computed from.
 
-    It may have two methods more, with which is measured whether heatmaps are true to it:
-    ``head(activation) -> logit``, the logits (N,) that follow from an explained layer
-    (N, C, h, w) that was changed; and ``random_heads(count)``, so many ``Head`` with the head's
-    weights in random orders, or none if it has no weights to be put in another order.
+    A model may also be a ``HasHead``, a ``HasRandomHeads`` or a ``HasDevice``.
     """
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """The model's description."""
         ...
 
     @property
     def sha256(self) -> str:
-        """Of the file the weights came from, hexadecimal; empty if they came from no file."""
+        """Of the weights file, hexadecimal; empty if the weights came from no file."""
         ...
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1."""
+        ...
+
+
+@runtime_checkable
+class HasHead(Protocol):
+    """A model whose layers after the explained one can run on their own.
+
+    Heatmap faithfulness can be tested by feature ablation only on such a model.
+    """
+
+    def head(self, activation: FloatArray) -> FloatArray:
+        """Compute the logits (N,) of an explained layer (N, C, h, w), changed or not.
+
+        Raises:
+            ModelError: the logit does not depend on the explained layer alone.
+        """
+        ...
+
+
+Head = Callable[[FloatArray], Evidence]
+"""From an explained layer (N, C, h, w) to the logits (N,) and their gradient."""
+
+
+@runtime_checkable
+class HasRandomHeads(Protocol):
+    """A model that can make copies of its head with permuted weights, for sanity checks."""
+
+    def random_heads(self, count: int) -> Sequence[Head]:
+        """Return ``count`` heads with permuted weights; none if the head has no weights."""
+        ...
+
+
+@runtime_checkable
+class HasDevice(Protocol):
+    """A model that says what it runs on."""
+
+    @property
+    def device(self) -> str:
+        """Such as ``"cpu"`` or ``"cuda"``."""
         ...

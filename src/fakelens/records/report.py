@@ -3,16 +3,36 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from fakelens.explain.heatmaps import HeatmapStore
+from fakelens.records.arrays import FloatArray
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.media import Damage, VideoInfo
 from fakelens.records.models import ModelCard, Thresholds
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 
-SCHEMA_VERSION = 1
-"""Of ``report.json``; raised when a field changes its meaning or goes."""
+SCHEMA_VERSION = 2
+"""Of ``report.json``; increased when a field is removed, renamed or changes its meaning."""
+
+
+class Heatmaps(Protocol):
+    """The heatmaps of a report, by row. ``explain.heatmaps.HeatmapStore`` keeps them on disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> FloatArray:
+        """One heatmap, (h, w) float32."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(h, w) of every heatmap; ``None`` if there is none."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write all heatmaps to a file, little-endian float16, row after row."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +93,7 @@ class Report:
     thresholds: Thresholds
     tracks: tuple[Track, ...]
     findings: tuple[Finding, ...]
-    heatmaps: HeatmapStore
+    heatmaps: Heatmaps
     provenance: Provenance
     mean_faces: Mapping[int, bytes] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """What a caller may choose about an analysis."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -8,7 +9,13 @@ from fakelens.errors import UsageError
 from fakelens.records.trust import Ablation
 
 EXAMINE_EVERY = 2
-"""By default, frames from one examined frame to the next."""
+"""Frames from one examined frame to the next, by default."""
+
+AUTO_PER_SECOND = 5.0
+"""Frames examined per second of video with ``--every auto``."""
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of steps (frames, faces) done and the total, if known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ class Track:
         quality_flags: (n,) uint8 bit sets of ``crops.Doubt``; 0 = usable.
         logits: (n,) float32, positive = fake.
         heatmaps: (n,) int64 rows in the report's heatmaps.
-        peaks: (n,) float32, largest magnitude in each heatmap as drawn, see ``heatmaps.smooth_heatmap``.
+        peaks: (n,) float32, largest magnitude in each heatmap as drawn, see
+            ``heatmaps.smooth_heatmap``.
     """
 
     person: int

@@ -54,12 +54,12 @@ class Faithfulness:
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """What becomes of the score when the picture is prepared a little otherwise.
+    """How much the score changes with small perturbations of the crop or the compression.
 
     Attributes:
-        score_range: lowest and highest score, 0..1, of all ways.
-        scores: 0..1, by the name of the way; see ``robustness.WAYS``.
-        faces: number of faces it was measured on.
+        score_range: lowest and highest score, 0..1, over all perturbations.
+        scores: 0..1, by perturbation; see ``robustness.PERTURBATIONS``.
+        faces: number of faces measured.
     """
 
     score_range: tuple[float, float]
@@ -68,28 +68,33 @@ class Robustness:
 
 
 class ControlOutcome(StrEnum):
-    """What the detector makes of a forgery planted into this footage."""
+    """What the model makes of a synthetic forgery added to a person's own frames.
+
+    ``DETECTED``: the score reaches *likely fake*; ``PARTIAL``: it rises, but not that far;
+    ``MISSED``: it does not rise; ``UNKNOWN``: the person already scores as fake, so the control
+    says nothing.
+    """
 
     DETECTED = "detected"
-    PARTIAL = "rises at a planted forgery, but not to a fake"
-    MISSED = "blind here"
-    UNKNOWN = "the score is that of a fake already, so a planted forgery tells nothing"
+    PARTIAL = "partial"
+    MISSED = "missed"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The detector tried on a person's own frames.
+    """The model tested on a person's own frames: with a synthetic forgery, and recompressed.
 
     Attributes:
-        outcome: what it makes of planted forgeries.
-        forged_score: score with a forgery planted, 0..1.
-        evidence_inside: share of the rise in the heatmap that lies in the planted area, 0..1; ``None``
-            where nothing rises.
-        area_inside: share of the heatmap that the planted area takes: what a map that points nowhere
-            would get.
-        recompressed_score: score of the untouched face compressed anew, 0..1.
-        recompression_false_alarm: that makes a person look fake who did not.
-        faces: number of faces it was measured on.
+        outcome: whether the synthetic forgeries are detected.
+        forged_score: score with a synthetic forgery, 0..1.
+        evidence_inside: share of the increase of the heatmap that lies inside the forged area,
+            0..1; ``None`` if nothing increases.
+        area_inside: share of the heatmap that the forged area covers, the value expected of a
+            heatmap that points nowhere.
+        recompressed_score: score of the untouched face after recompression, 0..1.
+        recompression_false_alarm: whether recompression alone makes the person look fake.
+        faces: number of faces measured.
     """
 
     outcome: ControlOutcome
@@ -107,13 +112,14 @@ class Region:
 
     Attributes:
         name: see ``regions.REGION_NAMES``.
-        area: share of the heatmap that it takes, 0..1.
-        fake: share of the positive evidence in it, 0..1.
-        contribution: mean sum of its cells, signed, in the heatmap's unit.
-        fake_over_time: ``fake`` in each stretch of time, see ``Regions``; -1 where nothing was seen.
-        contribution_over_time: ``contribution`` in each stretch of time; 0 where nothing was seen.
-        ablated_score: score when its cells of the explained layer are set to zero, 0..1.
-        control_score: score when as many cells elsewhere are.
+        area: share of the heatmap that the part covers, 0..1.
+        fake: share of the evidence for fake that lies in the part, 0..1.
+        contribution: mean sum of its cells, signed, in the unit of the heatmap.
+        fake_over_time: ``fake`` in each time step of ``Regions``; -1 where nothing was seen.
+        contribution_over_time: ``contribution`` in each time step; 0 where nothing was seen.
+        ablated_score: score with its cells of the explained layer set to zero, 0..1; ``None`` if
+            the model has no head that runs on its own.
+        control_score: score with as many cells elsewhere set to zero, 0..1; likewise.
     """
 
     name: str

@@ -7,28 +7,18 @@ whole and what is not drawn on keeps every bit.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import UsageError
+from fakelens.media.planes import Plane
 from fakelens.records.arrays import FloatArray
 from fakelens.records.findings import Verdict
 from fakelens.records.trust import TrustMark
 from fakelens.render.overlay import Mark
+from fakelens.render.style import Style
 
-Plane = NDArray[np.uint8]
-
-COLORMAPS = {
-    "inferno": cv2.COLORMAP_INFERNO,
-    "magma": cv2.COLORMAP_MAGMA,
-    "hot": cv2.COLORMAP_HOT,
-    "turbo": cv2.COLORMAP_TURBO,
-    "jet": cv2.COLORMAP_JET,
-    "viridis": cv2.COLORMAP_VIRIDIS,
-}
 _REAL_COLORMAP = cv2.COLORMAP_OCEAN  # blue to white: not to be mistaken for evidence of fake
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
@@ -46,39 +36,6 @@ _CONTOUR_AT = 1 / 3  # of full strength
 _GREY = 190  # of the hatching over heatmaps that are not better than chance
 _HATCH = 4  # lines' widths from one stripe to the next
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How to draw.
-
-    Attributes:
-        colormap: a key of ``COLORMAPS``, for evidence of fake; evidence of real is blue.
-        opacity: 0..1, of the strongest evidence.
-        evidence: which sign of the heatmap to draw.
-        contour: outline the strong areas instead of colouring them.
-        smooth: steady heatmaps and scores over time.
-        side_by_side: the untouched picture to the left of the drawn one.
-
-    Raises:
-        UsageError: a value is out of range.
-    """
-
-    colormap: str = "inferno"
-    opacity: float = 0.6
-    evidence: Literal["fake", "real", "both"] = "fake"
-    contour: bool = False
-    smooth: bool = True
-    side_by_side: bool = False
-
-    def __post_init__(self) -> None:
-        if self.colormap not in COLORMAPS:
-            known = ", ".join(COLORMAPS)
-            raise UsageError(f"no colour map is called {self.colormap!r}; there are {known}")
-        if not 0 <= self.opacity <= 1:
-            raise UsageError(f"the opacity lies between 0 and 1, not at {self.opacity:g}")
-        if self.evidence not in ("fake", "real", "both"):
-            raise UsageError(f"evidence is fake, real or both, not {self.evidence!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +217,7 @@ def ink_tables(style: Style) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     level = np.round(100 + np.abs(strength) * 155).astype(np.uint8)
     colours = np.where(
         (strength > 0)[:, None],
-        _mapped(level, COLORMAPS[style.colormap]),
+        _mapped(level, getattr(cv2, f"COLORMAP_{style.colormap.upper()}")),
         _mapped(level, _REAL_COLORMAP),
     )
     shown = np.abs(strength) >= _FAINT

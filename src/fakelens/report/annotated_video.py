@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from fakelens.analysis.pipeline import Progress
 from fakelens.media.planes import Planes
 from fakelens.media.profile import Profile
 from fakelens.media.transcode import transcode
 from fakelens.records.report import Report
+from fakelens.records.settings import Progress
 from fakelens.render.overlay import Overlay
-from fakelens.render.painter import Canvas, Painter, Style
+from fakelens.render.painter import Canvas, Painter
+from fakelens.render.style import Style
 from fakelens.report.portraits import Portraits
 
 FILE_NAME = "annotated.mp4"

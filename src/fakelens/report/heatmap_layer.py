@@ -18,7 +18,8 @@ from fakelens.records.report import Report
 from fakelens.records.tracks import Track
 from fakelens.records.trust import TrustMark
 from fakelens.render.overlay import Mark, Overlay
-from fakelens.render.painter import Style, ink_tables
+from fakelens.render.painter import ink_tables
+from fakelens.render.style import Style
 from fakelens.report.portraits import suspicious_first
 
 TICKS = 10_000  # a second

@@ -24,7 +24,7 @@ from fakelens.media.reader import open_video
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
-from fakelens.render.painter import Style
+from fakelens.render.style import Style
 from fakelens.report import annotated_video as video
 from fakelens.report import document, table
 from fakelens.report import portraits as pictures
@@ -206,7 +206,7 @@ def _person(
             finding.log10_likelihood_ratio, report.model.calibration
         ),
         "trust": words.trust_sentences(assessment),
-        "band": robustness.score_range if robustness else finding.interval,
+        "score_range": robustness.score_range if robustness else finding.interval,
         "curve": score_curve(track, report.settings.every, axis, curves),
         "key_face": key and _address(key, _KEY_SIDE if detailed else _SMALL_SIDE),
         "key_time": _seconds(track, finding.key_frame) - axis.start,

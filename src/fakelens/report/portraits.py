@@ -16,7 +16,8 @@ from fakelens.records.faces import Box
 from fakelens.records.media import Frame
 from fakelens.records.report import Report
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale
-from fakelens.render.painter import Canvas, Painter, Style
+from fakelens.render.painter import Canvas, Painter
+from fakelens.render.style import Style
 
 FACES_FOLDER = "faces"
 MEANS_FOLDER = "mean_faces"

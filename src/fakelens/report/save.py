@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from fakelens.analysis.pipeline import Progress
 from fakelens.errors import MediaError, OutputError
 from fakelens.media.profile import Profile
 from fakelens.media.reader import file_sha256
 from fakelens.records.report import Report
-from fakelens.render.painter import Style
+from fakelens.records.settings import Progress
+from fakelens.render.style import Style
 from fakelens.report.annotated_video import FILE_NAME as VIDEO_NAME
 from fakelens.report.annotated_video import write_video
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME

@@ -15,15 +15,25 @@ from fakelens.records.trust import (
 )
 
 _MARKS = {
-    TrustMark.SUPPORTED: "the heatmap is supported: it shows what the answer rests on",
-    TrustMark.WEAK: "the heatmap is weak: what it marks counts, but little of the answer",
-    TrustMark.CHANCE: "the heatmap is not better than chance: do not read places from it",
+    TrustMark.SUPPORTED: "heatmap supported, it shows what the score depends on",
+    TrustMark.WEAK: "heatmap weak, the score depends little on the areas it marks",
+    TrustMark.CHANCE: "heatmap not better than chance, do not read places from it",
 }
-_TAKEN_AWAY = {
-    "features": "set to zero in the explained layer",
-    "deletion": "blurred in the picture",
-    "insertion": "left alone in a blurred picture",
-    "road": "made up from its surroundings in the picture",
+_ABLATIONS = {
+    "features": "setting the top 20 % of cells to zero in the explained layer",
+    "deletion": "blurring the pixels under the top 20 % of cells",
+    "insertion": "blurring all pixels but those under the top 20 % of cells",
+    "road": "interpolating the pixels under the top 20 % of cells",
+}
+_CONTROLS = {
+    ControlOutcome.DETECTED: "control detected: a synthetic forgery added to this person's own "
+    "frames scores {score:.2f}",
+    ControlOutcome.PARTIAL: "control partly detected: a synthetic forgery added to this person's "
+    "own frames raises the score to {score:.2f}, which is not likely fake",
+    ControlOutcome.MISSED: "control missed: a synthetic forgery added to this person's own frames "
+    "does not raise the score ({score:.2f})",
+    ControlOutcome.UNKNOWN: "control not informative: this person already scores as fake (with a "
+    "synthetic forgery: {score:.2f})",
 }
 
 
@@ -119,51 +129,50 @@ def trust_sentences(assessment: Assessment | None) -> list[str]:
 
 
 def _faithfulness_sentence(found: Faithfulness) -> str:
-    faces = "one face" if found.faces == 1 else f"{found.faces} faces"
-    said = (
-        f"{_MARKS[found.mark]} (with its strongest fifth {_TAKEN_AWAY[found.ablation]} the logit "
-        f"moves by {-found.drop:+.1f}, with random fifths by {-found.random_drop:+.1f}; "
-        f"p = {found.p:.2f}, {faces}"
-    )
+    faces = "1 face" if found.faces == 1 else f"{found.faces} faces"
+    details = [
+        f"{_ABLATIONS[found.ablation]} changes the logit by {-found.drop:+.1f} (random 20 %: "
+        f"{-found.random_drop:+.1f}; p = {found.p:.2f}, {faces})"
+    ]
     if found.random_effect is not None:
-        said += (
-            f"; these are {abs(found.drop - found.random_drop):.1f} apart, and "
-            f"{found.random_effect:.1f} at most where the last layers' weights are in random orders"
+        details.append(
+            f"the difference of the two is {abs(found.drop - found.random_drop):.1f}; with the "
+            f"weights of the last layers in random order it is at most {found.random_effect:.1f}"
         )
     if found.completeness is not None:
-        share = f"{found.completeness:.0%} of the answer"
         complete = _COMPLETE[0] <= found.completeness <= _COMPLETE[1]
-        said += f"; its cells add up to {share}" if complete else "; its cells do not add up to it"
+        share = f"{found.completeness:.0%} of the logit"
+        details.append(
+            f"the cells add up to {share}" if complete else "the cells do not add up to the logit"
+        )
     if found.ablation != "features":
-        # Measured in pictures that no camera took, a true heatmap may fail.
-        said += "; hiding pixels leaves traces that a detector of forgeries may react to itself"
-    return f"{said})"
+        # Measured on pictures that no camera took, a faithful heatmap may fail.
+        details.append("removing pixels leaves traces that a forgery detector may react to")
+    return f"{_MARKS[found.mark]}: {'; '.join(details)}"
 
 
 def _robustness_sentence(found: Robustness) -> str:
     low, high = found.score_range
-    lowest = min(found.scores, key=lambda way: found.scores[way])
-    highest = max(found.scores, key=lambda way: found.scores[way])
+    lowest = min(found.scores, key=lambda name: found.scores[name])
+    highest = max(found.scores, key=lambda name: found.scores[name])
     return (
-        f"prepared otherwise the score stays between {low:.2f} and {high:.2f} "
-        f"({lowest}: {found.scores[lowest]:.2f}; {highest}: {found.scores[highest]:.2f})"
+        f"robustness: re-cropping and recompression move the score between {low:.2f} and "
+        f"{high:.2f} ({lowest}: {found.scores[lowest]:.2f}; {highest}: "
+        f"{found.scores[highest]:.2f})"
     )
 
 
 def _control_sentences(found: Controls) -> list[str]:
-    told = []
-    if found.outcome is ControlOutcome.UNKNOWN:
-        told.append(f"{found.outcome.value} (it would be {found.forged_score:.2f})")
-    else:
-        planted = f"a forgery planted into this person's own frames gets {found.forged_score:.2f}"
-        told.append(f"{found.outcome.value}: {planted}")
-        if found.outcome is not ControlOutcome.MISSED and found.evidence_inside is not None:
-            told[-1] += (
-                f", and {found.evidence_inside:.0%} of what the heatmap gains lies in it "
-                f"(it takes {found.area_inside:.0%})"
-            )
-    if found.recompression_false_alarm:
-        told.append(
-            f"trigger-happy here: the untouched frames compressed anew get {found.recompressed_score:.2f}"
+    sentences = [_CONTROLS[found.outcome].format(score=found.forged_score)]
+    known = found.outcome in (ControlOutcome.DETECTED, ControlOutcome.PARTIAL)
+    if known and found.evidence_inside is not None:
+        sentences[0] += (
+            f"; {found.evidence_inside:.0%} of the added evidence lies inside the forged area, "
+            f"which covers {found.area_inside:.0%} of the heatmap"
         )
-    return told
+    if found.recompression_false_alarm:
+        sentences.append(
+            "false alarm when recompressed: the untouched frames, compressed again, score "
+            f"{found.recompressed_score:.2f}"
+        )
+    return sentences

@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 
 from fakelens.errors import ModelError
 from fakelens.records.arrays import FloatArray, log_odds
-from fakelens.records.models import Evidence, Model, Thresholds
+from fakelens.records.models import Evidence, HasHead, Model, Thresholds
 
-BATCH = 16
-
-
+_BATCH = 16  # ablated layers in one call of the head
 _LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
 
 
@@ -63,7 +61,7 @@ def ablate_cells(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]
     Raises:
         ModelError: the head answers with something else.
     """
-    parts = (marked[at : at + BATCH, None] for at in range(0, len(marked), BATCH))
+    parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
     logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
     if logits.shape != (len(marked),) or not np.isfinite(logits).all():
         raise ModelError(
@@ -78,12 +76,11 @@ def working_head(model: Model, evidence: Evidence) -> Answer | None:
 
     ``None`` is an answer that the report tells, not a failure: models need not have a head.
     """
-    head: Answer | None = getattr(model, "head", None)
-    if head is None:
+    if not isinstance(model, HasHead):
         return None
     try:
-        again = head(evidence.activation)
+        again = model.head(evidence.activation)
     except ModelError:  # its logit depends on something besides the layer
         return None
     same = again.shape == evidence.logit.shape
-    return head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None
+    return model.head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None

@@ -26,7 +26,7 @@ A detector of forgeries may take what the last three do to a picture for one; th
 fifths show how far it does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -34,11 +34,11 @@ from numpy.typing import NDArray
 
 from fakelens.explain.cam import METHODS, CamMethod
 from fakelens.explain.heatmaps import smooth_heatmap
+from fakelens.models.batching import compute_logits
 from fakelens.records.arrays import FloatArray, RGBImage
-from fakelens.records.models import Evidence, Head, Model
+from fakelens.records.models import Evidence, HasRandomHeads, Model
 from fakelens.records.trust import Ablation, Faithfulness, TrustMark
 from fakelens.trust.ablation import (
-    BATCH,
     ablate_cells,
     select_rows,
     surrogates,
@@ -196,7 +196,7 @@ def _random_head_effect(
         fair: for each face (K, h, w) random fifths.
         sense: 1, or -1 for a method that shows what speaks for real.
     """
-    heads: Sequence[Head] = getattr(model, "random_heads", lambda _: ())(_HEADS)
+    heads = model.random_heads(_HEADS) if isinstance(model, HasRandomHeads) else ()
     ties = np.random.default_rng(_SEED).random(evidence.activation.shape[2:])
     effects = []
     for head in heads:
@@ -237,17 +237,6 @@ def _by_features(model: Model, evidence: Evidence) -> list[_Ablated] | None:
 def _by_pixels(model: Model, crops: NDArray[np.uint8], ablation: Ablation) -> list[_Ablated]:
     def answer(crop: RGBImage, marked: NDArray[np.bool_]) -> FloatArray:
         pictures = (remove_cells(crop, cells, ablation) for cells in marked)
-        return np.concatenate([model.examine(batch).logit for batch in _batches(pictures)])
+        return compute_logits(model, pictures)
 
     return [partial(answer, crop) for crop in crops]
-
-
-def _batches(pictures: Iterator[RGBImage]) -> Iterator[NDArray[np.uint8]]:
-    batch = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == BATCH:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)

@@ -1,16 +1,40 @@
 """Pictures without a part: blurred, or made up from what lies around it."""
 
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.errors import MissingExtraError
 from fakelens.records.arrays import RGBImage
 from fakelens.records.trust import Ablation
 
-_BLUR = 0.08  # of the crop's side
 _EDGE = 0.01  # likewise; a hard edge is a trace of its own
 
 _NOISE = 0.01 * 255  # standard deviation, grey levels; that of the authors
+
+
+def check_ablation(ablation: Ablation) -> None:
+    """Raise MissingExtraError if an ablation needs a package that is not installed."""
+    if ablation == "road" and find_spec("scipy") is None:
+        raise MissingExtraError("the ablation road", "road")
+
+
+def remove_detail(image: RGBImage) -> RGBImage:
+    """Blur an image so far that only the colour and light of each place remain.
+
+    A Gaussian of a twelfth of the side leaves nothing of eyes and mouth. A forgery detector reacts
+    to anything done to a face; this disturbs it least. Hiding a random tenth of 20 real faces this
+    way moved the logits of fakelens-patch and MesoInception_DF by 0.5 and 1.5 (the mean colour of
+    the crop: 0.5 and 2.5; weaker blurs and soft edges: no less), mostly towards FAKE.
+
+    Args:
+        image: (S, S, 3) uint8 RGB.
+    """
+    sigma = image.shape[0] / 12
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma)
+    return blurred.astype(np.uint8, copy=False)
 
 
 def remove_cells(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
@@ -21,9 +45,8 @@ def remove_cells(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) 
         return impute_linearly(crop, area)
     if ablation == "insertion":
         area = ~area
-    blurred = cv2.GaussianBlur(crop, (0, 0), _BLUR * side, borderType=cv2.BORDER_REFLECT)
     soft = cv2.GaussianBlur(area.astype(np.float32), (0, 0), _EDGE * side)[..., None]
-    return np.rint(soft * blurred + (1 - soft) * crop).astype(np.uint8)
+    return np.rint(soft * remove_detail(crop) + (1 - soft) * crop).astype(np.uint8)
 
 
 def impute_linearly(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> RGBImage:
@@ -37,8 +60,8 @@ def impute_linearly(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> 
         area: (H, W), not all of it.
         seed: of the noise.
     """
-    import scipy.sparse  # noqa: PLC0415 - slow to load
-    import scipy.sparse.linalg  # noqa: PLC0415
+    import scipy.sparse  # noqa: PLC0415 - optional
+    import scipy.sparse.linalg  # noqa: PLC0415 - optional
 
     height, width = area.shape
     number = np.full((height + 2, width + 2), -1)

@@ -17,12 +17,12 @@ from typing import TextIO
 
 import av
 
-from fakelens.analysis.pipeline import AUTO_PER_SECOND, analyze
+from fakelens.analysis.pipeline import analyze
 from fakelens.errors import FakelensError, MediaError
 from fakelens.media.reader import open_container
 from fakelens.models.loading import load_model
 from fakelens.records.report import Report
-from fakelens.records.settings import EXAMINE_EVERY, Settings
+from fakelens.records.settings import AUTO_PER_SECOND, EXAMINE_EVERY, Settings
 from fakelens.report.save import save_report
 from fakelens.web.messages import (
     FailureMessage,

@@ -1,0 +1,124 @@
+"""From frames to the face crops that a model examines: decode, detect, track, crop."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fakelens.faces.crops import crop_area, extract_crop
+from fakelens.faces.quality import QualityGates, quality_flags, sharpness
+from fakelens.faces.sampler import FaceSample, FaceSampler
+from fakelens.faces.tracking import TrackedFace, TrackedFrame, track_faces
+from fakelens.media.prefetch import prefetch
+from fakelens.media.profile import Profile
+from fakelens.media.reader import VideoReader
+from fakelens.records.arrays import RGBImage
+from fakelens.records.faces import Box, FaceDetector
+from fakelens.records.models import ModelCard
+from fakelens.records.settings import Settings
+
+DETECT_EVERY = 3
+"""Frames from one face detection to the next, where faces are tracked through every frame.
+
+Faces are tracked through every frame if they are examined at least that often; if they are examined
+less often, the frames in between are not decoded to pixels.
+"""
+
+FULL_SEARCH_SECONDS = Fraction(2, 5)
+"""Longest time from one detection on the whole frame to the next while a face is tracked."""
+
+_FRAMES_AHEAD = 4
+_CROPS_AHEAD = 8  # frames whose crops wait for the model
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """A face cropped from its frame, not yet examined by the model.
+
+    Attributes:
+        frame: index of the frame.
+        time: its presentation timestamp, seconds.
+        tracked: the face and the person it belongs to.
+        area: the square that was cropped, in pixels of the frame.
+        pixels: (S, S, 3) uint8 RGB, S the model's input size.
+        sharpness: see ``quality.sharpness``.
+        quality_flags: bit set of ``quality.QualityFlag``.
+    """
+
+    frame: int
+    time: float
+    tracked: TrackedFace
+    area: Box
+    pixels: RGBImage
+    sharpness: float
+    quality_flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFaces:
+    """The faces of one frame, without the frame.
+
+    Attributes:
+        frame: index; ``None`` after the last frame, when only ``finished`` is filled.
+        crops: of the faces to examine; empty if the frame is not to be examined.
+        finished: persons who will not be seen again, with the samples kept of each.
+    """
+
+    frame: int | None
+    crops: list[FaceCrop]
+    finished: list[tuple[int, list[FaceSample]]]
+
+
+@contextmanager
+def face_crops(
+    reader: VideoReader,
+    detector: FaceDetector,
+    card: ModelCard,
+    settings: Settings,
+    profile: Profile,
+) -> Iterator[Iterator[FrameFaces]]:
+    """Decode in one thread, detect, track and crop in another.
+
+    Both threads have ended when the context is left.
+    """
+    skip = settings.every if settings.every > DETECT_EVERY else 1
+    stride = DETECT_EVERY if skip == 1 else 1
+    gates = QualityGates(min_confidence=detector.sure_confidence)
+    decoding = profile.timed("decode", reader.frames(skip))
+    with closing(prefetch(decoding, _FRAMES_AHEAD)) as frames:
+        tracked = track_faces(frames, detector, every=stride, narrow=FULL_SEARCH_SECONDS)
+        cropping = _crop_frames(tracked, card, gates, settings)
+        timed = profile.timed("detect and track faces", cropping)
+        with closing(prefetch(timed, _CROPS_AHEAD)) as frame_faces:
+            yield frame_faces
+
+
+def _crop_frames(
+    frames: Iterable[TrackedFrame], card: ModelCard, gates: QualityGates, settings: Settings
+) -> Generator[FrameFaces]:
+    sampler = FaceSampler(card)
+    for tracked in frames:
+        examined = tracked.frame.index % settings.every == 0
+        crops = _crop_faces(tracked, card, gates) if examined else []
+        for crop in crops:
+            sampler.add(
+                crop.tracked.track,
+                crop.time,
+                tracked.frame.pixels,
+                crop.tracked.face,
+                usable=settings.trust and not crop.quality_flags,
+            )
+        yield FrameFaces(tracked.frame.index, crops, sampler.finished(float(tracked.frame.time)))
+    yield FrameFaces(None, [], sampler.finish())
+
+
+def _crop_faces(frame: TrackedFrame, card: ModelCard, gates: QualityGates) -> list[FaceCrop]:
+    index, time = frame.frame.index, float(frame.frame.time)
+    crops = []
+    for tracked in frame.faces:
+        area = crop_area(tracked.face, card.crop)
+        pixels = extract_crop(frame.frame.pixels, area, card.input_size)
+        sharp = sharpness(pixels)
+        flags = quality_flags(tracked.face, sharp, gates).value
+        crops.append(FaceCrop(index, time, tracked, area, pixels, sharp, flags))
+    return crops
