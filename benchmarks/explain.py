@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from training.videos import Clip, read_manifest
-from training.yardstick.sources import validation_faces
 
 from fakelens.cli.console import progress_bar
 from fakelens.evaluation.forgeries import Forgery, Material
@@ -25,6 +23,8 @@ from fakelens.evaluation.tables import markdown
 from fakelens.faces.yunet import YuNet
 from fakelens.models.loading import load_model
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
+from training.videos import Clip, read_manifest
+from training.yardstick.sources import validation_faces
 
 
 def planted_blends(data: Path, count: int, seed: int) -> list[Forgery]:

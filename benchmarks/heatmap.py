@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
 from training.model import PatchNet, load_imagenet
-from training.onnx_graph import build_graph
-from training.quantize import quantized
 
 from fakelens.explain.cam import METHODS
 from fakelens.records.models import Evidence
+from training.onnx_graph import build_graph
+from training.quantize import quantized
 
 Task = Callable[[NDArray[np.uint8]], object]
 

@@ -18,7 +18,7 @@ from fakelens.evaluation import demo
 from fakelens.report.page import FILE_NAME
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import running_browser
+from support.browser import running_browser
 
 SIZE = (1920, 1080)
 OPENINGS = 5

@@ -16,8 +16,6 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
-from training.yardstick.items import Item
-from training.yardstick.sources import dfdc_crops
 
 from fakelens.explain.cam import METHODS, CamMethod
 from fakelens.faces.crops import crop_area, extract_crop
@@ -29,6 +27,8 @@ from fakelens.records.models import Evidence, Model
 from fakelens.records.trust import Ablation, Faithfulness, TrustMark
 from fakelens.trust.ablation import select_rows
 from fakelens.trust.faithfulness import measure_faithfulness
+from training.yardstick.items import Item
+from training.yardstick.sources import dfdc_crops
 
 _GROUPS = 800
 _RANDOM_MODELS = 20

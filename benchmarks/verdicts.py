@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
-from training.videos import read_manifest
 
 import fakelens
 from fakelens.analysis.verdicts import judge_track
+from training.videos import read_manifest
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import running_browser
+from support.browser import running_browser
 
 IMAGES = Path(__file__).parent / "images"
 FRAME = 60

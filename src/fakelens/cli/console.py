@@ -64,7 +64,7 @@ def summary(report: Report) -> Table:
         "verdict",
         "score",
         "95 % interval",
-        "band",
+        "score range",
         "heatmap",
         "seen",
         "high",

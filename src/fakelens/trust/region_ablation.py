@@ -132,7 +132,7 @@ def _sentences(whole: float, hidden: NDArray[np.float64], least: float) -> tuple
             else f"the {REGION_NAMES[index]}"
         )
         told.append(
-            f"hiding {name} moves the score from {score} to {without} "
-            f"(hiding an equal area elsewhere: {elsewhere})"
+            f"removing {name} changes the score from {score} to {without} "
+            f"(an equal area elsewhere: {elsewhere})"
         )
     return tuple(told)

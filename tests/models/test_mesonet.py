@@ -1,0 +1,329 @@
+"""MesoNet: the graph against torch and finite differences, the .h5 files against TensorFlow."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fakelens.errors import ModelError
+from fakelens.explain import cam as explain
+from fakelens.models.mesonet import load_mesonet_h5
+from fakelens.models.mesonet_graph import Architecture, MesoWeights, build_graph, weight_shapes
+from fakelens.models.onnx import OnnxModel
+from fakelens.records.models import Evidence
+from support.meso_reference import TorchMeso, make_card, random_crops, write_keras_h5
+
+ARCHITECTURES: tuple[Architecture, ...] = ("meso4", "mesoinception4")
+WEIGHTS = ("Meso4_DF", "Meso4_F2F", "MesoInception_DF", "MesoInception_F2F")
+
+
+def graph_model(meso: TorchMeso) -> OnnxModel:
+    model = build_graph(meso.weights()).SerializeToString()
+    return OnnxModel(model, make_card(meso.cells * 32), "", threads=1)
+
+
+def torch_forward(meso: TorchMeso, crops: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+    """Logits and activations."""
+    captured: list[torch.Tensor] = []
+    hook = meso.relu4.register_forward_hook(lambda *call: captured.append(call[2]))
+    with torch.no_grad():
+        logit = meso(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255)[:, 0]
+    hook.remove()
+    return logit.numpy(), captured[0].numpy()
+
+
+def torch_gradient(meso: TorchMeso, activation: NDArray) -> NDArray:
+    """At the same activation, or else rounding decides near-ties of the pool differently."""
+    leaf = torch.from_numpy(activation).requires_grad_()
+    (gradient,) = torch.autograd.grad(meso.head(leaf).sum(), leaf)
+    return gradient.numpy()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("side", [64, 224, 256])
+def test_graph_equals_torch(architecture: Architecture, side: int) -> None:
+    meso = TorchMeso(architecture, side, seed=side)
+    crops = random_crops(3, side)
+    crops[1] = cv2.GaussianBlur(crops[1], (0, 0), 8)
+    found = graph_model(meso).examine(crops)
+
+    logit, activation = torch_forward(meso, crops)
+    np.testing.assert_allclose(found.logit, logit, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.activation, activation, rtol=1e-4, atol=1e-4)
+    gradient = torch_gradient(meso, found.activation)
+    largest = np.abs(gradient).max()
+    assert largest > 1e-3
+    np.testing.assert_allclose(found.gradient, gradient, atol=1e-5 * largest)
+
+
+def test_tied_maxima_are_common_and_their_first_cell_gets_the_gradient() -> None:
+    meso = TorchMeso("meso4", 64)
+    with torch.no_grad():
+        meso.conv4.bias.fill_(-9)  # the ReLU leaves zeros only: every window is one tie
+    evidence = graph_model(meso).examine(random_crops(2, 64))
+    assert not evidence.activation.any()
+    windows = evidence.gradient.reshape(2, 16, 2, 4, 2, 4).swapaxes(3, 4).reshape(2, 16, 2, 2, 16)
+    assert (windows[..., 0] != 0).all()
+    assert not windows[..., 1:].any()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_gradient_equals_finite_differences(architecture: Architecture) -> None:
+    meso = TorchMeso(architecture, 64, seed=5)
+    evidence = graph_model(meso).examine(random_crops(1, 64, seed=2))
+    activation = torch.from_numpy(evidence.activation[0]).double()
+    cells = activation.flatten().nonzero()[:, 0]  # zeros are tied: no two-sided derivative
+    assert len(cells) > 100
+    step = 1e-6
+    nudge = torch.zeros(len(cells), activation.numel(), dtype=torch.double)
+    nudge[torch.arange(len(cells)), cells] = step
+    head = meso.double().head
+    with torch.no_grad():
+        above = head(activation + nudge.view(-1, *activation.shape))
+        below = head(activation - nudge.view(-1, *activation.shape))
+    slope = ((above - below) / (2 * step))[:, 0].numpy()
+    assert np.count_nonzero(slope) > 10
+    np.testing.assert_allclose(evidence.gradient[0].ravel()[cells], slope, rtol=1e-3, atol=1e-6)
+
+
+def test_a_batch_equals_its_faces_one_by_one() -> None:
+    model = graph_model(TorchMeso("mesoinception4", 64))
+    crops = random_crops(5, 64)
+    batch = model.examine(crops)
+    for index in range(5):
+        single = model.examine(crops[index : index + 1])
+        for name in ("logit", "activation", "gradient"):
+            np.testing.assert_allclose(
+                getattr(batch, name)[index], getattr(single, name)[0], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_weights_are_checked() -> None:
+    good = TorchMeso("meso4", 64).weights()
+    assert good.input_size == 64
+    assert {name: t.shape for name, t in good.tensors.items()} == weight_shapes("meso4", 64)
+    tensors = dict(good.tensors)
+    for change, words in (
+        ({"conv2.bias": np.zeros(9, np.float32)}, "conv2.bias"),
+        ({"conv9.bias": np.zeros(9, np.float32)}, "conv9.bias"),
+        ({"bn1.mean": np.full(8, np.nan, np.float32)}, "bn1.mean"),
+        ({"dense1.weight": np.zeros((16, 64), np.float32)}, "dense1.weight"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            MesoWeights("meso4", tensors | change)
+    with pytest.raises(ModelError, match="mesoinception4"):
+        MesoWeights("mesoinception4", tensors)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(("first", "root"), [(1, "/"), (5, "/"), (8, "model_weights")])
+def test_keras_file_by_layer_names(
+    tmp_path: Path, architecture: Architecture, first: int, root: str
+) -> None:
+    meso = TorchMeso(architecture, 64, seed=7)
+    write_keras_h5(meso, tmp_path / "x.h5", first, root)
+    model = load_mesonet_h5(tmp_path / "x.h5")
+    crops = random_crops(2, 64)
+    found = model.examine(crops)
+    np.testing.assert_allclose(found.logit, torch_forward(meso, crops)[0], rtol=1e-4, atol=1e-4)
+    gradient = torch_gradient(meso, found.activation)
+    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-3, atol=1e-5)
+    assert model.card.input_size == 64
+    assert "unpublished weights" in model.card.description
+    assert model.card.licence == "unknown"
+
+
+def test_unreadable_files_say_what_they_are(tmp_path: Path) -> None:
+    good = tmp_path / "good.h5"
+    write_keras_h5(TorchMeso("mesoinception4", 64), good)
+    path = tmp_path / "bad.h5"
+    data = good.read_bytes()
+    for content in (b"", b"not weights at all\n" * 50, data[: len(data) // 2], data[:600]):
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=r"bad\.h5 is damaged or no Keras \.h5 file"):
+            load_mesonet_h5(path)
+    with pytest.raises(ModelError, match=r"missing\.h5 does not exist"):
+        load_mesonet_h5(tmp_path / "missing.h5")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_mesonet_h5(tmp_path)
+
+
+def test_another_models_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        for number in range(1, 54):
+            file[f"conv2d_{number}/conv2d_{number}/kernel:0"] = np.zeros((3, 3, 4, 4), np.float32)
+    with pytest.raises(ModelError, match=r"neither Meso4 nor MesoInception4.*53 convolutions"):
+        load_mesonet_h5(path)
+    for layer in ("conv2d_3", "batch_normalization_2", "dense_1"):
+        write_keras_h5(TorchMeso("mesoinception4", 64), path)
+        with h5py.File(path, "a") as file:
+            name = "gamma:0" if layer.startswith("batch") else "kernel:0"
+            del file[f"{layer}/{layer}/{name}"]
+            file[f"{layer}/{layer}/{name}"] = np.zeros((3, 5), np.float32)
+        with pytest.raises(ModelError, match="neither Meso4 nor MesoInception4"):
+            load_mesonet_h5(path)
+
+
+def test_damage_anywhere_is_a_model_error_or_harmless(tmp_path: Path) -> None:
+    good = tmp_path / "good.h5"
+    write_keras_h5(TorchMeso("meso4", 64), good)
+    data = good.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        for position in rng.integers(len(data), size=20):
+            damaged[position] ^= 1 << rng.integers(8)
+        good.write_bytes(damaged)
+        try:
+            load_mesonet_h5(good)
+        except ModelError:
+            refused += 1
+    assert refused > 10
+
+
+# From here on: the published weights and TensorFlow's numbers for them.
+
+
+def golden(shared_data: Path, weights: str, feed: str) -> tuple[dict[str, NDArray], Evidence]:
+    with np.load(shared_data / "golden" / f"golden_{weights}.npz") as arrays:
+        names = list(arrays["names"])
+        wanted = {key.removesuffix(f"_{feed}"): arrays[key] for key in arrays if key.endswith(feed)}
+    pictures = [cv2.imread(str(shared_data / "golden" / "crops" / f"{name}.png")) for name in names]
+    crops = np.stack(pictures)  # BGR
+    if feed == "rgb":
+        crops = np.ascontiguousarray(crops[..., ::-1])
+    model = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5", threads=1)
+    return wanted | {"names": np.array(names)}, model.examine(crops)
+
+
+def relative_error(found: NDArray, wanted: NDArray) -> NDArray:
+    """The largest difference of each face over the face's largest value."""
+    axes = tuple(range(1, wanted.ndim))
+    scale = np.maximum(np.abs(wanted).max(axes), np.finfo(np.float32).tiny)
+    return np.abs(found - wanted).max(axes) / scale
+
+
+def in_windows(maps: NDArray) -> NDArray:
+    """Sums over the windows of the last pool, of (N, 32, 32, ...)."""
+    return maps.reshape(len(maps), 8, 4, 8, 4, *maps.shape[3:]).sum((2, 4))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("feed", ["rgb", "bgr"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_published_weights_equal_tensorflow(shared_data: Path, weights: str, feed: str) -> None:
+    wanted, evidence = golden(shared_data, weights, feed)
+    opposite = replace(evidence, gradient=-evidence.gradient)
+    # Two cells of one window are so near a tie that TensorFlow itself moves between them.
+    near_tie = np.zeros(10, bool)
+    if (weights, feed) == ("MesoInception_DF", "rgb"):
+        near_tie = wanted["names"] == "dfdc_widu_low"
+        assert near_tie.sum() == 1
+
+    np.testing.assert_allclose(-evidence.logit, wanted["logit"], rtol=0, atol=1e-4)
+    assert relative_error(evidence.activation.transpose(0, 2, 3, 1), wanted["A"]).max() < 1e-3
+    gradient = -evidence.gradient.transpose(0, 2, 3, 1)
+    assert relative_error(gradient, wanted["dlogit_dA"])[~near_tie].max() < 1e-3
+    assert relative_error(in_windows(gradient), in_windows(wanted["dlogit_dA"])).max() < 1e-3
+    for name in ("gradcam", "gradcampp", "hirescam"):
+        method = getattr(explain, name)
+        for side, about in (("fake", evidence), ("real", opposite)):
+            error = relative_error(np.maximum(method(about), 0), wanted[f"{name}_{side}"])
+            if name == "hirescam":
+                error = error[~near_tie]
+            assert error.max() < 1e-3, (name, side)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("feed", ["rgb", "bgr"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_tf2cam_draws_what_the_original_script_drew(
+    shared_data: Path, weights: str, feed: str
+) -> None:
+    wanted, evidence = golden(shared_data, weights, feed)
+    for cam, heat in zip(explain.tf2cam(evidence), wanted["seed_heat_u8"], strict=True):
+        large = cv2.resize(cam, (256, 256))
+        scaled = (large - large.min()) / (large.max() - large.min() + 1e-8)
+        grey = (scaled * 255).astype(np.uint8)
+        assert np.abs(grey.astype(int) - heat).max() <= 1
+
+
+@pytest.mark.shared
+def test_published_cards(shared_data: Path) -> None:
+    for weights in WEIGHTS:
+        model = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5")
+        name = weights.lower().replace("_", "-").replace("inception", "inception4")
+        assert model.card.name == name
+        assert model.card.licence == "Apache-2.0"
+        assert model.sha256 in (shared_data / "weights" / "SHA256SUMS").read_text()
+
+
+def faces_called_fake(shared_data: Path, clip: str, video: str) -> NDArray[np.uint8]:
+    """Crops (N, 256, 256, 3) RGB of every tenth frame's faces of negative (fake) Keras logit."""
+    scores = json.loads((shared_data / "golden" / "scores_every10.json").read_text())[clip]
+    boxes = {
+        face["frame"]: face["seed_xywh"]
+        for face in scores["faces"]
+        if face["logit_rgb"]["MesoInception_DF"] < 0
+    }
+    crops = []
+    with av.open(str(shared_data / "videos" / video)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index in boxes:
+                x, y, w, h = boxes[index]
+                picture = frame.to_ndarray(format="rgb24")[max(y, 0) : y + h, max(x, 0) : x + w]
+                crops.append(cv2.resize(picture, (256, 256)))
+    return np.stack(crops)
+
+
+def keras_head(path: Path, activation: NDArray) -> NDArray:
+    """Logit (N,), positive = fake, of activations (N, 16, 32, 32), straight from the file."""
+    with h5py.File(path) as file:
+        layer = {
+            name: {key.removesuffix(":0"): np.asarray(value) for key, value in group[name].items()}
+            for name, group in file.items()
+            if name in ("batch_normalization_4", "dense_1", "dense_2")
+        }
+    norm, dense1, dense2 = layer["batch_normalization_4"], layer["dense_1"], layer["dense_2"]
+    x = activation.transpose(0, 2, 3, 1).astype(np.float64) - norm["moving_mean"]
+    x = norm["gamma"] * x / np.sqrt(norm["moving_variance"] + 1e-3) + norm["beta"]
+    x = x.reshape(-1, 8, 4, 8, 4, 16).max((2, 4)).reshape(len(x), -1)
+    x = x @ dense1["kernel"] + dense1["bias"]
+    x = np.where(x > 0, x, 0.1 * x) @ dense2["kernel"] + dense2["bias"]
+    return -x[:, 0]
+
+
+@pytest.mark.shared
+def test_heatmap_points_at_what_makes_the_face_fake(shared_data: Path) -> None:
+    path = shared_data / "weights" / "MesoInception_DF.h5"
+    crops = faces_called_fake(shared_data, "ff_Deepfakes_519_515", "ffpp_519_fake_0016.mp4")
+    assert len(crops) >= 60
+    evidence = load_mesonet_h5(path).examine(crops)
+    np.testing.assert_allclose(keras_head(path, evidence.activation), evidence.logit, atol=1e-3)
+    assert (evidence.logit > 0).mean() > 0.9
+
+    def without_top_fifth(maps: NDArray) -> float:
+        """Mean change of the logit when the top 20 % cells of each map are zeroed."""
+        bound = np.quantile(maps, 0.8, axis=(1, 2), keepdims=True)
+        kept = np.where((maps > bound)[:, None], 0, evidence.activation)
+        return float((keras_head(path, kept) - evidence.logit).mean())
+
+    rng = np.random.default_rng(0)
+    random = [without_top_fifth(rng.random((len(crops), 32, 32))) for _ in range(5)]
+    change = {name: without_top_fifth(m.function(evidence)) for name, m in explain.METHODS.items()}
+    print(f"change of the fake logit over {len(crops)} faces:")
+    print({name: round(value, 2) for name, value in change.items()}, "random:", np.round(random, 2))
+    assert change["hirescam"] < -1
+    assert change["hirescam"] < min(random) - 1
+    assert change["layercam"] < min(random) - 1
+    # The original script's map explains the other class.
+    assert change["tf2cam"] > max(random)

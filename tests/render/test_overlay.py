@@ -1,0 +1,234 @@
+"""What is shown on a frame: who, where, how strongly, on one scale for the whole video."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+
+from fakelens.records.faces import Box
+from fakelens.records.report import Report
+from fakelens.records.trust import Assessment, Faithfulness, Robustness, TrustMark
+from fakelens.render.overlay import Mark, Overlay, heatmap_scale
+from support.builders import make_report, make_track
+
+SURE = 8.0  # a logit far beyond every threshold
+
+
+def flat(*levels: float) -> NDArray[np.float32]:
+    """(rows, 4, 4) heatmaps, each of one level: spreading leaves them as they are."""
+    return np.tile(np.float32(levels)[:, None, None], (1, 4, 4))
+
+
+def one_person(
+    levels: ArrayLike, logits: ArrayLike | None = None, *, every: int = 1, drift: float = 0
+) -> Report:
+    values = np.asarray(levels, dtype=np.float32)
+    track = make_track(
+        np.full(len(values), SURE) if logits is None else logits,
+        every=every,
+        peaks=np.abs(values),
+        drift=drift,
+    )
+    return make_report(track, maps=flat(*values), every=every)
+
+
+def only(marks: list[Mark]) -> Mark:
+    (mark,) = marks
+    return mark
+
+
+def level(mark: Mark) -> float:
+    """The one value that a flat map is drawn with."""
+    assert np.ptp(mark.strength) < 1e-5
+    return float(mark.strength.mean())
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_a_map_fifty_times_as_strong_is_drawn_fifty_times_as_strong(smooth: bool) -> None:
+    strong = make_track(np.full(10, SURE), person=1, peaks=50, heatmaps=np.arange(10))
+    weak = make_track(np.full(10, -SURE), person=2, peaks=1, heatmaps=np.arange(10, 20))
+    report = make_report(strong, weak, maps=flat(*[50] * 10, *[1] * 10))
+    first, second = Overlay(report, smooth=smooth).marks(5)
+    assert (first.person, second.person) == (1, 2)
+    assert level(first) == pytest.approx(1, abs=1e-3)
+    assert level(first) / level(second) == pytest.approx(50, rel=1e-3)
+
+
+@given(st.floats(1e-3, 1e3))
+def test_the_unit_of_the_maps_does_not_matter(unit: float) -> None:
+    levels = unit * np.array([0.25, -0.5, 1.0, 1.0, 1.0])
+    drawn = [level(only(Overlay(one_person(levels), smooth=False).marks(k))) for k in range(5)]
+    np.testing.assert_allclose(drawn, [0.25, -0.5, 1, 1, 1], rtol=2e-3)
+
+
+def test_a_few_wild_frames_do_not_set_the_scale_and_stay_in_range() -> None:
+    levels = np.ones(40)
+    levels[7], levels[8] = 1000, -1000
+    overlay = Overlay(one_person(levels), smooth=False)
+    assert level(only(overlay.marks(20))) == pytest.approx(1)
+    assert level(only(overlay.marks(7))) == 1
+    assert level(only(overlay.marks(8))) == -1
+
+
+def scale_of(logit: float, cam: str) -> float:
+    track = make_track(np.full(20, logit), peaks=1)
+    return heatmap_scale(make_report(track, maps=flat(*[1] * 20), cam=cam))
+
+
+def test_maps_of_a_model_without_an_opinion_are_drawn_fainter() -> None:
+    # Halfway between the thresholds of 0.4 and 0.6: the nearer one is 0.1 away.
+    assert scale_of(0, "hirescam") == np.inf  # at the middle between the thresholds
+    assert scale_of(np.log(0.55 / 0.45), "hirescam") == pytest.approx(2, rel=1e-3)  # half way
+    assert scale_of(SURE, "hirescam") == scale_of(-SURE, "hirescam") == pytest.approx(1)
+
+
+def test_a_method_that_shows_evidence_of_fake_alone_is_silent_on_real_faces() -> None:
+    assert scale_of(SURE, "layercam") == pytest.approx(1)
+    assert scale_of(-SURE, "layercam") == np.inf
+
+
+def test_the_original_map_explains_real_faces_and_is_drawn_on_them() -> None:
+    assert scale_of(-SURE, "tf2cam") == pytest.approx(1)
+    assert scale_of(SURE, "tf2cam") == np.inf
+
+
+@pytest.mark.parametrize("logit", [-40.0, -1e4])
+def test_a_model_that_is_certain_beyond_precision_draws_no_evidence_of_fake(
+    logit: float,
+) -> None:
+    track = make_track(np.full(20, logit), peaks=1)
+    report = make_report(track, maps=flat(*[1] * 20), cam="layercam")
+    assert level(only(Overlay(report).marks(3))) == 0
+
+
+def test_empty_maps_are_drawn_as_nothing() -> None:
+    assert level(only(Overlay(one_person(np.zeros(5))).marks(2))) == 0
+
+
+def test_a_single_map_among_empty_ones_keeps_its_size() -> None:
+    levels = np.zeros(40)
+    levels[10] = 1e-3
+    overlay = Overlay(one_person(levels), smooth=False)
+    assert level(only(overlay.marks(10))) == pytest.approx(1, rel=1e-3)
+    assert level(only(overlay.marks(11))) == 0
+
+
+def test_between_examined_frames_everything_is_interpolated() -> None:
+    report = one_person([1, 0, 1], [2, 4, 8], every=4, drift=10)
+    overlay = Overlay(report)
+    for frame, box in [(0, 40), (1, 42.5), (2, 45), (3, 47.5), (4, 50), (7, 57.5), (8, 60)]:
+        mark = only(overlay.marks(frame))
+        np.testing.assert_allclose(
+            [mark.box.x1, mark.box.x2, mark.area.x1, mark.area.x2], [box, box + 40] * 2, rtol=1e-6
+        )
+        assert (mark.box.y1, mark.box.y2) == (20, 70)
+    scores = [only(overlay.marks(frame)).score for frame in range(9)]
+    assert scores == sorted(scores)
+    assert scores[0] < scores[2] < scores[4]
+    levels = [level(only(overlay.marks(frame))) for frame in range(9)]
+    assert levels[0] > levels[2] > levels[4]
+    np.testing.assert_allclose(levels, levels[::-1], rtol=1e-5)
+
+
+def test_without_smoothing_the_nearest_examined_frame_is_shown() -> None:
+    overlay = Overlay(one_person([1, 0.25, 1], every=4), smooth=False)
+    drawn = [level(only(overlay.marks(frame))) for frame in (0, 1, 3, 4, 5, 7, 8)]
+    np.testing.assert_allclose(drawn, [1, 1, 0.25, 0.25, 0.25, 1, 1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("frame", [0, 9, 21, 39, 10**6])
+@pytest.mark.parametrize("smooth", [True, False])
+def test_nobody_is_shown_where_nobody_is(frame: int, smooth: bool) -> None:
+    track = make_track(np.full(10, SURE), first=10)  # frames 10 to 19
+    assert Overlay(make_report(track, maps=flat(*[1] * 10)), smooth=smooth).marks(frame) == []
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_nobody_is_shown_in_a_gap_of_their_track(every: int) -> None:
+    track = make_track(np.full(6, SURE), every=every)
+    track.frames[3:] += 2 * every
+    track.times[:] = track.frames / 25
+    overlay = Overlay(make_report(track, maps=flat(*[1] * 6), every=every))
+    first, last = 2 * every, 5 * every
+    assert [bool(overlay.marks(frame)) for frame in range(first, last + 1)] == [
+        frame in (first, last) for frame in range(first, last + 1)
+    ]
+
+
+def test_everybody_on_the_frame_is_shown_with_their_own_number() -> None:
+    tracks = [
+        make_track(np.full(10, SURE), person=person, first=first)
+        for person, first in ((1, 0), (2, 5), (4, 8))
+    ]
+    overlay = Overlay(make_report(*tracks, maps=flat(*[1] * 10)))
+    people = {frame: [mark.person for mark in overlay.marks(frame)] for frame in (0, 5, 9, 10, 17)}
+    assert people == {0: [1], 5: [1, 2], 9: [1, 2, 4], 10: [2, 4], 17: [4]}
+
+
+def test_a_report_without_anybody_shows_nobody() -> None:
+    assert Overlay(make_report(maps=flat(1))).marks(0) == []
+
+
+def test_smoothing_leaves_what_is_steady_as_it_is() -> None:
+    maps = np.tile(np.random.default_rng(0).normal(0, 1, (8, 8)), (30, 1, 1))
+    report = make_report(make_track(np.full(30, 1.5), peaks=1), maps=maps)
+    raw, smooth = Overlay(report, smooth=False), Overlay(report, smooth=True)
+    for frame in (0, 1, 15, 29):
+        before, after = only(raw.marks(frame)), only(smooth.marks(frame))
+        np.testing.assert_allclose(after.strength, before.strength, atol=1e-5)
+        assert after.score == pytest.approx(before.score) == pytest.approx(1 / (1 + np.exp(-1.5)))
+
+
+def test_smoothing_averages_what_flickers() -> None:
+    levels, logits = np.tile([0.0, 1.0], 25), np.tile([-3.0, 3.0], 25)
+    raw = Overlay(one_person(levels, logits), smooth=False)
+    smooth = Overlay(one_person(levels, logits), smooth=True)
+    frames = range(10, 40)
+    full = level(only(raw.marks(11)))
+    np.testing.assert_allclose(
+        [level(only(raw.marks(k))) for k in frames], [full * (k % 2) for k in frames]
+    )
+    np.testing.assert_allclose(
+        [level(only(smooth.marks(k))) for k in frames], 0.5 * full, atol=0.05
+    )
+    np.testing.assert_allclose([only(smooth.marks(k)).score for k in frames], 0.5, atol=0.05)
+
+
+def test_smoothing_weighs_by_time_with_a_gaussian_of_a_tenth_of_a_second() -> None:
+    levels = np.zeros(51)
+    levels[25] = 1
+    report = one_person(levels)
+    drawn = np.array([level(only(Overlay(report).marks(k))) for k in range(51)])
+    offset = (np.arange(51) - 25) / 25
+    weights = np.exp(-0.5 * (offset / 0.1) ** 2)
+    weights[np.abs(offset) > 0.25] = 0
+    np.testing.assert_allclose(drawn / drawn.sum(), weights / weights.sum(), atol=1e-4)
+
+
+def test_a_person_is_steadied_by_themselves_alone() -> None:
+    calm = make_track(np.full(20, SURE), person=1, peaks=1, heatmaps=np.arange(20))
+    other = make_track(np.full(20, -SURE), person=2, peaks=1, heatmaps=np.arange(20, 40))
+    overlay = Overlay(make_report(calm, other, maps=flat(*[1] * 20, *[-1] * 20)))
+    first, second = overlay.marks(10)
+    assert (level(first), level(second)) == (pytest.approx(1), pytest.approx(-1))
+
+
+def test_a_mark_carries_the_verdict_on_the_whole_and_the_boxes() -> None:
+    track = make_track(np.full(50, SURE))
+    track.areas[:] = (30, 10, 90, 70)
+    report = make_report(track, maps=flat(*[1] * 50))
+    mark = only(Overlay(report).marks(7))
+    assert mark.verdict == report.findings[0].verdict == "likely fake"
+    assert (mark.box, mark.area) == (Box(40, 20, 80, 70), Box(30, 10, 90, 70))
+
+
+def test_a_mark_carries_the_trust_in_the_persons_heatmaps() -> None:
+    report = one_person([1, 1, 1])
+    assert only(Overlay(report).marks(1)).trust is None
+    faithful = Faithfulness(TrustMark.CHANCE, "features", 0, 0, 0.5, 0, None, None, 3, None)
+    measured = Assessment(faithful, Robustness((0, 1), {}, 3), None, None, None, (), ())
+    findings = tuple(replace(finding, assessment=measured) for finding in report.findings)
+    assert only(Overlay(replace(report, findings=findings)).marks(1)).trust is TrustMark.CHANCE
