@@ -69,9 +69,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_published_schema_is_the_one_in_use() -> None:
-    published = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    published = json.loads((ROOT / "docs" / "reference" / "report.schema.json").read_text(encoding="utf-8"))
     assert published == json.loads(json.dumps(json_schema())), (
-        "write docs/report.schema.json again, see docs/outputs.md"
+        "write docs/reference/report.schema.json again, see docs/reference/outputs.md"
     )
 
 

@@ -1,6 +1,6 @@
 """``report.json``: the whole report but for the heatmaps, which lie beside it.
 
-The schema is published as ``docs/report.schema.json``; ``schema_version`` is raised when a field
+The schema is published as ``docs/reference/report.schema.json``; ``schema_version`` is raised when a field
 changes its meaning or goes, not when one is added.
 """
 

@@ -2,7 +2,7 @@
 
 Parts are hidden where the model looks last: their cells of the explained layer are set to zero.
 Hidden in the picture, by blur or interpolation, they would leave what a detector of forgeries
-looks for; see docs/explanations.md for how much that is.
+looks for; see docs/explanation/trust.md for how much that is.
 """
 
 from collections.abc import Sequence
