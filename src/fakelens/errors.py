@@ -1,22 +1,22 @@
-"""Every error that fakelens raises on purpose.
+"""The errors that fakelens raises on purpose.
 
 ::
 
-    FakelensError               anything below; the command line prints it and exits 1
-    ├── UsageError              a name or a setting that does not exist; exits 2
+    FakelensError               base class; the command line prints the message and exits with 1
+    ├── UsageError              an unknown name or an invalid setting; exits with 2
     ├── MediaError              the input cannot be read as a video or picture
     ├── OutputError             the output exists, cannot be written, or the disk is full
-    ├── ModelError            a model cannot be loaded, verified or run
-    │   └── WeightsMissingError its weights are not on this machine yet
+    ├── ModelError              a model cannot be loaded, verified or run
+    │   └── WeightsMissingError its weights have not been downloaded yet
     ├── ReportError             a report file is damaged or of another version
     └── MissingExtraError       an optional dependency is not installed
 
-Messages are one sentence for the person at the keyboard: what is wrong, where, what to do.
+A message is one sentence for the user: what is wrong, where, and what to do.
 """
 
 
 class FakelensError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base class of all errors raised on purpose."""
 
 
 class UsageError(FakelensError):
@@ -28,7 +28,7 @@ class MediaError(FakelensError):
 
 
 class OutputError(FakelensError):
-    """The output exists already, cannot be written, or would overwrite the input."""
+    """The output already exists, cannot be written, or would overwrite the input."""
 
 
 class ModelError(FakelensError):
@@ -36,18 +36,23 @@ class ModelError(FakelensError):
 
 
 class WeightsMissingError(ModelError):
-    """The weights of a known model are not on this machine yet."""
+    """The weights of a known model have not been downloaded to this machine yet."""
 
 
 class ReportError(FakelensError):
-    """A report file is damaged, incomplete or of a version this program does not read."""
+    """A report file is damaged, incomplete or of a version that this fakelens cannot read."""
 
 
 class MissingExtraError(FakelensError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is required but not installed.
+
+    Args:
+        purpose: what needs it; begins the message.
+        extra: name of the extra that installs the dependency.
+    """
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(
-            f"{purpose} needs the optional part {extra!r}: run pip install '.[{extra}]' in the "
-            "folder of fakelens"
+            f"{purpose} needs the extra {extra!r}: run pip install '.[{extra}]' in the fakelens "
+            "folder"
         )

@@ -105,8 +105,8 @@ def analyze(
 ) -> None:
     """Examine videos or pictures; write a report, an annotated video, tables and pictures.
 
-    The results of clip.mp4 go to the folder clip_analyzed beside it, or to DIR. With several
-    inputs, each gets a folder of its own in DIR.
+    The results of clip.mp4 go to the folder clip_analyzed beside it, or to DIR.
+    With several inputs, each gets a folder of its own in DIR.
     """
     with one_sentence():
         settings = Settings(

@@ -79,14 +79,14 @@ def explain(
 ) -> None:
     """Measure heatmaps on faces whose forged area is known; write tables and plots.
 
-    The forged area is known because it is made by this program in your pictures of genuine faces,
-    measured between a real and a fake video of the same frames, or given as a mask.
+    The forged area is known because fakelens forges your pictures of genuine
+    faces itself, compares a real and a fake video frame by frame, or reads a mask.
     """
     with one_sentence():
         from fakelens.cli.console import figures, print_table, progress_bar
         from fakelens.evaluation import save
-        from fakelens.evaluation.materials import gather_materials
-        from fakelens.evaluation.measure import BenchmarkSettings, left_out, measure
+        from fakelens.evaluation.datasets import gather_datasets
+        from fakelens.evaluation.measure import BenchmarkSettings, measure, missing_packages
         from fakelens.evaluation.methods import choose_methods
         from fakelens.evaluation.tables import LEGEND, tables
         from fakelens.faces.detectors import load_detector
@@ -94,23 +94,23 @@ def explain(
         if len(real or ()) != len(fake or ()):
             raise UsageError("--real and --fake go in pairs: give as many of each, in order")
         save.check_free(output, force=force)
-        settings = BenchmarkSettings(few=few, seed=seed)
+        settings = BenchmarkSettings(slow_faces=few, seed=seed)
         methods, notes = choose_methods(method or [])
         models = _load_models(model or [DEFAULT])
         pairs = list(zip(real or (), fake or (), strict=True))
         detector = load_detector("yunet")
-        materials, empty = gather_materials(
+        datasets, empty = gather_datasets(
             pictures or [], pairs, labelled, detector, limit=limit, seed=seed
         )
-        notes += left_out() + empty
+        notes += missing_packages() + empty
         if not quiet:
             typer.echo("".join(f"fakelens: {note}\n" for note in notes), err=True, nl=False)
-        if not materials:
+        if not datasets:
             typer.echo("fakelens: no face with a known forgery, nothing to measure", err=True)
             raise typer.Exit(NO_FACE)
         with progress_bar("measuring faces", quiet=quiet) as progress:
-            outcomes = measure(models, materials, methods, settings, progress)
-        description = save.describe(models, materials, methods, settings, notes)
+            outcomes = measure(models, datasets, methods, settings, progress)
+        description = save.describe_run(models, datasets, methods, settings, notes)
         files = save.save(outcomes, description, output, force=force)
     if not quiet:
         for table in tables(outcomes):

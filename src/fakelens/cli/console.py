@@ -1,4 +1,4 @@
-"""What the command line shows while it works and when it is done."""
+"""What commands print: progress bars and tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fakelens.media.profile import Profile
-from fakelens.models.loading import DEFAULT, KNOWN, find_card, find_weights
+from fakelens.models.loading import find_card, find_weights
+from fakelens.models.registry import DEFAULT, KNOWN
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 
@@ -37,9 +38,9 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on standard error with frame rate and ETA; yields what to call with each frame.
+    """Show a progress bar with frame rate and ETA on stderr; yield the function that moves it.
 
-    It is not shown when ``quiet`` or when standard error is no terminal.
+    Nothing is shown if ``quiet``, or if stderr is not a terminal.
     """
     console = Console(stderr=True)
     columns = (
@@ -56,7 +57,7 @@ def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int | No
 
 
 def summary(report: Report) -> Table:
-    """The closing table: one row per person, but for those who cannot be judged at all."""
+    """Build the table of persons; those without a usable face are only counted."""
     unjudged = sum(finding.score is None for finding in report.findings)
     table = Table(title=escape(report.provenance.input_name), title_justify="left")
     for heading in (
@@ -86,33 +87,33 @@ def summary(report: Report) -> Table:
             escape(finding.reasons[0]),
         )
     if unjudged:
-        table.caption = f"{unjudged} more had no face that is good enough to judge; see the report"
+        table.caption = f"{unjudged} more without a usable face: see the report"
     return table
 
 
 def _range(finding: Finding) -> str:
-    steady = finding.assessment.robustness if finding.assessment else None
-    return "{:.2f} - {:.2f}".format(*steady.score_range) if steady else "-"
+    measured = finding.assessment.robustness if finding.assessment else None
+    return "{:.2f} - {:.2f}".format(*measured.score_range) if measured else "-"
 
 
 def profile_table(profile: Profile, passed: float) -> Table:
-    """Where the time went; ``passed`` are the seconds in all."""
-    table = Table(title="Where the time went", title_justify="left")
+    """Build the table of seconds spent in each stage; ``passed`` is the total in seconds."""
+    table = Table(title="Time spent in each stage", title_justify="left")
     table.add_column("stage")
-    table.add_column("seconds at work", justify="right")
-    table.add_column("of the time that passed", justify="right")
+    table.add_column("seconds busy", justify="right")
+    table.add_column("share of total", justify="right")
     for stage, seconds in profile.seconds.items():
         table.add_row(stage, f"{seconds:.2f}", f"{seconds / passed:.0%}")
-    table.add_row("in all (stages overlap)", f"{passed:.2f}", "")
+    table.add_row("total (stages overlap)", f"{passed:.2f}", "")
     return table
 
 
 def model_table() -> Table:
-    """The models that have a name."""
+    """Build the table of models that have a name."""
     table = Table()
     for heading in (
         "name",
-        "what",
+        "description",
         "licence",
         "size",
         "input",
@@ -132,7 +133,7 @@ def model_table() -> Table:
             f"{card.input_size} x {card.input_size} RGB",
             f"{card.crop.scale:g} x {card.crop.reference}",
             escape(card.polarity),
-            escape(str(weights)) if weights else f"not here: fakelens models pull {name}",
+            escape(str(weights)) if weights else f"not installed: fakelens models pull {name}",
         )
     return table
 
@@ -140,7 +141,7 @@ def model_table() -> Table:
 def figures(
     title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str
 ) -> Table:
-    """A table of figures with their names in the first column."""
+    """Build a table of figures with their names in the first column."""
     table = Table(title=escape(title), title_justify="left", caption=escape(caption))
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left")
@@ -150,7 +151,7 @@ def figures(
 
 
 def print_table(table: Table) -> None:
-    """To standard output; where that is no window, wide enough not to be folded."""
+    """Print to stdout; if that is not a terminal, wide enough that no line is folded."""
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_FILE

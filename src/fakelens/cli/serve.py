@@ -46,7 +46,7 @@ def serve(
 ) -> None:
     """Examine videos in a browser, and offer a REST API, until Ctrl-C.
 
-    Uploads and results are kept in the folder fakelens-results of the current directory, or in DIR.
+    Uploads and results are kept in the folder fakelens-results, or in DIR.
     """
     with one_sentence():
         if find_spec("fastapi") is None or find_spec("uvicorn") is None:

@@ -1,43 +1,34 @@
-"""Detector models: a table of known ones, and loaders for files and torch modules.
+"""Loads detector models by name or file, and fetches published weights."""
 
-* ``load_model``: by name or by file;
-* ``pull``: puts published weights into the cache;
-* ``models.onnx``: evidence models, the format of our own files;
-* ``models.mesonet``: the published Keras files of MesoNet;
-* ``models.torch``: adapts any torch module (extra ``torch``).
-"""
-
+from importlib import import_module
 from pathlib import Path
 
 from fakelens.errors import WeightsMissingError
 from fakelens.models import store
-from fakelens.models.registry import DEFAULT, KNOWN, Download, KnownModel, find_known
+from fakelens.models.registry import find_known
 from fakelens.records.models import Model, ModelCard
 
-__all__ = [
-    "DEFAULT",
-    "KNOWN",
-    "Download",
-    "KnownModel",
-    "find_card",
-    "find_weights",
-    "load_model",
-    "pull",
-]
+LOADERS = {
+    ".onnx": "fakelens.models.onnx:load_evidence_model",
+    ".h5": "fakelens.models.mesonet:load_mesonet_h5",
+}
+"""From the suffix of a file to ``module:function`` of its loader, imported when it is used.
 
-_SUFFIXES = (".onnx", ".h5")
+A loader is called as ``loader(path, threads=..., device=...)`` and returns a ``Model``.
+"""
 
 
 def load_model(
     name_or_path: str | Path, *, threads: int | None = None, device: str = "cpu"
 ) -> Model:
-    """Load a model by its name in ``KNOWN``, or from an evidence model or MesoNet file.
+    """Load a detector model by name, or from a file.
 
     Args:
-        name_or_path: a name, or a path that ends in ``.onnx`` or ``.h5``.
+        name_or_path: a name in ``registry.KNOWN``, or a path whose suffix is in ``LOADERS``.
         threads: for one run; ``None`` takes one per core.
-        device: ``"cpu"``, the reference; ``"cuda"``, ``"coreml"``, ``"directml"``, ``"openvino"``,
-            if the installed onnxruntime has it; or ``"auto"``, the first of these that it has.
+        device: ``"cpu"``, the reference; ``"cuda"``, ``"coreml"``, ``"directml"`` or
+            ``"openvino"``, if the installed onnxruntime supports it; ``"auto"``, the first of
+            these that it supports.
 
     Raises:
         UsageError: no such name, and not the path of such a file; or no such device.
@@ -48,19 +39,15 @@ def load_model(
 
     device = find_device(device)
     path = Path(name_or_path)
-    if path.suffix.lower() not in _SUFFIXES:
+    if path.suffix.lower() not in LOADERS:
         path = store.locate(find_known(str(name_or_path)))
-    if path.suffix.lower() == ".onnx":
-        from fakelens.models.onnx import load_evidence_model  # noqa: PLC0415 - slow to load
-
-        return load_evidence_model(path, threads=threads, device=device)
-    from fakelens.models.mesonet import load_mesonet_h5  # noqa: PLC0415 - slow to load
-
-    return load_mesonet_h5(path, threads=threads, device=device)
+    module, _, function = LOADERS[path.suffix.lower()].partition(":")
+    model: Model = getattr(import_module(module), function)(path, threads=threads, device=device)
+    return model
 
 
 def find_card(name: str) -> ModelCard:
-    """What the model of that name says of itself; its weights need not have been pulled.
+    """Return the card of a model by name; its weights need not have been pulled.
 
     Raises:
         UsageError: no such name.
@@ -75,7 +62,7 @@ def find_card(name: str) -> ModelCard:
 
 
 def find_weights(name: str) -> Path | None:
-    """The file of the model of that name, verified; ``None`` if it has not been pulled.
+    """Return the verified weights file of a model by name; ``None`` if it has not been pulled.
 
     Raises:
         UsageError: no such name.
@@ -91,7 +78,7 @@ def pull(name: str, *, source: Path | None = None) -> Path:
     """Put the weights of a published model into the cache.
 
     Args:
-        name: in ``KNOWN``.
+        name: in ``registry.KNOWN``.
         source: a file to copy instead of downloading.
 
     Returns:
@@ -99,8 +86,8 @@ def pull(name: str, *, source: Path | None = None) -> Path:
 
     Raises:
         UsageError: no such name, or the model comes with fakelens.
-        ModelError: the file cannot be fetched or is not the published one; the cache stays
-            as it was.
+        ModelError: the file cannot be fetched or is not the published one; the cache is left
+            unchanged.
         OutputError: the cache cannot be written.
     """
     return store.fetch(find_known(name), source)

@@ -1,10 +1,11 @@
-"""The models that have a name on the command line."""
+"""The table of models that have a name."""
 
 from dataclasses import dataclass
 
 from fakelens.errors import UsageError
 
 DEFAULT = "fakelens-patch"
+"""Name of the bundled model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,8 @@ class Download:
     """A published file.
 
     Attributes:
-        url: where it is fetched from.
-        sha256: hexadecimal; a file with another one is refused.
+        url: to download it from.
+        sha256: hexadecimal; a file with a different one is refused.
         size: bytes.
     """
 
@@ -24,13 +25,13 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """One entry of the table.
+    """A model that has a name.
 
     Attributes:
-        name: lower case.
-        file: file name; its suffix tells the format.
+        name: on the command line, lower case.
+        file: file name; its suffix selects the loader.
         licence: SPDX identifier, of the weights.
-        download: where the file is published; ``None`` if it comes with the package.
+        download: the published file; ``None`` if it is bundled with fakelens.
     """
 
     name: str
@@ -78,15 +79,15 @@ KNOWN = {
 
 
 def find_known(name: str) -> KnownModel:
-    """The entry of that name.
+    """Return the entry of that name.
 
     Raises:
-        UsageError: there is none; the message lists the names.
+        UsageError: no such name; the message lists the names.
     """
     try:
         return KNOWN[name]
     except KeyError as error:
         raise UsageError(
-            f"there is no model {name!r}: give one of {', '.join(KNOWN)}, "
-            "or the path of an .onnx or .h5 file"
+            f"no model {name!r}: choose one of {', '.join(KNOWN)}, "
+            "or give the path of an .onnx or .h5 file"
         ) from error

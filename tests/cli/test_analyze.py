@@ -1,0 +1,104 @@
+"""``fakelens analyze``: what it writes and prints."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fakelens.evaluation import demo
+from support.commands import FILES, one_sentence, run, sound, timestamps
+
+
+def test_analyze_writes_everything_it_promises(clip: Path, analyzed: Path) -> None:
+    assert {path.name for path in analyzed.iterdir()} == FILES | {"mean_faces"}
+    assert {path.name for path in (analyzed / "faces").iterdir()} == {
+        "person-1.png",
+        "person-2.png",
+    }
+    assert timestamps(analyzed / "annotated.mp4") == timestamps(clip)
+    assert sound(analyzed / "annotated.mp4") == sound(clip)
+
+
+def test_two_people_are_two_people_in_every_output(analyzed: Path) -> None:
+    lines = (analyzed / "scores.csv").read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines))
+    assert lines[0].startswith("frame,time,person,x1,y1,x2,y2,logit,score")
+    assert len(rows) == 2 * 25  # of 50 frames every second one is examined
+    # The clip shows one person on either side; neither may ever change sides.
+    sides = {(row["person"], float(row["x1"]) > demo.WIDTH / 2) for row in rows}
+    assert len(sides) == 2
+    document = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))
+    assert [person["finding"]["person"] for person in document["persons"]] == [1, 2]
+
+
+def test_the_report_says_what_the_model_ran_on(analyzed: Path) -> None:
+    document = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))
+    assert document["provenance"]["device"] == "cpu"
+    assert "run on cpu" in (analyzed / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_program_is_quiet_where_nobody_looks(clip: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "-o", str(tmp_path / "out")]
+    done = subprocess.run([*command, "--no-video"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""  # no terminal, so no progress bar
+    assert "person" in done.stdout
+    assert "evidence, not proof" in done.stdout
+    command[-1] = str(tmp_path / "other")
+    done = subprocess.run(
+        [*command, "--no-video", "--quiet"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not (tmp_path / "other" / "annotated.mp4").exists()
+
+
+def test_the_time_is_accounted_for_on_request(clip: Path, tmp_path: Path) -> None:
+    result = run("analyze", clip, "-o", tmp_path / "out", "--every", "auto", "--profile", "--quiet")
+    assert result.exit_code == 0
+    stages = {line.strip("│ ").split("  ")[0].rstrip("│ ") for line in result.stdout.splitlines()}
+    assert stages >= {
+        "decode",
+        "detect and track faces",
+        "model and heatmaps",
+        "decode again",
+        "draw",
+        "encode",
+        "total (stages overlap)",
+    }
+    assert run("analyze", clip, "-o", tmp_path / "two", "--no-video", "--quiet").stdout == ""
+
+
+def test_results_are_not_overwritten_without_force(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine too")
+    assert "--force" in one_sentence(refused := run("analyze", clip, "-o", tmp_path))
+    assert refused.exit_code == 1
+    assert (tmp_path / "report.json").read_text() == "mine"
+    assert run("analyze", clip, "-o", tmp_path, "--force", "--no-video").exit_code == 0
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["persons"]
+    assert (tmp_path / "notes.txt").read_text() == "mine too"
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    demo.make_clip(clip, seconds=4)
+    command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.partial-*/annotated.mp4")):  # until it draws
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "fakelens: interrupted; unfinished results were removed"
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

@@ -1,0 +1,42 @@
+"""Runs the program and reads what it says and writes."""
+
+from pathlib import Path
+
+import av
+from typer.testing import CliRunner, Result
+
+from fakelens.cli.app import app
+
+FILES = {
+    "annotated.mp4",
+    "faces",
+    "heatmaps.f16",
+    "report.html",
+    "report.json",
+    "scores.csv",
+    "untouched.mp4",
+}
+"""Of the results of a video."""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def one_sentence(result: Result) -> str:
+    """The error: exactly one line, from us, and no traceback."""
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("fakelens: ")
+    assert "Traceback" not in result.output
+    return line
+
+
+def timestamps(path: Path) -> list[object]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def sound(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
