@@ -1,3 +1,9 @@
-"""Measures speed, memory and explanations; see ``benchmarks/README.md``."""
+"""Measurements of speed, memory, explanations and verdicts; see ``benchmarks/README.md``.
 
-import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before anything imports it
+Belongs here: scripts that produce the figures in the documentation, run with ``python -m``.
+
+Does not belong here: anything that the installed package imports, and measurements that users run
+(``fakelens.evaluation``).
+"""
+
+import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before it is imported

@@ -1,9 +1,9 @@
-"""What a heatmap costs over the score alone, and what it costs by other libraries.
+"""Measure the cost of a heatmap beyond the score, in fakelens and in other libraries.
 
-All run the default model's architecture with the same weights on one thread, in turn: fakelens'
-evidence model in onnxruntime, without and with its heatmap, in floating point and in integers as
-it is bundled; the same model in torch, alone and with Grad-CAM by torchcam and, if it is
-installed, by pytorch-grad-cam (package grad-cam). Run it as ``python -m benchmarks.heatmap``.
+All run the architecture of the default model with the same weights on one thread, in turn: the
+evidence model of fakelens in onnxruntime, with and without its heatmap, in floating point and in
+8-bit integers as it is bundled; and the same model in torch, alone, with Grad-CAM by torchcam and,
+if it is installed, with Grad-CAM by pytorch-grad-cam (package grad-cam).
 """
 
 import argparse
@@ -23,10 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
-from training.model import PatchNet, load_imagenet
 
 from fakelens.explain.cam import METHODS
 from fakelens.records.models import Evidence
+from training.network import PatchNet, load_imagenet
 from training.onnx_graph import build_graph
 from training.quantize import quantized
 
@@ -37,51 +37,51 @@ _EVIDENCE = ["logit", "activation", "gradient"]
 
 
 class Logits(nn.Module):
-    """The model as the libraries want it: (N, 3, H, W) -> (N, 1)."""
+    """The model with the interface that the libraries need: (N, 3, H, W) -> (N, 1)."""
 
     def __init__(self, model: PatchNet) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Planes, float 0..1, to logits."""
+        """Compute the logits (N, 1) of planes (N, 3, H, W), float 0..1."""
         logits: Tensor = self.model(planes).logits
         return logits[:, None]
 
 
 def to_planes(crops: NDArray[np.uint8]) -> Tensor:
-    """Crops (N, S, S, 3) uint8 to planes (N, 3, S, S) float 0..1, channels last."""
+    """Convert crops (N, S, S, 3) uint8 to planes (N, 3, S, S), float 0..1."""
     return torch.from_numpy(crops).movedim(-1, -3).float().div_(255)
 
 
 def by_fakelens(graph: onnx.ModelProto, name: str) -> dict[str, Task]:
-    """The score alone, and with its heatmap."""
+    """Return tasks that compute the score alone, and the score and its heatmap."""
     return {
-        f"{name}, score alone": _part(graph, ["logit"]),
-        f"{name}, score and heatmap": _part(graph, _EVIDENCE),
+        f"{name}, score alone": _make_task(graph, ["logit"]),
+        f"{name}, score and heatmap": _make_task(graph, _EVIDENCE),
     }
 
 
-def _part(graph: onnx.ModelProto, outputs: list[str]) -> Task:
-    """Runs a graph for some of its outputs, and makes the heatmap if these allow."""
+def _make_task(graph: onnx.ModelProto, outputs: list[str]) -> Task:
+    """Return a task that computes some outputs of a graph, and the heatmap if they suffice."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
-        whole, cut = Path(folder) / "whole.onnx", Path(folder) / "part.onnx"
+        whole, part = Path(folder) / "whole.onnx", Path(folder) / "part.onnx"
         onnx.save(graph, whole)
-        # Asked for fewer outputs, onnxruntime still computes them all.
-        onnx.utils.extract_model(str(whole), str(cut), ["crops"], outputs)
-        session = ort.InferenceSession(str(cut), options, providers=["CPUExecutionProvider"])
+        # onnxruntime computes all outputs of a file, whichever are requested.
+        onnx.utils.extract_model(str(whole), str(part), ["crops"], outputs)
+        session = ort.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
 
     def run(crops: NDArray[np.uint8]) -> object:
-        answers = session.run(outputs, {"crops": crops})
-        return METHODS["hirescam"].function(Evidence(*answers)) if outputs == _EVIDENCE else answers
+        values = session.run(outputs, {"crops": crops})
+        return METHODS["hirescam"].function(Evidence(*values)) if outputs == _EVIDENCE else values
 
     return run
 
 
 def by_libraries(model: PatchNet) -> dict[str, Task]:
-    """The score alone, Grad-CAM of the logit by torchcam, and by grad-cam if it is installed."""
+    """Return tasks for the score alone, torchcam, and grad-cam if it is installed."""
     plain = Logits(model)
 
     @torch.inference_mode()
@@ -89,7 +89,7 @@ def by_libraries(model: PatchNet) -> dict[str, Task]:
         return plain(to_planes(crops))
 
     tasks: dict[str, Task] = {"torch, score alone": score}
-    model = Logits(deepcopy(model))  # the hooks of one library are no business of the other
+    model = Logits(deepcopy(model))  # so that each library hooks a model of its own
     extractor = TorchCam(model, target_layer="model.mix", input_shape=(3, _SIDE, _SIDE))
 
     def with_torchcam(crops: NDArray[np.uint8]) -> object:
@@ -98,11 +98,11 @@ def by_libraries(model: PatchNet) -> dict[str, Task]:
 
     tasks["torchcam, Grad-CAM"] = with_torchcam
     try:
-        # Not among our dependencies, since it wants torchvision.
+        # Not a dependency of fakelens, because it requires torchvision.
         cam = importlib.import_module("pytorch_grad_cam")
         targets = importlib.import_module("pytorch_grad_cam.utils.model_targets")
     except ImportError as error:
-        print(f"grad-cam is left out: {error}")
+        print(f"grad-cam is not measured: {error}")
         return tasks
     other = Logits(deepcopy(model))
     library = cam.GradCAM(other, [other.model.mix])
@@ -115,15 +115,15 @@ def by_libraries(model: PatchNet) -> dict[str, Task]:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--batch", type=int, default=8, help="crops per call")
+    parser.add_argument("--repeat", type=int, default=15, help="calls of each task")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = PatchNet().eval()
     load_imagenet(model)
     crops = np.random.default_rng(0).integers(0, 256, (options.batch, _SIDE, _SIDE, 3), np.uint8)
     graph, head = build_graph(model, _SIDE)
-    # The first of each is what the others are compared with.
+    # The first task of each group is the reference for the others.
     groups = (
         by_fakelens(graph, "fakelens"),
         by_fakelens(quantized(graph, crops, head), "fakelens in integers"),

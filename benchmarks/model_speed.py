@@ -1,4 +1,4 @@
-"""Milliseconds per face of evidence models on one thread, with and without the evidence."""
+"""Measure milliseconds per face of evidence models on one thread, with and without evidence."""
 
 import argparse
 import statistics
@@ -11,7 +11,8 @@ import onnx.utils
 import onnxruntime as ort
 
 OUTPUTS = {"logit only": ["logit"], "with evidence": ["logit", "activation", "gradient"]}
-"""Asked for fewer outputs onnxruntime still computes all, so the first runs a model cut short."""
+"""Each is measured on a file with only these outputs; onnxruntime computes all that there are."""
+
 BATCHES = (1, 8, 32)
 LEVELS = {
     "plain": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
@@ -20,7 +21,7 @@ LEVELS = {
 
 
 def open_session(path: Path, outputs: list[str], layout: str) -> ort.InferenceSession:
-    """A session of one thread that computes some of the outputs."""
+    """Open a session with one thread that computes only some of the outputs."""
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = 1
     settings.graph_optimization_level = LEVELS[layout]
@@ -31,10 +32,10 @@ def open_session(path: Path, outputs: list[str], layout: str) -> ort.InferenceSe
 
 
 def main() -> None:
-    """Measure all models in turn and print medians; the file's own layout is marked."""
+    """Measure all models in turn and print medians; the layout of the file itself is marked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, nargs="+", help=".onnx files")
-    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--repeat", type=int, default=20, help="calls of each session")
     options = parser.parse_args()
     sessions = {
         (path, layout, name): open_session(path, outputs, layout)
@@ -57,7 +58,7 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(BATCHES))
     for path, layout, name in sessions:
         entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-        own = " (its own)" if entries.get("fakelens.layout", "plain") == layout else ""
+        own = " (of the file)" if entries.get("fakelens.layout", "plain") == layout else ""
         medians = (f"{statistics.median(times[path, layout, name, b]):.1f}" for b in BATCHES)
         print(f"| {path.stem} | {layout}{own} | {name} | " + " | ".join(medians) + " |")
 

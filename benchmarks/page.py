@@ -1,8 +1,7 @@
-"""How fast ``report.html`` opens and scrubs, in a real browser.
+"""Measure how fast ``report.html`` opens and scrubs, in a real browser.
 
-``python -m benchmarks.page [--seconds 300] [--keyframes 250]`` makes a clip of 1920 x 1080 from
-the demo's pictures, examines it, and drives the page in Chromium without a window. ``--report DIR``
-measures a report that is there.
+Makes a clip of 1920 x 1080 from the demo clip, analyzes it, and drives the page in headless
+Chromium. With ``--report`` an existing report is measured.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from support.browser import running_browser
 SIZE = (1920, 1080)
 OPENINGS = 5
 
-# Drags the position over the whole video, 60 times a second, and notes every frame that is shown.
+# Drags the position over the whole video, 60 times a second, and records when frames are shown.
 SCRUB = """
 async (seconds) => {
   const video = document.querySelector("video"), bar = document.getElementById("seek");
@@ -48,7 +47,7 @@ async (seconds) => {
   return { frames: shown.length / seconds, gaps, late };
 }
 """
-# Clicks on a lane, all over the video, each until its very frame is shown.
+# Clicks on a lane at positions all over the video, and waits until the exact frame is shown.
 JUMP = """
 async () => {
   const lane = document.querySelector(".lane-plot"), bar = document.getElementById("seek");
@@ -64,7 +63,7 @@ async () => {
   return times;
 }
 """
-# How long the layer takes to be drawn.
+# Redraws the heatmap layer.
 DRAW = """
 async () => {
   const boxes = document.getElementById("boxes"), times = [];
@@ -79,45 +78,45 @@ async () => {
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=300)
-    parser.add_argument("--keyframes", type=int, default=250, help="frames from one to the next")
-    parser.add_argument("--report", type=Path)
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder = chosen.report or prepared(Path(place), chosen.seconds, chosen.keyframes)
+    parser.add_argument("--seconds", type=int, default=300, help="length of the clip")
+    parser.add_argument("--keyframes", type=int, default=250, help="frames between keyframes")
+    parser.add_argument("--report", type=Path, help="folder of an existing report")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.report or make_report(Path(temporary), options.seconds, options.keyframes)
         page = folder / FILE_NAME
         print(f"{page.name}: {page.stat().st_size / 1e6:.2f} MB")
         measure(page.resolve().as_uri())
 
 
-def prepared(place: Path, seconds: int, keyframes: int) -> Path:
-    """The report of a clip of that length."""
-    demo.make_clip(place / "demo.mp4")
-    clip = enlarge(place / "demo.mp4", place / "clip.mp4", seconds, keyframes)
-    fakelens.save_report(fakelens.analyze(clip), place / "results", video=False)
-    return place / "results"
+def make_report(folder: Path, seconds: int, keyframes: int) -> Path:
+    """Make a clip of that length and return the folder of its report."""
+    demo.make_clip(folder / "demo.mp4")
+    clip = enlarge(folder / "demo.mp4", folder / "clip.mp4", seconds, keyframes)
+    fakelens.save_report(fakelens.analyze(clip), folder / "results", video=False)
+    return folder / "results"
 
 
 def enlarge(source: Path, target: Path, seconds: int, keyframes: int) -> Path:
-    """The clip again and again, at 1920 x 1080."""
+    """Encode the demo clip repeatedly at 1920 x 1080."""
     with av.open(str(target), "w") as output:
         options = {"preset": "veryfast", "crf": "23", "g": str(keyframes)}
         stream = output.add_stream("libx264", rate=demo.RATE, options=options)
         stream.width, stream.height = SIZE
         for number in range(0, int(seconds * demo.RATE), demo.SECONDS * int(demo.RATE)):
             with av.open(str(source)) as clip:
-                for place, frame in enumerate(clip.decode(video=0)):
+                for index, frame in enumerate(clip.decode(video=0)):
                     large = frame.reformat(*SIZE)
-                    large.pts, large.time_base, large.pict_type = number + place, 1 / demo.RATE, 0
+                    large.pts, large.time_base, large.pict_type = number + index, 1 / demo.RATE, 0
                     output.mux(stream.encode(large))
         output.mux(stream.encode())
     return target
 
 
 def measure(address: str) -> None:
-    """Open and scrub."""
+    """Open and scrub the page at an address."""
     with running_browser() as browser:
         opened = []
         for _ in range(OPENINGS):
@@ -129,20 +128,21 @@ def measure(address: str) -> None:
             if len(opened) < OPENINGS:
                 page.close()
         print(
-            f"open, layer and first frame there: {statistics.median(opened) / 1000:.2f} s "
+            "open until heatmap layer and first frame are shown: "
+            f"{statistics.median(opened) / 1000:.2f} s "
             f"(of {OPENINGS}: {min(opened) / 1000:.2f} to {max(opened) / 1000:.2f})"
         )
         drawn = page.evaluate(DRAW)
-        print(f"draw the layer: {statistics.median(drawn):.1f} ms")
+        print(f"redraw the heatmap layer: {statistics.median(drawn):.1f} ms")
         jumps = sorted(page.evaluate(JUMP))
         print(
-            f"click on a lane until the very frame is shown: {statistics.median(jumps):.0f} ms, "
+            f"click on a lane until the exact frame is shown: {statistics.median(jumps):.0f} ms, "
             f"at most {jumps[-1]:.0f} ms"
         )
         scrubbed = page.evaluate(SCRUB, 10)
         gaps = sorted(scrubbed["gaps"])
         print(
-            f"scrub: {scrubbed['frames']:.1f} frames a second shown; between two "
+            f"scrub: {scrubbed['frames']:.1f} frames a second shown; time between frames "
             f"{statistics.median(gaps):.0f} ms, 95 % under {gaps[int(0.95 * len(gaps))]:.0f} ms, "
             f"at most {gaps[-1]:.0f} ms; page busy for more than 50 ms "
             f"{len(scrubbed['late'])} times"

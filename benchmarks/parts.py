@@ -1,4 +1,4 @@
-"""Where the processor time goes: the parts of the work on a video, one after the other."""
+"""Measure the processor time of each part of an analysis, run one after the other."""
 
 import argparse
 import time
@@ -20,7 +20,8 @@ from fakelens.media.pixels import planes
 from fakelens.media.planes import Planes
 from fakelens.media.reader import open_video
 from fakelens.media.shots import with_shot_changes
-from fakelens.models.loading import DEFAULT, load_model
+from fakelens.models.loading import load_model
+from fakelens.models.registry import DEFAULT
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter
 from fakelens.render.style import Style
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 
 def timed(name: str, frames: int, work: Callable[[], T]) -> T:
-    """Do it and print the milliseconds of all processors together, a frame."""
+    """Run ``work`` and print its milliseconds of processor time per frame, over all cores."""
     began = time.process_time()
     result = work()
     print(f"| {name} | {1000 * (time.process_time() - began) / frames:.1f} |", flush=True)
@@ -39,7 +40,7 @@ def timed(name: str, frames: int, work: Callable[[], T]) -> T:
 
 
 def paint(frames: Sequence[av.VideoFrame], overlay: Overlay) -> None:
-    """Draw on frames of the usual format as the annotated video is drawn."""
+    """Draw on frames in yuv420p, as in the annotated video."""
     painter: Painter | None = None
     for index, frame in enumerate(frames):
         y, u, v = planes(frame)
@@ -51,8 +52,8 @@ def paint(frames: Sequence[av.VideoFrame], overlay: Overlay) -> None:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clip", type=Path, help="a face on every frame, 8 bits")
-    parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("clip", type=Path, help="8-bit video with a face on every frame")
+    parser.add_argument("--frames", type=int, default=150, help="frames measured")
     options = parser.parse_args()
     model, detector = load_model(DEFAULT), YuNet()
     model.examine(np.zeros((_BATCH, *[model.card.input_size] * 2, 3), np.uint8))
@@ -62,16 +63,20 @@ def main() -> None:
         frames = list(islice(reader.frames(), options.frames))
     count = len(frames)
     with open_video(options.clip) as reader:
-        # As in the pipeline a frame is let go before long, so that its memory is used again.
+        # As in the pipeline, frames are not kept, so that their memory is reused.
         timed("decode", count, lambda: sum(1 for _ in islice(reader.frames(), count)))
-    timed("scene cuts", count, lambda: list(with_shot_changes(frames)))
-    followed = timed(
-        "scene cuts, detection, following",
+    timed("shot changes", count, lambda: list(with_shot_changes(frames)))
+    tracked = timed(
+        "shot changes, detection, tracking",
         count,
-        lambda: list(track_faces(frames, detector, every=DETECT_EVERY, narrow=FULL_SEARCH_SECONDS)),
+        lambda: list(
+            track_faces(
+                frames, detector, every=DETECT_EVERY, full_search_seconds=FULL_SEARCH_SECONDS
+            )
+        ),
     )
     card = model.card
-    faces = [(item.frame, one.face) for item in followed for one in item.faces]
+    faces = [(item.frame, one.face) for item in tracked for one in item.faces]
     crops = timed(
         "crops",
         count,

@@ -1,12 +1,12 @@
-"""Whether two versions of fakelens give the same results for the same inputs.
+"""Compare the results of two versions of fakelens for the same inputs.
 
-Analyze the inputs with each version, every input to a folder of its own, then compare::
+Analyze the inputs with each version, each input to its own subfolder. Then compare the folders::
 
     python -m benchmarks.same_results BEFORE AFTER
 
-Compares times, boxes, logits and quality of every observation, every heatmap, and the verdict,
-score, interval and spans of every person. Names and words may differ. Exits with 1 if anything
-else does.
+Compares times, boxes, logits and usability of every observation, every heatmap, and the verdict,
+score, interval and spans of every person. Names of fields and sentences may differ. Exits with 1 if
+anything else does, or if results are missing.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-_NUMBERS = ("frame", "time", "person", "x1", "y1", "x2", "y2", "logit", "score", "usable")
+_COLUMNS = ("frame", "time", "person", "x1", "y1", "x2", "y2", "logit", "score", "usable")
 _FINDING = (
     "person",
     "verdict",
@@ -33,7 +33,9 @@ _FINDING = (
 
 
 def differences(before: Path, after: Path) -> list[str]:
-    """What differs between the results of one input, in words."""
+    """Describe the differences between the results of one input."""
+    if not (after / "report.json").exists():
+        return [f"{after} has no results"]
     found = []
     rows = [_rows(folder / "scores.csv") for folder in (before, after)]
     if rows[0] != rows[1]:
@@ -42,7 +44,10 @@ def differences(before: Path, after: Path) -> list[str]:
     heatmaps = [(folder / "heatmaps.f16").read_bytes() for folder in (before, after)]
     if heatmaps[0] != heatmaps[1]:
         found.append("the heatmaps differ")
-    for one, other in zip(_findings(before), _findings(after), strict=False):
+    findings = [_findings(folder) for folder in (before, after)]
+    if len(findings[0]) != len(findings[1]):
+        found.append(f"{len(findings[0])} and {len(findings[1])} persons")
+    for one, other in zip(*findings, strict=False):
         found += [
             f"person {one['person']}: {key} was {one[key]} and is {other[key]}"
             for key in _FINDING
@@ -53,7 +58,7 @@ def differences(before: Path, after: Path) -> list[str]:
 
 def _rows(path: Path) -> list[tuple[str, ...]]:
     with path.open(encoding="utf-8", newline="") as file:
-        return [tuple(row[name] for name in _NUMBERS) for row in csv.DictReader(file)]
+        return [tuple(row[name] for name in _COLUMNS) for row in csv.DictReader(file)]
 
 
 def _findings(folder: Path) -> list[dict[str, object]]:
@@ -62,18 +67,18 @@ def _findings(folder: Path) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Compare and print a line per input."""
+    """Compare and print a line for each input."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("before", type=Path)
-    parser.add_argument("after", type=Path)
+    parser.add_argument("before", type=Path, help="folder with a subfolder for each input")
+    parser.add_argument("after", type=Path, help="folder with the same subfolders")
     options = parser.parse_args()
     names = sorted(path.parent.name for path in options.before.glob("*/report.json"))
     if not names:
-        sys.exit(f"{options.before}: holds no results")
+        sys.exit(f"{options.before}: has no results")
     failed = False
     for name in names:
         found = differences(options.before / name, options.after / name)
-        rows = len(_rows(options.after / name / "scores.csv"))
+        rows = len(_rows(options.before / name / "scores.csv"))
         print(f"{name}: {'; '.join(found) or f'the same ({rows} observations)'}")
         failed |= bool(found)
     sys.exit(failed)

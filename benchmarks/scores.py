@@ -1,4 +1,4 @@
-"""The score that each model gives to the main person of each clip."""
+"""Print the score that each model gives to the main person of each clip."""
 
 import argparse
 from pathlib import Path
@@ -8,11 +8,11 @@ from fakelens.errors import MediaError
 
 
 def main() -> None:
-    """Score and print a table."""
+    """Analyze the clips and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--model", action="append", required=True)
-    parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--model", action="append", required=True, help="name or file; repeatable")
+    parser.add_argument("--every", type=int, default=10, help="examine every n-th frame")
     options = parser.parse_args()
     models = [fakelens.load_model(name) for name in options.model]
     settings = fakelens.Settings(every=options.every)
@@ -28,7 +28,7 @@ def main() -> None:
                 continue
             judged = [finding for finding in report.findings if finding.score is not None]
             if not judged:
-                cells.append("nobody to judge")
+                cells.append("no person judged")
                 continue
             main_person = max(judged, key=lambda finding: finding.usable)
             cells.append(f"{main_person.score:.2f} {main_person.verdict}")

@@ -1,4 +1,4 @@
-"""Frames per second and peak memory of fakelens beside the bare transcode of the same clip."""
+"""Measure frames per second and peak memory, in comparison with a bare transcode of the clip."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from fakelens.records.settings import EXAMINE_EVERY
 
 
 def transcode(clip: Path, folder: Path, _model: str, _every: int) -> None:
-    """Decode and encode with the same settings, nothing else: the limit of this machine."""
+    """Only decode and encode, with the same settings: the upper limit on this machine."""
     with av.open(str(clip)) as source, av.open(str(folder / "bare.mp4"), "w") as output:
         decoded = source.streams.video[0]
         decoded.thread_type = "AUTO"
@@ -40,7 +40,7 @@ def transcode(clip: Path, folder: Path, _model: str, _every: int) -> None:
 
 
 def annotate(clip: Path, folder: Path, model: str, every: int) -> None:
-    """Everything, with the annotated video."""
+    """Analyze and save the results, with the annotated video."""
     report = fakelens.analyze(
         clip, model=fakelens.load_model(model), settings=fakelens.Settings(every=every)
     )
@@ -48,26 +48,26 @@ def annotate(clip: Path, folder: Path, model: str, every: int) -> None:
 
 
 def analyze(clip: Path, _folder: Path, model: str, every: int) -> None:
-    """The analysis alone."""
+    """Only analyze."""
     fakelens.analyze(
         clip, model=fakelens.load_model(model), settings=fakelens.Settings(every=every)
     )
 
 
 def triage(clip: Path, _folder: Path, model: str, _every: int) -> None:
-    """The analysis of some five frames a second, as with ``--every auto``."""
+    """Analyze about five frames a second, as with ``--every auto``."""
     settings = fakelens.Settings(per_second=5)
     fakelens.analyze(clip, model=fakelens.load_model(model), settings=settings)
 
 
 def analyze_only(clip: Path, _folder: Path, model: str, every: int) -> None:
-    """The analysis without measuring how far to trust it."""
+    """Analyze without the trust measures."""
     settings = fakelens.Settings(every=every, trust=False)
     fakelens.analyze(clip, model=fakelens.load_model(model), settings=settings)
 
 
 def triage_only(clip: Path, _folder: Path, model: str, _every: int) -> None:
-    """The triage without measuring how far to trust it."""
+    """Analyze about five frames a second without the trust measures."""
     settings = fakelens.Settings(per_second=5, trust=False)
     fakelens.analyze(clip, model=fakelens.load_model(model), settings=settings)
 
@@ -81,7 +81,7 @@ TASKS: dict[str, Callable[[Path, Path, str, int], None]] = {
     "analysis, no trust": analyze_only,
     "triage, no trust": triage_only,
 }
-USUAL = list(TASKS)[:4]
+DEFAULT_TASKS = list(TASKS)[:4]
 
 
 def _run(task: str, clip: Path, model: str, every: int) -> tuple[float, float]:
@@ -94,14 +94,14 @@ def _run(task: str, clip: Path, model: str, every: int) -> tuple[float, float]:
 
 
 def measure(task: str, clip: Path, model: str, every: int) -> tuple[float, float]:
-    """Seconds and peak megabytes of one run in a fresh process."""
+    """Return seconds and peak megabytes of one run in a new process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_run, task, clip, model, every).result()
 
 
-def looped(clip: Path, seconds: float, target: Path) -> Path:
-    """The clip's picture over and over, without coding it again."""
+def loop(clip: Path, seconds: float, target: Path) -> Path:
+    """Repeat the clip's video stream up to a length, without re-encoding it."""
     with av.open(str(clip)) as source, av.open(str(target), "w") as output:
         stream = source.streams.video[0]
         copy = output.add_stream_from_template(stream)
@@ -121,14 +121,14 @@ def looped(clip: Path, seconds: float, target: Path) -> Path:
 
 
 def describe(clip: Path) -> tuple[int, float]:
-    """Number of frames that the header promises, and frames per second of real time."""
+    """Return the number of frames in the file's header, and the frame rate."""
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         return stream.frames, float(stream.average_rate or 25)
 
 
 def plot(results: list[dict[str, Any]], output: Path) -> None:
-    """Bars: frames per second over those of the bare transcode, by clip and task."""
+    """Plot frames per second over those of the bare transcode, by clip and task."""
     clips = list(dict.fromkeys(result["clip"] for result in results))
     tasks = list(dict.fromkeys(result["task"] for result in results))
     figure = Figure(figsize=(10, 1 + 0.9 * len(clips)))
@@ -136,12 +136,12 @@ def plot(results: list[dict[str, Any]], output: Path) -> None:
     for row, task in enumerate(tasks):
         own = {result["clip"]: result for result in results if result["task"] == task}
         shares = [own[clip]["of_bare"] for clip in clips]
-        places = [place + 0.8 * row / len(tasks) for place in range(len(clips))]
-        axis.barh(places, shares, height=0.75 / len(tasks), label=task)
-    axis.set_yticks([place + 0.3 for place in range(len(clips))], clips)
+        heights = [index + 0.8 * row / len(tasks) for index in range(len(clips))]
+        axis.barh(heights, shares, height=0.75 / len(tasks), label=task)
+    axis.set_yticks([index + 0.3 for index in range(len(clips))], clips)
     axis.invert_yaxis()
     axis.axvline(1, color="grey", linestyle=":")
-    axis.set_xlabel("speed over that of the bare transcode")
+    axis.set_xlabel("frames per second over those of the bare transcode")
     axis.legend()
     figure.tight_layout()
     figure.savefig(output, dpi=100)
@@ -150,16 +150,20 @@ def plot(results: list[dict[str, Any]], output: Path) -> None:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", nargs="*", type=Path, help="without any: the demo clip")
-    parser.add_argument("--model", default="fakelens-patch")
-    parser.add_argument("--every", type=int, default=EXAMINE_EVERY)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--loop", type=float, help="make each clip this many seconds long")
+    parser.add_argument("clips", nargs="*", type=Path, help="default: the demo clip")
+    parser.add_argument("--model", default="fakelens-patch", help="name or file")
+    parser.add_argument("--every", type=int, default=EXAMINE_EVERY, help="examine every n-th frame")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each task")
+    parser.add_argument("--loop", type=float, help="repeat each clip to this many seconds")
     parser.add_argument(
-        "--tasks", nargs="+", choices=list(TASKS), default=USUAL, help=f"besides {BARE}"
+        "--tasks",
+        nargs="+",
+        choices=list(TASKS),
+        default=DEFAULT_TASKS,
+        help=f"in addition to {BARE}",
     )
-    parser.add_argument("--json", type=Path, help="also write the figures")
-    parser.add_argument("--plot", type=Path, help="also draw them")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="plot the figures to this file")
     options = parser.parse_args()
     table: list[dict[str, Any]] = []
     print(
@@ -173,7 +177,7 @@ def main() -> None:
         for clip in options.clips:
             path = clip
             if options.loop:
-                path = looped(clip, options.loop, Path(folder) / "looped.mp4")
+                path = loop(clip, options.loop, Path(folder) / "looped.mp4")
             frames, real_time = describe(path)
             tasks = list(dict.fromkeys((BARE, *options.tasks)))
             runs: dict[str, list[tuple[float, float]]] = {task: [] for task in tasks}

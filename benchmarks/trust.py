@@ -1,11 +1,10 @@
-"""How often the trust mark is right, on faces of the validation split.
+"""Measure how often the trust mark is right, on faces of the validation split.
 
-Every face that a model calls fake is a person of its own, the hardest case. Its own heatmap is
-tested, and then maps that are none: its negative, noise, a constant, the map of another face, the
-mean map of all faces, and the map that the model gives with its weights in a random order. Last,
-models with random weights explain themselves. A second table tells what each way of taking away
-does to real faces, where there is no forgery to be taken away. Run it as
-``python -m benchmarks.trust fakelens-patch MODEL... --data DATA``.
+Every face that a model calls fake is treated as a person of its own, the hardest case. Its heatmap
+is tested, and then other heatmaps: its negative, noise, a constant, the heatmap of another face,
+the mean heatmap of all faces, and the heatmap of the model with permuted weights. Last, models with
+permuted weights are tested with their own heatmaps. A second table shows the effect of each
+ablation on real faces, in which there is no forgery to remove.
 """
 
 import argparse
@@ -34,8 +33,8 @@ _GROUPS = 800
 _RANDOM_MODELS = 20
 
 
-def crops_of(model: Model, items: Sequence[Item]) -> NDArray[np.uint8]:
-    """The first face of each item, cut as the model wants it."""
+def extract_crops(model: Model, items: Sequence[Item]) -> NDArray[np.uint8]:
+    """Extract the model's crop of the first face of each item."""
     views = [item.views[0] for item in items]
     size = model.card.input_size
     areas = [crop_area(view.face, model.card.crop) for view in views]
@@ -45,7 +44,7 @@ def crops_of(model: Model, items: Sequence[Item]) -> NDArray[np.uint8]:
 
 
 def examine(model: Model, crops: NDArray[np.uint8]) -> Evidence:
-    """In batches."""
+    """Examine crops in batches."""
     parts = [model.examine(crops[at : at + 16]) for at in range(0, len(crops), 16)]
     return Evidence(
         np.concatenate([part.logit for part in parts]),
@@ -57,26 +56,26 @@ def examine(model: Model, crops: NDArray[np.uint8]) -> Evidence:
 def test_each(
     model: Model, crops: NDArray[np.uint8], evidence: Evidence, maps: FloatArray, method: CamMethod
 ) -> Iterator[Faithfulness]:
-    """Every face by itself."""
+    """Yield the faithfulness of each heatmap, tested on its face alone."""
     for row in range(len(crops)):
         one = slice(row, row + 1)
-        said = measure_faithfulness(
+        found = measure_faithfulness(
             model, crops[one], select_rows(evidence, one), maps[one], method
         )
-        if said is not None:
-            yield said
+        if found is not None:
+            yield found
 
 
 def print_row(title: str, found: Sequence[Faithfulness]) -> None:
-    """Counts of the marks, and quartiles of the effect."""
+    """Print the shares of the marks and the quartiles of the effect."""
     marks = [each.mark for each in found]
     shares = " | ".join(f"{marks.count(mark) / len(marks):.0%}" for mark in TrustMark)
     low, middle, high = np.percentile([each.effect for each in found], [25, 50, 75])
     print(f"| {title} | {len(marks)} | {shares} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
 
 
-def maps_that_are_none(maps: FloatArray) -> Iterator[tuple[str, FloatArray]]:
-    """Name and maps."""
+def other_heatmaps(maps: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+    """Yield names and heatmaps that are not those of the face."""
     rng = np.random.default_rng(0)
     yield "its negative", -maps
     yield "noise", rng.normal(size=maps.shape).astype(np.float32)
@@ -85,15 +84,15 @@ def maps_that_are_none(maps: FloatArray) -> Iterator[tuple[str, FloatArray]]:
     yield "the mean of all faces'", np.repeat(maps.mean(axis=0, keepdims=True), len(maps), axis=0)
 
 
-def judge_marks(model: Model, fakes: NDArray[np.uint8], tries: int) -> None:
-    """The first table."""
+def print_marks(model: Model, fakes: NDArray[np.uint8], max_faces: int) -> None:
+    """Print the table of trust marks."""
     evidence = examine(model, fakes)
-    rows = np.flatnonzero(sigmoid(evidence.logit) >= model.card.thresholds.fake)[:tries]
+    rows = np.flatnonzero(sigmoid(evidence.logit) >= model.card.thresholds.fake)[:max_faces]
     crops, evidence = fakes[rows], select_rows(evidence, rows)
     card, method = model.card, METHODS[model.card.cam]
     maps = method.function(evidence)
     print(
-        f"\n| {card.name}, {len(crops)} faces called fake | tries | {' | '.join(TrustMark)} |"
+        f"\n| {card.name}, {len(crops)} faces called fake | tests | {' | '.join(TrustMark)} |"
         " effect, median (quartiles) |"
     )
     print("|---" * (len(TrustMark) + 3) + "|")
@@ -101,31 +100,31 @@ def judge_marks(model: Model, fakes: NDArray[np.uint8], tries: int) -> None:
         title = f"{other.title}{' (its own)' if name == card.cam else ''}"
         own = other.function(evidence)
         print_row(title, list(test_each(model, crops, evidence, own, other)))
-    for title, none in maps_that_are_none(maps):
-        print_row(title, list(test_each(model, crops, evidence, none, method)))
+    for title, others in other_heatmaps(maps):
+        print_row(title, list(test_each(model, crops, evidence, others, method)))
     if not isinstance(model, OnnxModel):
         return
-    few = slice(max(1, 10 * tries // _RANDOM_MODELS // 10))
-    laid_over: list[Faithfulness] = []
-    own_answer: list[Faithfulness] = []
+    few = slice(max(1, 10 * max_faces // _RANDOM_MODELS // 10))
+    on_trained: list[Faithfulness] = []
+    on_random: list[Faithfulness] = []
     for seed in tqdm(range(_RANDOM_MODELS), desc="random models", disable=None):
         random = model.randomised(seed)
-        theirs = random.examine(crops[few])
-        strange = method.function(theirs)
-        laid_over += test_each(model, crops[few], select_rows(evidence, few), strange, method)
-        own_answer += test_each(random, crops[few], theirs, strange, method)
-    print_row("random weights' map of the true answer", laid_over)
-    print_row("random weights' map of their own answer", own_answer)
+        random_evidence = random.examine(crops[few])
+        random_maps = method.function(random_evidence)
+        on_trained += test_each(model, crops[few], select_rows(evidence, few), random_maps, method)
+        on_random += test_each(random, crops[few], random_evidence, random_maps, method)
+    print_row("random weights' heatmap, trained model", on_trained)
+    print_row("random weights' heatmap, random model", on_random)
 
 
-def judge_ablations(model: Model, reals: NDArray[np.uint8]) -> None:
-    """The second table."""
+def print_ablations(model: Model, reals: NDArray[np.uint8]) -> None:
+    """Print the table of ablations on real faces."""
     evidence = examine(model, reals)
     rows = np.flatnonzero(sigmoid(evidence.logit) <= model.card.thresholds.real)[:20]
     method = METHODS[model.card.cam]
     maps = method.function(evidence)
     print(
-        f"\n| {model.card.name}, {len(rows)} real faces called real | logit falls by, strongest "
+        f"\n| {model.card.name}, {len(rows)} real faces called real | drop of the logit, top "
         "fifth (quartiles) | random fifths |"
     )
     print("|---|---|---|")
@@ -133,11 +132,11 @@ def judge_ablations(model: Model, reals: NDArray[np.uint8]) -> None:
         found = []
         for row in rows:
             one = slice(row, row + 1)
-            said = measure_faithfulness(
+            tested = measure_faithfulness(
                 model, reals[one], select_rows(evidence, one), maps[one], method, ablation
             )
-            if said is not None:
-                found.append((said.drop, said.random_drop))
+            if tested is not None:
+                found.append((tested.drop, tested.random_drop))
         low, middle, high = np.percentile(np.array(found)[:, 0], [25, 50, 75])
         random = np.median(np.array(found)[:, 1])
         print(f"| {ablation} | {middle:+.2f} ({low:+.2f} to {high:+.2f}) | {random:+.2f} |")
@@ -146,15 +145,15 @@ def judge_ablations(model: Model, reals: NDArray[np.uint8]) -> None:
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--tries", type=int, default=200)
+    parser.add_argument("models", nargs="+", help="names or files")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the development data")
+    parser.add_argument("--tries", type=int, default=200, help="largest number of faces")
     options = parser.parse_args()
     items = list(dfdc_crops(options.data, YuNet(min_confidence=0.5), _GROUPS))
     for name in options.models:
         model = load_model(name)
-        judge_marks(model, crops_of(model, [i for i in items if i.fake]), options.tries)
-        judge_ablations(model, crops_of(model, [i for i in items if not i.fake][:400]))
+        print_marks(model, extract_crops(model, [i for i in items if i.fake]), options.tries)
+        print_ablations(model, extract_crops(model, [i for i in items if not i.fake][:400]))
 
 
 if __name__ == "__main__":

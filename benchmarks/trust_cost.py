@@ -1,4 +1,4 @@
-"""What measuring trust costs: analysis with it over analysis without, each in a fresh process."""
+"""Measure the cost of the trust measures: time of an analysis with them over one without."""
 
 import argparse
 import statistics
@@ -13,11 +13,11 @@ PAIRS = {
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure each run in a new process and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--model", default="fakelens-patch")
-    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--model", default="fakelens-patch", help="name or file")
+    parser.add_argument("--repeat", type=int, default=9, help="runs of each task")
     options = parser.parse_args()
     print("| clip | task | s with | s without | with over without (quartiles) |")
     print("|---|---|---|---|---|")

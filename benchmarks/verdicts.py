@@ -1,8 +1,7 @@
-"""What the band and the planted forgeries do to verdicts, on labelled clips.
+"""Measure how robustness and controls change verdicts, on labelled clips.
 
-For each clip's main person: the verdict by the score and its interval alone, the verdict that is
-given, the band, and what the model makes of forgeries planted into the clip. Run it as
-``python -m benchmarks.verdicts MODEL --data DATA --use choose``.
+For the main person of each clip: the verdict by the score and its interval alone, the final
+verdict, the score range under perturbations, and the outcome of the control.
 """
 
 import argparse
@@ -19,13 +18,13 @@ from training.videos import read_manifest
 def main() -> None:
     """Analyze and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--use", default="choose")
+    parser.add_argument("model", help="name or file")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the development data")
+    parser.add_argument("--use", default="choose", help="which clips of the manifest")
     options = parser.parse_args()
     model = fakelens.load_model(options.model)
     counts: Counter[tuple[str, str, str]] = Counter()
-    print("| clip | truth | by the score | given | score | band | planted | heatmap | why |")
+    print("| clip | truth | by score | final | score | score range | control | heatmap | reason |")
     print("|---" * 9 + "|")
     for clip in tqdm(read_manifest(options.data, options.use), desc="clips", disable=None):
         report = fakelens.analyze(clip.path, model=model)
@@ -33,21 +32,21 @@ def main() -> None:
         if not judged:
             continue
         finding, track = max(judged, key=lambda pair: pair[0].usable)
-        measured = finding.assessment
-        if measured is None:
+        assessment = finding.assessment
+        if assessment is None or assessment.robustness is None:
             continue
         before = judge_track(track, report.thresholds, model.card.calibration, still=False).verdict
         truth = "fake" if clip.fake else "real"
         counts[truth, before.value, finding.verdict.value] += 1
-        low, high = measured.robustness.score_range
-        outcome = measured.controls.outcome.value if measured.controls else "-"
+        low, high = assessment.robustness.score_range
+        outcome = assessment.controls.outcome.value if assessment.controls else "-"
         print(
             f"| {clip.path.name} | {truth} | {before} | {finding.verdict} | {finding.score:.2f} | "
             f"{low:.2f}-{high:.2f} | {outcome} | {finding.trust_mark} | {finding.reasons[0]} |"
         )
-    print("\n| truth | by the score | given | clips |\n|---|---|---|---|")
-    for (truth, before, given), clips in sorted(counts.items()):
-        print(f"| {truth} | {before} | {given} | {clips} |")
+    print("\n| truth | by score | final | clips |\n|---|---|---|---|")
+    for (truth, before, final), clips in sorted(counts.items()):
+        print(f"| {truth} | {before} | {final} | {clips} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Faces with a known forged area: planted, between two videos, labelled."""
+"""Faces with a known forged area: synthetic forgeries, frame pairs and labelled fakes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from fakelens.errors import MediaError, UsageError
-from fakelens.evaluation.forgeries import crop_forgery, find_pictures, labelled, synthetic_forgeries
+from fakelens.evaluation.datasets import gather_datasets
+from fakelens.evaluation.forgeries import (
+    crop_forgery,
+    find_pictures,
+    labelled_forgeries,
+    synthetic_forgeries,
+)
 from fakelens.evaluation.frame_pairs import forged_frames
-from fakelens.evaluation.materials import gather_materials
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
@@ -22,7 +27,7 @@ from support.toys import BLUE, RED, Actor, ScriptedDetector, film, photograph
 
 
 class FixedDetector:
-    """Sees the same faces in every picture but in those that are all black."""
+    """Detects the same faces in every picture that is not all black."""
 
     name = "fixed"
     sure_confidence = 0.5
@@ -43,10 +48,10 @@ def draw_pictures(folder: Path, count: int) -> list[Path]:
     return [photograph(folder / f"{seed}.png", draw_face(seed)) for seed in range(count)]
 
 
-# Planted
+# Synthetic forgeries
 
 
-def test_a_forgery_is_planted_in_the_largest_face_by_each_recipe_in_turn(tmp_path: Path) -> None:
+def test_the_largest_face_is_forged_with_the_recipes_in_turn(tmp_path: Path) -> None:
     paths = draw_pictures(tmp_path / "faces", 5)
     found = synthetic_forgeries(paths, FixedDetector(SMALL, FACE), limit=10, seed=0)
     assert sorted(forgery.group for forgery in found) == sorted(map(str, paths))
@@ -58,20 +63,20 @@ def test_a_forgery_is_planted_in_the_largest_face_by_each_recipe_in_turn(tmp_pat
         assert forgery.face.box == FACE.box
 
 
-def test_of_many_pictures_some_are_drawn(tmp_path: Path) -> None:
+def test_a_random_choice_of_pictures_is_forged(tmp_path: Path) -> None:
     paths = draw_pictures(tmp_path / "faces", 8)
-    drawn = [
+    chosen = [
         [
             forgery.group
             for forgery in synthetic_forgeries(paths, FixedDetector(FACE), limit=3, seed=seed)
         ]
         for seed in (0, 0, 1)
     ]
-    assert len(set(drawn[0])) == 3
-    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(chosen[0])) == 3
+    assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_what_is_kept_around_a_planted_face_does_not_show(tmp_path: Path) -> None:
+def test_reducing_a_picture_to_the_surroundings_does_not_change_the_crop(tmp_path: Path) -> None:
     large = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8)
     face = Face(Box(500, 300, 660, 500), LANDMARKS + np.float32([470, 280]), 1.0)
     (found,) = synthetic_forgeries(
@@ -79,34 +84,37 @@ def test_what_is_kept_around_a_planted_face_does_not_show(tmp_path: Path) -> Non
     )
     assert max(found.image.shape) < 700
     for geometry in (CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)):
-        untouched = extract_crop(large, crop_area(face, geometry), 100)
-        changed, _ = crop_forgery(found, geometry, 100, extract_crop)
+        original = extract_crop(large, crop_area(face, geometry), 100)
+        crop, _ = crop_forgery(found, geometry, 100, extract_crop)
         mask = extract_crop(found.mask, crop_area(found.face, geometry), 100)
-        outside = mask == 0  # after rounding; one pixel further the noise differs by 80
+        outside = mask == 0  # a shift by one pixel would change the noise by 80
         assert outside.mean() > 0.2
-        np.testing.assert_allclose(changed[outside].astype(int), untouched[outside], atol=2)
+        np.testing.assert_allclose(crop[outside].astype(int), original[outside], atol=2)
 
 
-def test_pictures_without_a_face_are_passed_over(tmp_path: Path) -> None:
+def test_pictures_without_landmarks_are_skipped(tmp_path: Path) -> None:
     black = photograph(tmp_path / "black.png", np.zeros((90, 90, 3), np.uint8))
     assert synthetic_forgeries([black], FixedDetector(FACE), limit=3, seed=0) == []
-    nobody = FixedDetector(SMALL)  # without landmarks there is nothing to plant by
-    assert synthetic_forgeries(draw_pictures(tmp_path / "faces", 1), nobody, limit=3, seed=0) == []
+    no_landmarks = FixedDetector(SMALL)
+    assert (
+        synthetic_forgeries(draw_pictures(tmp_path / "faces", 1), no_landmarks, limit=3, seed=0)
+        == []
+    )
 
 
-def test_a_folder_is_its_pictures(tmp_path: Path) -> None:
+def test_a_folder_stands_for_its_pictures(tmp_path: Path) -> None:
     paths = draw_pictures(tmp_path / "faces", 2)
-    (tmp_path / "faces" / "notes.txt").write_text("no picture", encoding="utf-8")
+    (tmp_path / "faces" / "notes.txt").write_text("not a picture", encoding="utf-8")
     odd = photograph(tmp_path / "x.png", draw_face(3)).rename(tmp_path / "odd")
     assert find_pictures([odd, tmp_path / "faces"]) == [odd, *paths]
     with pytest.raises(MediaError, match="nowhere"):
         find_pictures([tmp_path / "nowhere"])
 
 
-# Pairs
+# Frame pairs
 
 
-def test_forged_frames_are_measured_against_the_real_clip(tmp_path: Path) -> None:
+def test_the_forged_area_is_the_difference_from_the_real_clip(tmp_path: Path) -> None:
     actor = Actor(BLUE, 30)
     real = film(tmp_path / "real.mp4", actor)
     fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED))
@@ -121,20 +129,20 @@ def test_forged_frames_are_measured_against_the_real_clip(tmp_path: Path) -> Non
         assert abs(int(forgery.image[90, int(box.x1) + 30, 0]) - RED[0]) < 45
 
 
-def test_frames_without_a_measurable_forgery_are_left_out(tmp_path: Path) -> None:
+def test_frames_without_a_visible_forgery_are_skipped(tmp_path: Path) -> None:
     actor = Actor(BLUE, 30, y=40, side=90)
     real = film(tmp_path / "real.mp4", actor, frames=4)
     assert forged_frames(real, real, ScriptedDetector(actor)) == []
     nobody = ScriptedDetector()
     fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED), frames=4)
     assert forged_frames(real, fake, nobody) == []
-    # Where everything around the face differs as well, the two do not show the same place.
+    # If everything around the face differs too, the two do not show the same area.
     moved = film(tmp_path / "moved.mp4", replace(actor, colour=RED, x=27, y=37), frames=4)
     inner = ScriptedDetector(Actor(BLUE, 50, y=60, side=50))
     assert forged_frames(real, moved, inner) == []
 
 
-def test_the_next_frame_comes_with_a_forged_one(tmp_path: Path) -> None:
+def test_a_forgery_includes_the_next_frame(tmp_path: Path) -> None:
     actor = Actor(BLUE, 30, last=39)
     real = film(tmp_path / "real.mp4", actor)
     fake = film(tmp_path / "fake.mp4", replace(actor, colour=RED))
@@ -153,18 +161,18 @@ def test_the_next_frame_comes_with_a_forged_one(tmp_path: Path) -> None:
     assert last.following is None
 
 
-def test_videos_of_other_frames_are_no_pair(tmp_path: Path) -> None:
+def test_videos_of_different_length_or_size_are_not_a_pair(tmp_path: Path) -> None:
     actor = Actor(BLUE, 30)
     real = film(tmp_path / "real.mp4", actor, frames=12)
     longer = film(tmp_path / "longer.mp4", actor, frames=14)
-    with pytest.raises(MediaError, match=r"real\.mp4 and .*longer\.mp4 are no pair: .* as many"):
+    with pytest.raises(MediaError, match=r"real\.mp4 and .*longer\.mp4 are not a pair: .* length"):
         forged_frames(real, longer, ScriptedDetector(actor))
     picture = photograph(tmp_path / "small.png", np.full((64, 64, 3), 9, np.uint8))
     with pytest.raises(MediaError, match="differ in size"):
         forged_frames(real, picture, ScriptedDetector(actor))
 
 
-# Labelled
+# Labelled fakes
 
 
 def write_table(folder: Path, mask: NDArray[np.uint8], rows: str) -> Path:
@@ -175,13 +183,13 @@ def write_table(folder: Path, mask: NDArray[np.uint8], rows: str) -> Path:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_what_is_not_zero_in_the_mask_is_forged(tmp_path: Path, channels: int) -> None:
+def test_nonzero_pixels_of_the_mask_are_forged(tmp_path: Path, channels: int) -> None:
     mask = np.zeros((224, 224, channels), np.uint8)
     mask[100:140, 80:120, 0] = 1
     if channels == 4:
         mask[..., 3] = 255  # opaque everywhere
     table = write_table(tmp_path, mask, "image,mask\nfake.png,mask.png\n")
-    (found,) = labelled(table, FixedDetector(FACE), limit=5, seed=0)
+    (found,) = labelled_forgeries(table, FixedDetector(FACE), limit=5, seed=0)
     np.testing.assert_array_equal(
         found.mask, 255 * patch(224, slice(100, 140), slice(80, 120)).astype(np.uint8)
     )
@@ -194,37 +202,37 @@ def test_the_forged_face_is_the_one_under_the_mask(tmp_path: Path) -> None:
     mask[160:180, 160:195] = 255
     left = Face(Box(0, 0, 160, 200), LANDMARKS, 1.0)
     table = write_table(tmp_path, mask, "image,mask,group\nfake.png,mask.png,clip 7\n")
-    (found,) = labelled(table, FixedDetector(left, SMALL), limit=5, seed=0)
+    (found,) = labelled_forgeries(table, FixedDetector(left, SMALL), limit=5, seed=0)
     assert found.face.box == SMALL.box
     assert found.group == "clip 7"
-    assert labelled(table, FixedDetector(left), limit=5, seed=0) == []
+    assert labelled_forgeries(table, FixedDetector(left), limit=5, seed=0) == []
 
 
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
-        ("image,group\nfake.png,a\n", UsageError, "lacks the column mask"),
-        ("", UsageError, "lacks the column image"),
-        ("image,mask\nfake.png\n", UsageError, "too few columns"),
+        ("image,group\nfake.png,a\n", UsageError, "the column mask is missing"),
+        ("", UsageError, "the column image is missing"),
+        ("image,mask\nfake.png\n", UsageError, "no value for image or mask"),
         ("image,mask\nfake.png,nowhere.png\n", MediaError, r"nowhere\.png"),
         ("image,mask\nnowhere.png,mask.png\n", MediaError, r"nowhere\.png"),
         ("image,mask\nfake.png,table.csv\n", MediaError, r"table\.csv: is not a picture"),
         ("image,mask\nfake.png,small.png\n", UsageError, r"small\.png and fake\.png differ"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_told(
+def test_an_unusable_table_is_an_error(
     tmp_path: Path, rows: str, error: type[Exception], message: str
 ) -> None:
     photograph(tmp_path / "small.png", draw_face(0)[:50])
     table = write_table(tmp_path, np.full((224, 224), 255, np.uint8), rows)
     with pytest.raises(error, match=message):
-        labelled(table, FixedDetector(FACE), limit=5, seed=0)
+        labelled_forgeries(table, FixedDetector(FACE), limit=5, seed=0)
 
 
-# All of them
+# Datasets
 
 
-def test_each_kind_is_a_material(tmp_path: Path) -> None:
+def test_each_source_is_a_dataset(tmp_path: Path) -> None:
     folder = tmp_path / "faces"
     draw_pictures(folder, 3)
     actor = Actor(BLUE, 30)
@@ -234,23 +242,23 @@ def test_each_kind_is_a_material(tmp_path: Path) -> None:
     table = write_table(tmp_path, mask, "image,mask\nfake.png,mask.png\n")
     pair = (tmp_path / "real.mp4", tmp_path / "swapped.mp4")
     face = Face(Box(30, 60, 90, 120), LANDMARKS * 0.3 + np.float32([25, 55]), 1.0)
-    found, notes = gather_materials([folder], [pair], table, FixedDetector(face), limit=2, seed=0)
-    assert [material.name for material in found] == ["planted blends", "swapped", "table"]
-    assert [len(material.forgeries) for material in found] == [2, 2, 1]
+    found, notes = gather_datasets([folder], [pair], table, FixedDetector(face), limit=2, seed=0)
+    assert [dataset.name for dataset in found] == ["synthetic forgeries", "swapped", "table"]
+    assert [len(dataset.forgeries) for dataset in found] == [2, 2, 1]
     assert not notes
     same = (pair[0], pair[0])
-    found, notes = gather_materials([], [same], None, FixedDetector(face), limit=2, seed=0)
+    found, notes = gather_datasets([], [same], None, FixedDetector(face), limit=2, seed=0)
     assert found == []
-    assert notes == ["real: no face with a visible forgery was found"]
+    assert notes == ["real: no face with a visible forgery"]
 
 
-def test_nothing_to_measure_on_is_told(tmp_path: Path) -> None:
+def test_missing_input_bad_limits_and_equal_names_are_usage_errors(tmp_path: Path) -> None:
     detector = FixedDetector(FACE)
     with pytest.raises(UsageError, match="nothing to measure on"):
-        gather_materials([], [], None, detector, limit=2, seed=0)
-    with pytest.raises(UsageError, match="1 face or more, not 0"):
-        gather_materials([tmp_path], [], None, detector, limit=0, seed=0)
-    with pytest.raises(UsageError, match="one name"):
-        gather_materials(
+        gather_datasets([], [], None, detector, limit=2, seed=0)
+    with pytest.raises(UsageError, match="at least 1 face, not 0"):
+        gather_datasets([tmp_path], [], None, detector, limit=0, seed=0)
+    with pytest.raises(UsageError, match="same name"):
+        gather_datasets(
             [], [(tmp_path / "a", tmp_path / "b.mp4")] * 2, None, detector, limit=2, seed=0
         )

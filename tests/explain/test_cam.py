@@ -1,4 +1,4 @@
-"""Heatmap methods against torchcam, autograd, the papers' definitions and planted evidence."""
+"""Heatmap methods against torchcam, autograd, the papers' definitions and known evidence."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from torch import nn
 from torchcam import methods as torchcam
 
 from fakelens.errors import UsageError
-from fakelens.explain import cam as explain
+from fakelens.explain import cam
 from fakelens.explain.cam import METHODS, find_method
 from fakelens.records.models import Evidence
 
 
-class Tiny(nn.Module):
-    """A model whose head is linear only piecewise, so that its gradient varies over the map."""
+class TinyModel(nn.Module):
+    """A model with a piecewise linear head, so that its gradient varies over the layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ class Tiny(nn.Module):
 
 
 @pytest.fixture
-def tiny() -> tuple[Tiny, torch.Tensor, Evidence]:
+def tiny() -> tuple[TinyModel, torch.Tensor, Evidence]:
     torch.manual_seed(4)
-    model = Tiny().eval()
+    model = TinyModel().eval()
     x = torch.randn(3, 3, 8, 8)
     activation = model.features(x).detach().requires_grad_()
     logit = model.last(model.head(activation))[:, 0]
@@ -49,8 +49,8 @@ def tiny() -> tuple[Tiny, torch.Tensor, Evidence]:
         ("xgradcam", torchcam.XGradCAM),
     ],
 )
-def test_equal_to_torchcam(
-    tiny: tuple[Tiny, torch.Tensor, Evidence], name: str, oracle: type
+def test_heatmaps_are_equal_to_those_of_torchcam(
+    tiny: tuple[TinyModel, torch.Tensor, Evidence], name: str, oracle: type
 ) -> None:
     model, x, evidence = tiny
     with oracle(model, target_layer=model.features) as extractor:
@@ -60,8 +60,8 @@ def test_equal_to_torchcam(
     np.testing.assert_allclose(np.maximum(found, 0), expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_gradcampp_equals_the_papers_derivatives() -> None:
-    """Second and third derivatives of exp(logit) by autograd (torchcam forgets the division)."""
+def test_gradcampp_matches_the_derivatives_in_the_paper() -> None:
+    """Second and third derivatives of exp(logit) by autograd (torchcam omits the division)."""
     rng = np.random.default_rng(0)
     activation = rng.uniform(0, 1, (2, 3, 3))
     gradient = rng.normal(0, 1, (2, 3, 3))
@@ -80,11 +80,11 @@ def test_gradcampp_equals_the_papers_derivatives() -> None:
 
     evidence = Evidence(*(np.float32(a)[None] for a in (0, activation, gradient)))
     assert expected.max() > 0.1
-    np.testing.assert_allclose(explain.gradcampp(evidence)[0], expected, rtol=1e-3)
+    np.testing.assert_allclose(cam.gradcampp(evidence)[0], expected, rtol=1e-3)
 
 
-def test_maps_of_a_linear_head_add_up_to_the_logit() -> None:
-    """Mean and linear layer without bias: three methods coincide and are complete."""
+def test_heatmaps_of_a_linear_head_add_up_to_the_logit() -> None:
+    """For a mean and a linear layer without bias, three methods coincide and are complete."""
     rng = np.random.default_rng(1)
     activation = np.maximum(rng.normal(size=(4, 7, 5, 6)), 0).astype(np.float32)
     weight = rng.normal(size=7).astype(np.float32)
@@ -98,24 +98,26 @@ def test_maps_of_a_linear_head_add_up_to_the_logit() -> None:
         )
 
 
-def test_xgradcam_adds_up_to_hirescam(tiny: tuple[Tiny, torch.Tensor, Evidence]) -> None:
+def test_xgradcam_has_the_same_sum_as_hirescam(
+    tiny: tuple[TinyModel, torch.Tensor, Evidence],
+) -> None:
     evidence = tiny[2]
-    total = explain.hirescam(evidence).sum((1, 2))
-    np.testing.assert_allclose(explain.xgradcam(evidence).sum((1, 2)), total, rtol=1e-4, atol=1e-5)
+    total = cam.hirescam(evidence).sum((1, 2))
+    np.testing.assert_allclose(cam.xgradcam(evidence).sum((1, 2)), total, rtol=1e-4, atol=1e-5)
 
 
-def test_hirescam_and_layercam_find_the_planted_cell() -> None:
-    """Channel 0 speaks for fake in one cell and for real in another; averaging cannot tell."""
+def test_hirescam_and_layercam_find_the_cell_with_the_evidence() -> None:
+    """One cell is evidence for fake and another for real, which cancels out in an average."""
     activation = np.ones((1, 1, 4, 4), np.float32)
     gradient = np.zeros((1, 1, 4, 4), np.float32)
     gradient[0, 0, 1, 2], gradient[0, 0, 3, 0] = 2, -2
     evidence = Evidence(np.zeros(1, np.float32), activation, gradient)
-    np.testing.assert_array_equal(explain.hirescam(evidence), gradient[:, 0])
-    np.testing.assert_array_equal(explain.layercam(evidence), np.maximum(gradient[:, 0], 0))
-    assert not explain.gradcam(evidence).any()
+    np.testing.assert_array_equal(cam.hirescam(evidence), gradient[:, 0])
+    np.testing.assert_array_equal(cam.layercam(evidence), np.maximum(gradient[:, 0], 0))
+    assert not cam.gradcam(evidence).any()
 
 
-def test_eigencam_finds_the_leading_pattern_and_its_side() -> None:
+def test_eigencam_finds_the_strongest_pattern_and_its_sign() -> None:
     rng = np.random.default_rng(2)
     pattern = rng.uniform(0, 1, (5, 5))
     channels = rng.uniform(0.5, 1, 8)
@@ -124,13 +126,15 @@ def test_eigencam_finds_the_leading_pattern_and_its_side() -> None:
     for sign in (1, -1):
         gradient = np.full_like(activation, sign)
         evidence = Evidence(*(np.float32(a)[None] for a in (0, activation, gradient)))
-        np.testing.assert_allclose(explain.eigencam(evidence)[0], sign * expected, atol=0.1)
-    silent = Evidence(*(np.float32(a)[None] for a in (0, activation, np.zeros_like(activation))))
-    np.testing.assert_allclose(explain.eigencam(silent)[0], expected, atol=0.1)
+        np.testing.assert_allclose(cam.eigencam(evidence)[0], sign * expected, atol=0.1)
+    without_gradient = Evidence(
+        *(np.float32(a)[None] for a in (0, activation, np.zeros_like(activation)))
+    )
+    np.testing.assert_allclose(cam.eigencam(without_gradient)[0], expected, atol=0.1)
 
 
-def test_tf2cam_equals_autograd_through_the_sigmoid_of_real(
-    tiny: tuple[Tiny, torch.Tensor, Evidence],
+def test_tf2cam_matches_autograd_through_the_sigmoid_of_real(
+    tiny: tuple[TinyModel, torch.Tensor, Evidence],
 ) -> None:
     model, _, evidence = tiny
     activation = torch.from_numpy(evidence.activation).requires_grad_()
@@ -139,33 +143,35 @@ def test_tf2cam_equals_autograd_through_the_sigmoid_of_real(
     guided = (activation > 0) * (gradient > 0) * gradient
     expected = (guided.mean((2, 3), keepdim=True) * activation).sum(1).detach().numpy()
     assert expected.max() > 0
-    np.testing.assert_allclose(explain.tf2cam(evidence), expected, rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(cam.tf2cam(evidence), expected, rtol=1e-4, atol=1e-8)
 
 
-def test_tf2cam_vanishes_where_the_sigmoid_is_saturated(
-    tiny: tuple[Tiny, torch.Tensor, Evidence],
+def test_tf2cam_is_zero_where_the_sigmoid_is_saturated(
+    tiny: tuple[TinyModel, torch.Tensor, Evidence],
 ) -> None:
     evidence = tiny[2]
     for logit in (-30, 200):
         certain = np.full(3, logit, np.float32)
         saturated = Evidence(certain, evidence.activation, evidence.gradient)
-        assert not explain.tf2cam(saturated).any()
-        assert explain.hirescam(saturated).any()
+        assert not cam.tf2cam(saturated).any()
+        assert cam.hirescam(saturated).any()
 
 
 @pytest.mark.parametrize("name", ["hirescam", "gradcam", "layercam", "xgradcam"])
-def test_logit_units_are_kept(tiny: tuple[Tiny, torch.Tensor, Evidence], name: str) -> None:
-    """A model that is a hundred times as sure gives a hundred times the heatmap."""
+def test_heatmaps_in_logits_scale_with_the_logit(
+    tiny: tuple[TinyModel, torch.Tensor, Evidence], name: str
+) -> None:
+    """A gradient a hundred times as large gives a heatmap a hundred times as large."""
     evidence, method = tiny[2], METHODS[name]
     assert method.unit == "logit"
-    sure = Evidence(evidence.logit, evidence.activation, 100 * evidence.gradient)
+    scaled = Evidence(evidence.logit, evidence.activation, 100 * evidence.gradient)
     np.testing.assert_allclose(
-        method.function(sure), 100 * method.function(evidence), rtol=1e-4, atol=1e-5
+        method.function(scaled), 100 * method.function(evidence), rtol=1e-4, atol=1e-5
     )
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_nothing_to_see_gives_zeros(name: str) -> None:
+def test_zero_activation_gives_a_zero_heatmap(name: str) -> None:
     zeros, ones = np.zeros((2, 3, 4, 5), np.float32), np.ones((2, 3, 4, 5), np.float32)
     logit = np.zeros(2, np.float32)
     for evidence in (Evidence(logit, zeros, zeros), Evidence(logit, zeros, ones)):
@@ -178,7 +184,7 @@ def values(low: float, high: float) -> st.SearchStrategy[NDArray[np.float32]]:
 
 @settings(deadline=None, max_examples=40)
 @given(activation=values(0, 1e4), gradient=values(-1e4, 1e4), logit=st.floats(-1e3, 1e3))
-def test_maps_are_finite_and_every_face_stands_alone(
+def test_heatmaps_are_finite_and_independent_of_the_batch(
     activation: NDArray[np.float32], gradient: NDArray[np.float32], logit: float
 ) -> None:
     both = np.full(2, logit, np.float32)
@@ -194,9 +200,9 @@ def test_maps_are_finite_and_every_face_stands_alone(
         np.testing.assert_allclose(np.abs(alone[0]), np.abs(maps[1]), atol=tolerance)
 
 
-def test_names() -> None:
+def test_methods_are_found_by_name() -> None:
     assert all(name == method.name for name, method in METHODS.items())
-    assert find_method("gradcam++").function is explain.gradcampp
+    assert find_method("gradcam++").function is cam.gradcampp
     assert {name for name, method in METHODS.items() if not method.signed} == {
         "gradcam++",
         "layercam",

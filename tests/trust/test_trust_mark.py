@@ -1,7 +1,7 @@
-"""The trust mark on two models: told apart are maps that are true and maps that are not.
+"""The trust mark of two models on synthetic forgeries and on faces of the validation split.
 
-Fakes of known origin: planted into two portraits that come with other packages, and, where the
-development data is, faces of the validation split.
+The synthetic forgeries are made of a portrait that is part of scikit-image. The validation faces
+need the development data.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ from fakelens.trust.faithfulness import measure_faithfulness
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
 
 Maps = NDArray[np.float32]
-TRIES = 200
+FACES = 200
 
 
-def planted(model: Model, count: int) -> NDArray[np.uint8]:
-    """Crops of forged portraits, each cut out, mirrored and lit otherwise."""
+def forged_portraits(model: Model, count: int) -> NDArray[np.uint8]:
+    """Make crops of forged portraits with random position, size, mirroring and brightness."""
     portrait = pytest.importorskip("skimage.data").astronaut()
     face = max(YuNet().detect([portrait])[0], key=lambda face: face.confidence)
     assert face.landmarks is not None
@@ -39,8 +39,8 @@ def planted(model: Model, count: int) -> NDArray[np.uint8]:
         area = crop_area(face, model.card.crop)
         x, y = rng.uniform(-0.06, 0.06, 2) * area.width
         half = area.width * rng.uniform(0.45, 0.55)
-        middle_x, middle_y = area.center[0] + x, area.center[1] + y
-        area = Box(middle_x - half, middle_y - half, middle_x + half, middle_y + half)
+        center_x, center_y = area.center[0] + x, area.center[1] + y
+        area = Box(center_x - half, center_y - half, center_x + half, center_y + half)
         crop = extract_crop(image, area, model.card.input_size)
         crop = crop[:, ::-1] if rng.random() < 0.5 else crop
         lit = crop * rng.uniform(0.85, 1.1) + rng.uniform(-8, 8, 3) + rng.normal(0, 2, crop.shape)
@@ -48,8 +48,8 @@ def planted(model: Model, count: int) -> NDArray[np.uint8]:
     return np.stack(crops)
 
 
-def confident(model: Model, crops: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Evidence]:
-    """Those that are called fake."""
+def called_fake(model: Model, crops: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Evidence]:
+    """Return the crops that the model calls fake, and their evidence."""
     parts = [model.examine(crops[at : at + 16]) for at in range(0, len(crops), 16)]
     evidence = Evidence(
         np.concatenate([part.logit for part in parts]),
@@ -63,35 +63,35 @@ def confident(model: Model, crops: NDArray[np.uint8]) -> tuple[NDArray[np.uint8]
 def marks(
     model: Model, crops: NDArray[np.uint8], evidence: Evidence, maps: Maps
 ) -> list[TrustMark]:
-    """Each face is a person of its own: the hardest case."""
+    """Return the mark of each face as a person of its own, the hardest case."""
     method = METHODS[model.card.cam]
     found = []
     for row in range(len(crops)):
         one = slice(row, row + 1)
-        said = measure_faithfulness(
+        faithfulness = measure_faithfulness(
             model, crops[one], select_rows(evidence, one), maps[one], method
         )
-        assert said is not None
-        found.append(said.mark)
+        assert faithfulness is not None
+        found.append(faithfulness.mark)
     return found
 
 
-FALSE: dict[str, Callable[[Maps, np.random.Generator], Maps]] = {
+UNINFORMATIVE: dict[str, Callable[[Maps, np.random.Generator], Maps]] = {
     "negative": lambda maps, _: -maps,
     "noise": lambda maps, rng: rng.normal(size=maps.shape).astype(np.float32),
     "constant": lambda maps, _: np.ones_like(maps),
 }
 
 
-def check_true_and_false(
-    model: Model, crops: NDArray[np.uint8], evidence: Evidence, least: float = 0.95
+def check_marks(
+    model: Model, crops: NDArray[np.uint8], evidence: Evidence, min_supported: float = 0.95
 ) -> None:
     maps = METHODS[model.card.cam].function(evidence)
     found = marks(model, crops, evidence, maps)
-    assert found.count(TrustMark.SUPPORTED) >= least * len(crops)
-    for name, change in FALSE.items():
-        said = marks(model, crops, evidence, change(maps, np.random.default_rng(1)))
-        assert said.count(TrustMark.CHANCE) >= 0.95 * len(crops), name
+    assert found.count(TrustMark.SUPPORTED) >= min_supported * len(crops)
+    for name, change in UNINFORMATIVE.items():
+        found = marks(model, crops, evidence, change(maps, np.random.default_rng(1)))
+        assert found.count(TrustMark.CHANCE) >= 0.95 * len(crops), name
 
 
 @pytest.fixture(scope="module")
@@ -103,45 +103,45 @@ def patch() -> OnnxModel:
 
 @pytest.fixture(scope="module")
 def portraits(patch: OnnxModel) -> tuple[NDArray[np.uint8], Evidence]:
-    crops, evidence = confident(patch, planted(patch, 240))
-    assert len(crops) >= TRIES
-    return crops[:TRIES], select_rows(evidence, slice(TRIES))
+    crops, evidence = called_fake(patch, forged_portraits(patch, 240))
+    assert len(crops) >= FACES
+    return crops[:FACES], select_rows(evidence, slice(FACES))
 
 
 @pytest.mark.slow
-def test_planted_portraits_are_marked_rightly(
+def test_marks_of_forged_portraits(
     patch: OnnxModel, portraits: tuple[NDArray[np.uint8], Evidence]
 ) -> None:
-    check_true_and_false(patch, *portraits)
+    check_marks(patch, *portraits)
 
 
 @pytest.mark.slow
-def test_a_randomised_model_supports_nothing(
+def test_heatmaps_of_a_model_with_random_weights_are_not_supported(
     patch: OnnxModel, portraits: tuple[NDArray[np.uint8], Evidence]
 ) -> None:
-    """Neither its own map of its own answer, nor its map laid over the trained one's answer."""
-    crops = portraits[0][:: TRIES // 20]
+    """Tested on the random model itself, and on the trained model."""
+    crops = portraits[0][:: FACES // 20]
     own: list[TrustMark] = []
-    laid_over: list[TrustMark] = []
+    on_trained: list[TrustMark] = []
     for seed in range(12):
         model = patch.randomised(seed)
         evidence = model.examine(crops)
         maps = METHODS["hirescam"].function(evidence)
         own += marks(model, crops, evidence, maps)
-        laid_over += marks(patch, crops, patch.examine(crops), maps)
+        on_trained += marks(patch, crops, patch.examine(crops), maps)
     assert own.count(TrustMark.SUPPORTED) <= 0.05 * len(own)
-    # Crops of one portrait are much alike, so these are hardly more than twelve tries.
-    assert laid_over.count(TrustMark.SUPPORTED) <= 0.2 * len(laid_over)
+    # Crops of one portrait are similar, so these are hardly more than twelve independent cases.
+    assert on_trained.count(TrustMark.SUPPORTED) <= 0.2 * len(on_trained)
 
 
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "least"), [("fakelens-patch", 0.95), ("MesoInception_DF.h5", 0.8)]
+    ("name", "min_supported"), [("fakelens-patch", 0.95), ("MesoInception_DF.h5", 0.8)]
 )
-def test_validation_fakes_are_marked_rightly(name: str, least: float, shared_data: Path) -> None:
-    """Single faces do not always tell MesoInception_DF from random weights."""
-    from training.yardstick.sources import dfdc_crops  # noqa: PLC0415 - the extra [train]
+def test_marks_of_validation_fakes(name: str, min_supported: float, shared_data: Path) -> None:
+    """A single face does not always distinguish MesoInception_DF from random weights."""
+    from training.yardstick.sources import dfdc_crops  # noqa: PLC0415 - needs the extra 'training'
 
     path = shared_data / "weights" / name
     model = load_model(path if path.exists() else name)
@@ -151,4 +151,4 @@ def test_validation_fakes_are_marked_rightly(name: str, least: float, shared_dat
             view = item.views[0]
             area = crop_area(view.face, model.card.crop)
             crops.append(extract_crop(view.picture, area, model.card.input_size))
-    check_true_and_false(model, *confident(model, np.stack(crops)), least)
+    check_marks(model, *called_fake(model, np.stack(crops)), min_supported)

@@ -1,10 +1,10 @@
-"""A clip with a known answer: two people, sound, and one face tampered with in a known place.
+"""The demo clip: two people and sound, with one forged face whose forged area is known.
 
-The portraits are in the public domain (NASA: Eileen Collins; US Navy: Grace Hopper) and come
-inside the wheels of scikit-image and matplotlib, so nothing is downloaded. A synthetic camera
-moves them. The tampering is a blend as face-swap programs leave it: the inner face is replaced by
-a copy of other sharpness, colour and position through a soft mask, and where that mask is in each
-frame is known to the pixel.
+The portraits are in the public domain (NASA: Eileen Collins; US Navy: Grace Hopper) and are part of
+the wheels of scikit-image and matplotlib, so nothing is downloaded. A synthetic camera moves them.
+The forgery is a blend as face-swap programs make it: the inner face is replaced by a copy of
+different sharpness, colour and position with a soft mask. The position of that mask in each frame
+is known to the pixel.
 """
 
 import math
@@ -23,10 +23,10 @@ from fakelens.media.reader import open_video
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
-from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, blend, changed_copy, soften
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, altered_copy, blend, feather_mask
 
 Side = Literal["left", "right"]
-"""Where in the picture a person is: Hopper on the left, Collins on the right."""
+"""Side of the frame that a person is on: Hopper on the left, Collins on the right."""
 
 WIDTH, HEIGHT = 960, 540
 RATE = Fraction(25)
@@ -34,44 +34,53 @@ SECONDS = 8
 _SOUND_RATE = 48_000
 _TONE_HZ = 440
 _SEED = 1937
-_NOISE = 2.0  # standard deviation of the camera's noise, grey levels
-_NOISE_FIELDS = 8  # drawn once and shown in turn
-_RADII = (54, 70)  # of the replaced ellipse, pixels of the clip
-_SHIFT = 3  # of the copy, likewise
+_NOISE = 2.0  # standard deviation of the camera noise, grey levels
+_NOISE_FIELDS = 8  # drawn once and used in turn
+_RADII = (54, 70)  # of the forged ellipse, in pixels of the clip
+_SHIFT = 3  # of the copy, in pixels of the clip
 
 
 @dataclass(frozen=True, slots=True)
 class _Actor:
-    """A portrait, where its face is, and how the camera sways over it."""
+    """A portrait and the motion of the camera over it.
+
+    Attributes:
+        portrait: (H, W, 3) uint8 RGB, forged or not.
+        center: of the face, in portrait pixels.
+        scale: pixels of the clip per pixel of the portrait.
+        panel: 0 on the left, 1 on the right.
+        phase: of the camera motion, radians.
+        mask: (H, W) float32, weight of the forgery, 0..1.
+    """
 
     portrait: RGBImage
-    center: tuple[float, float]  # of the face, portrait pixels
+    center: tuple[float, float]
     scale: float
-    panel: int  # 0 left, 1 right
+    panel: int
     phase: float
-    mask: FloatArray  # 0..1, what was replaced
+    mask: FloatArray
 
-    def placement(self, time: float) -> FloatArray:
-        """The 2x3 affine map from portrait to panel pixels at a time in seconds."""
+    def portrait_to_panel(self, time: float) -> FloatArray:
+        """Return the 2x3 affine transform from portrait to panel pixels at a time in seconds."""
         angle = 4 * math.sin(0.9 * time + self.phase)
         zoom = self.scale * (1 + 0.06 * math.sin(0.5 * time + 2 * self.phase))
         matrix = cv2.getRotationMatrix2D(self.center, angle, zoom)
-        goal_x = WIDTH / 4 + 45 * math.sin(0.7 * time + self.phase)
-        goal_y = 0.42 * HEIGHT + 25 * math.sin(1.1 * time + 3 * self.phase)
-        matrix[:, 2] += np.array((goal_x - self.center[0], goal_y - self.center[1]))
+        target_x = WIDTH / 4 + 45 * math.sin(0.7 * time + self.phase)
+        target_y = 0.42 * HEIGHT + 25 * math.sin(1.1 * time + 3 * self.phase)
+        matrix[:, 2] += np.array((target_x - self.center[0], target_y - self.center[1]))
         return matrix.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Pointing:
-    """Did the heatmap point at the planted area?
+    """Whether the heatmaps of the demo clip point at the forged area.
 
     Attributes:
-        person: the number of the tampered person.
-        evidence_inside: share of the evidence of fake that lies in the planted area.
-        area_inside: share of the heatmap's area that the planted area takes: what a map that
-            points nowhere would score.
-        hits: share of frames whose strongest cell lies in the planted area.
+        person: number of the person with the forged face.
+        evidence_inside: share of the evidence for fake inside the forged area, 0..1.
+        area_inside: share of the heatmap that the forged area covers, 0..1: the value expected of
+            ``evidence_inside`` for a heatmap that does not locate the forgery.
+        hits: share of frames whose strongest cell lies inside the forged area, 0..1.
     """
 
     person: int
@@ -81,28 +90,28 @@ class Pointing:
 
     @property
     def pointed(self) -> bool:
-        """More evidence inside than chance, and the strongest cell inside in most frames."""
+        """Whether there is more evidence inside than expected, and most frames are hits."""
         return self.evidence_inside > self.area_inside and self.hits > 0.5
 
 
 def make_clip(
-    path: Path, *, seconds: int = SECONDS, tampered: Side = "right", force: bool = False
+    path: Path, *, seconds: int = SECONDS, forged: Side = "right", force: bool = False
 ) -> None:
     """Write the demo clip, an MP4 with H.264 and AAC.
 
     Args:
         path: of the file.
-        seconds: length.
-        tampered: the person whose face is tampered with.
+        seconds: length of the clip.
+        forged: side of the person whose face is forged.
         force: overwrite an existing file.
 
     Raises:
-        MissingExtraError: the packages that carry the portraits are not installed.
+        MissingExtraError: the packages that contain the portraits are not installed.
         OutputError: the file exists and ``force`` is not given, or it cannot be written.
     """
-    actors = _actors(tampered)
+    actors = _make_actors(forged)
     if path.exists() and not force:
-        raise OutputError(f"{path}: exists already; --force replaces it")
+        raise OutputError(f"{path}: already exists; use --force to overwrite it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".demo.partial-", dir=path.parent) as folder:
@@ -123,7 +132,7 @@ def _write_clip(path: Path, actors: tuple[_Actor, _Actor], seconds: int) -> None
         sound = container.add_stream("aac", rate=_SOUND_RATE)
         sound.layout = "mono"
         for index in range(int(seconds * RATE)):
-            image = _picture(actors, float(index / RATE), noise[index % _NOISE_FIELDS])
+            image = _render_frame(actors, float(index / RATE), noise[index % _NOISE_FIELDS])
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(video.encode(frame))
         container.mux(video.encode())
@@ -132,17 +141,17 @@ def _write_clip(path: Path, actors: tuple[_Actor, _Actor], seconds: int) -> None
         container.mux(sound.encode())
 
 
-def pointing(report: Report, tampered: Side = "right") -> Pointing | None:
-    """Compare the heatmaps of the tampered person with what was planted.
+def pointing(report: Report, forged: Side = "right") -> Pointing | None:
+    """Compare the heatmaps of the person with the forged face with the forged area.
 
     Args:
-        report: of the clip.
-        tampered: as of ``make_clip``.
+        report: on the clip.
+        forged: as given to ``make_clip``.
 
     Returns:
-        ``None`` if the tampered person was not found.
+        ``None`` if that person was not found.
     """
-    actor = _actors(tampered)[tampered == "right"]
+    actor = _make_actors(forged)[forged == "right"]
     tracks = [t for t in report.tracks if _is_in_panel(t, actor.panel)]
     if not tracks:
         return None
@@ -150,24 +159,17 @@ def pointing(report: Report, tampered: Side = "right") -> Pointing | None:
     evidence = area = hits = 0.0
     for observation in track:
         heatmap = np.maximum(report.heatmaps[observation.heatmap], 0)
-        side = heatmap.shape[0]
-        to_cells = np.array(
+        side, crop = heatmap.shape[0], observation.area
+        frame_to_cells = np.array(
             [
-                [
-                    side / observation.area.width,
-                    0,
-                    -observation.area.x1 * side / observation.area.width,
-                ],
-                [
-                    0,
-                    side / observation.area.height,
-                    -observation.area.y1 * side / observation.area.height,
-                ],
+                [side / crop.width, 0, -crop.x1 * side / crop.width],
+                [0, side / crop.height, -crop.y1 * side / crop.height],
             ]
         )
-        placed = np.vstack([actor.placement(observation.time), [0, 0, 1]])
-        placed[0, 2] += actor.panel * WIDTH / 2
-        inside = cv2.warpAffine(actor.mask, to_cells @ placed, (side, side)) > 0.5
+        portrait_to_frame = np.vstack([actor.portrait_to_panel(observation.time), [0, 0, 1]])
+        portrait_to_frame[0, 2] += actor.panel * WIDTH / 2
+        matrix = frame_to_cells @ portrait_to_frame
+        inside = cv2.warpAffine(actor.mask, matrix, (side, side)) > 0.5
         total = float(heatmap.sum())
         evidence += float(heatmap[inside].sum()) / total if total else 0.0
         area += float(inside.mean())
@@ -180,8 +182,8 @@ def _is_in_panel(track: Track, panel: int) -> bool:
     return (middle >= WIDTH / 2) == bool(panel)
 
 
-def _actors(tampered: Side) -> tuple[_Actor, _Actor]:
-    """The person on the left and the one on the right."""
+def _make_actors(forged: Side) -> tuple[_Actor, _Actor]:
+    """Return the person on the left and the one on the right."""
     try:
         from matplotlib.cbook import get_sample_data  # noqa: PLC0415 - optional
         from skimage.data import astronaut  # noqa: PLC0415 - optional
@@ -196,37 +198,37 @@ def _actors(tampered: Side) -> tuple[_Actor, _Actor]:
     )
     actors = []
     for panel, (portrait, center, face, scale, phase) in enumerate(people):
-        shown, mask = portrait, np.zeros(portrait.shape[:2], dtype=np.float32)
-        if (tampered == "right") == bool(panel):
-            shown, mask = _tamper(portrait, face, scale)
-        actors.append(_Actor(shown, center, scale, panel, phase, mask))
+        image, mask = portrait, np.zeros(portrait.shape[:2], dtype=np.float32)
+        if (forged == "right") == bool(panel):
+            image, mask = _forge_portrait(portrait, face, scale)
+        actors.append(_Actor(image, center, scale, panel, phase, mask))
     left, right = actors
     return left, right
 
 
-def _tamper(
+def _forge_portrait(
     portrait: RGBImage, center: tuple[int, int], scale: float
 ) -> tuple[RGBImage, FloatArray]:
-    """Replace an ellipse by a softer, shifted, differently coloured copy of what is there.
+    """Replace an ellipse by a softer, shifted and recoloured copy of itself.
 
     Args:
         portrait: (H, W, 3) uint8 RGB.
-        center: of the ellipse, pixels of the portrait.
+        center: of the ellipse, in pixels of the portrait.
         scale: pixels of the clip per pixel of the portrait.
     """
     mask = np.zeros(portrait.shape[:2], dtype=np.float32)
     radii = tuple(round(radius / scale) for radius in _RADII)
     cv2.ellipse(mask, center, radii, 0, 0, 360, 1.0, -1)
-    mask = soften(mask, _SHIFT / scale)
-    copy = changed_copy(portrait, FORGERY_RECIPES[0], center, _SHIFT / scale)
-    return blend(portrait, copy, mask), mask
+    mask = feather_mask(mask, _SHIFT / scale)
+    source = altered_copy(portrait, FORGERY_RECIPES[0], center, _SHIFT / scale)
+    return blend(portrait, source, mask), mask
 
 
-def _picture(actors: tuple[_Actor, _Actor], time: float, noise: FloatArray) -> RGBImage:
+def _render_frame(actors: tuple[_Actor, _Actor], time: float, noise: FloatArray) -> RGBImage:
     panels = [
         cv2.warpAffine(
             actor.portrait,
-            actor.placement(time),
+            actor.portrait_to_panel(time),
             (WIDTH // 2, HEIGHT),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
@@ -238,6 +240,7 @@ def _picture(actors: tuple[_Actor, _Actor], time: float, noise: FloatArray) -> R
 
 
 def _tone(start: int) -> av.AudioFrame:
+    """Return 1024 samples of the tone from sample ``start`` on."""
     samples = np.arange(start, start + 1024) / _SOUND_RATE
     wave = 0.1 * np.sin(2 * np.pi * _TONE_HZ * samples, dtype=np.float32)
     frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")

@@ -1,6 +1,6 @@
-"""Faces whose forged area is known: planted in pictures of real faces, or labelled with a mask.
+"""Faces whose forged area is known: synthetic forgeries of real faces, or fakes with a mask.
 
-The third kind, frames of a fake video beside those of its original, is in ``differences``.
+The third kind, frames of a fake video and of its original, is in ``frame_pairs``.
 """
 
 import csv
@@ -21,25 +21,25 @@ from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Suffixes of the files that are taken from a folder."""
+"""Suffixes of the files that are read from a folder."""
 
-# What is kept around a planted face, a square of this times its box: more than any crop shows.
+# The square around a forged face that is kept, over the face's box: larger than any model's crop.
 _KEPT = CropGeometry("box", 3)
 
 CropExtractor: TypeAlias = Callable[[NDArray[np.uint8], Box, int], NDArray[np.uint8]]
-"""Cuts a square out of a picture, (H, W, 3) or (H, W) uint8, and brings it to a size."""
+"""Extracts a square of a picture, (H, W, 3) or (H, W) uint8, and resizes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forgery:
-    """A fake picture, and where it is forged.
+    """A fake picture and its forged area.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8, 0 = untouched, the higher the more of the pixel is forged.
+        mask: (H, W) uint8, weight of the forgery in each pixel; 0 = not forged, 255 = fully.
         face: the forged face.
-        group: shared by pictures of one origin.
-        following: the next frame of the same video and the face there, if there is one.
+        group: shared by pictures of the same origin.
+        following: the next frame of the same video and its face, if there is one.
     """
 
     image: RGBImage
@@ -50,13 +50,13 @@ class Forgery:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class Dataset:
     """Forgeries of one kind, measured together.
 
     Attributes:
-        name: in tables.
+        name: name in tables.
         forgeries: at least one.
-        extract: of pictures and masks.
+        extract: extracts crops from pictures and masks.
     """
 
     name: str
@@ -65,15 +65,15 @@ class Material:
 
 
 def find_pictures(places: Sequence[Path]) -> list[Path]:
-    """Files as they are given, and the pictures in folders, in order of their names.
+    """List the given files, and the pictures in given folders by name.
 
     Raises:
-        MediaError: there is no such file or folder.
+        MediaError: a file or folder does not exist.
     """
     found: list[Path] = []
     for place in places:
         if not place.exists():
-            raise MediaError(f"{place}: there is no such file or folder")
+            raise MediaError(f"{place}: no such file or folder")
         inside = sorted(place.iterdir()) if place.is_dir() else [place]
         found.extend(path for path in inside if path == place or path.suffix.lower() in PICTURES)
     return found
@@ -82,13 +82,13 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
 def synthetic_forgeries(
     pictures: Sequence[Path], detector: FaceDetector, limit: int, seed: int
 ) -> list[Forgery]:
-    """Plant a forgery in the largest face of each picture, by each recipe in turn.
+    """Forge the largest face of each picture, with the recipes in turn.
 
     Args:
-        pictures: of real faces; those without a face that has landmarks are passed over.
+        pictures: of real faces; those without a face with landmarks are skipped.
         detector: finds the faces.
-        limit: forgeries at most, of pictures drawn at random if there are more.
-        seed: of the draw.
+        limit: largest number of forgeries; if there are more pictures, a random choice is used.
+        seed: random seed of the choice.
 
     Raises:
         MediaError: a picture cannot be read.
@@ -98,32 +98,33 @@ def synthetic_forgeries(
         if len(forgeries) == limit:
             break
         image = _read_picture(pictures[index])
-        face = largest_face([face for face in detector.detect([image])[0] if _has_marks(face)])
+        face = largest_face([face for face in detector.detect([image])[0] if _has_landmarks(face)])
         if face is None:
             continue
-        image, face = _surroundings(image, face)
+        image, face = _keep_surroundings(image, face)
         if face.landmarks is not None:
             recipe = FORGERY_RECIPES[len(forgeries) % len(FORGERY_RECIPES)]
-            fake, mask = forge(image, face.landmarks, recipe)
+            forged, mask = forge(image, face.landmarks, recipe)
             forgeries.append(
-                Forgery(fake, np.rint(255 * mask).astype(np.uint8), face, str(pictures[index]))
+                Forgery(forged, np.rint(255 * mask).astype(np.uint8), face, str(pictures[index]))
             )
     return forgeries
 
 
-def labelled(table: Path, detector: FaceDetector, limit: int, seed: int) -> list[Forgery]:
-    """Read forgeries whose masks are known.
+def labelled_forgeries(table: Path, detector: FaceDetector, limit: int, seed: int) -> list[Forgery]:
+    """Read forgeries that are labelled with a mask.
 
     Args:
         table: CSV with the columns ``image``, ``mask`` and, if pictures have a common origin,
-            ``group``; files are relative to the table. What is not 0 in the mask is forged.
-        detector: finds the faces; the one with the most of the mask is the forged one, and
-            pictures without one are passed over.
-        limit: forgeries at most, drawn at random if there are more.
-        seed: of the draw.
+            ``group``; paths are relative to the table. Pixels that are not 0 in the mask are
+            forged.
+        detector: finds the faces; the one with the most forged pixels is measured, and pictures
+            without such a face are skipped.
+        limit: largest number of forgeries; if there are more rows, a random choice is used.
+        seed: random seed of the choice.
 
     Raises:
-        UsageError: the table lacks a column, or a mask has another size than its picture.
+        UsageError: the table lacks a column, or a mask and its picture differ in size.
         MediaError: a file cannot be read.
     """
     rows = _read_table(table)
@@ -137,40 +138,46 @@ def labelled(table: Path, detector: FaceDetector, limit: int, seed: int) -> list
         if mask.shape != image.shape[:2]:
             raise UsageError(f"{table}: {row['mask']} and {row['image']} differ in size")
         faces = detector.detect([image])[0]
-        shares = [int((_inside(mask, face.box) > 0).sum()) for face in faces]
-        if any(shares):
-            face = faces[int(np.argmax(shares))]
+        forged_pixels = [int((_inside(mask, face.box) > 0).sum()) for face in faces]
+        if any(forged_pixels):
+            face = faces[int(np.argmax(forged_pixels))]
             forgeries.append(Forgery(image, mask, face, row.get("group") or row["image"]))
     return forgeries
 
 
 def largest_face(faces: Sequence[Face]) -> Face | None:
-    """The one with the largest box; ``None`` of none."""
+    """Return the face with the largest box; ``None`` if there is no face."""
     return max(faces, key=lambda face: face.box.width * face.box.height, default=None)
 
 
 def crop_forgery(
-    forgery: Forgery, geometry: CropGeometry, size: int, cutter: CropExtractor
+    forgery: Forgery, geometry: CropGeometry, size: int, extract: CropExtractor
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
-    """What a model sees of a forgery.
+    """Extract a model's crop of a forgery.
+
+    Args:
+        forgery: the forgery.
+        geometry: of the model's crop.
+        size: side of the crop in pixels.
+        extract: extracts crops from pictures and masks.
 
     Returns:
-        The crop, (size, size, 3) uint8 RGB, and its forged pixels, (size, size): at least half as
-        much forged as the most forged one. ``None`` if the forged area lies outside of the crop.
+        The crop, (size, size, 3) uint8 RGB, and its forged pixels, (size, size): those whose weight
+        is more than half the largest one. ``None`` if the forged area lies outside the crop.
     """
     area = crop_area(forgery.face, geometry)
-    mask = cutter(forgery.mask, area, size)
+    mask = extract(forgery.mask, area, size)
     if not mask.any():
         return None
-    return cutter(forgery.image, area, size), mask > 0.5 * mask.max()
+    return extract(forgery.image, area, size), mask > 0.5 * mask.max()
 
 
-def _has_marks(face: Face) -> bool:
+def _has_landmarks(face: Face) -> bool:
     return face.landmarks is not None
 
 
-def _surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
-    """The part of the picture around a face: a crop of it is the same, and blurs are quicker."""
+def _keep_surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
+    """Reduce a picture to the area around a face; crops stay the same and blurs are faster."""
     height, width = image.shape[:2]
     area = crop_area(face, _KEPT)
     left, top = (max(0, round(value)) for value in (area.x1, area.y1))
@@ -179,6 +186,7 @@ def _surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
 
 
 def _inside(mask: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return the part of a mask inside a box."""
     left, top = (max(0, round(value)) for value in (box.x1, box.y1))
     return mask[top : max(0, round(box.y2)), left : max(0, round(box.x2))]
 
@@ -195,8 +203,8 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
     except (OSError, cv2.error) as error:
         raise MediaError(f"{path}: cannot be read") from error
     if values is None:
-        raise MediaError(f"{path}: is not a picture that can be read as a mask")
-    channels = np.asarray(values).reshape(*values.shape[:2], -1)[..., :3]  # not its opacity
+        raise MediaError(f"{path}: is not a picture, so it cannot be used as a mask")
+    channels = np.asarray(values).reshape(*values.shape[:2], -1)[..., :3]  # without alpha
     return np.where(channels.any(axis=2), 255, 0).astype(np.uint8)
 
 
@@ -208,7 +216,7 @@ def _read_table(table: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MediaError(f"{table}: cannot be read as a CSV table") from error
     if missing := {"image", "mask"} - set(columns):
-        raise UsageError(f"{table}: lacks the column {sorted(missing)[0]}")
+        raise UsageError(f"{table}: the column {sorted(missing)[0]} is missing")
     if any(None in (row["image"], row["mask"]) for row in rows):
-        raise UsageError(f"{table}: a row has too few columns")
+        raise UsageError(f"{table}: a row has no value for image or mask")
     return rows

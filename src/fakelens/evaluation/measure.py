@@ -1,4 +1,4 @@
-"""Measures heatmap methods of models on material with known forged areas."""
+"""The benchmark: measures heatmap methods of models on datasets with known forged areas."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,11 +16,11 @@ from fakelens.evaluation.faithfulness import (
     deletion_insertion,
     feature_ablation,
 )
-from fakelens.evaluation.forgeries import Material, crop_forgery
-from fakelens.evaluation.localisation import compare
+from fakelens.evaluation.forgeries import Dataset, crop_forgery
+from fakelens.evaluation.localisation import measure_localisation
 from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, TOPS, Outcome, estimate
-from fakelens.evaluation.sufficiency import Adversary, Push
+from fakelens.evaluation.sufficiency import Attack, AttackSettings
 from fakelens.faces.crops import crop_area
 from fakelens.records.arrays import FloatArray, sigmoid
 from fakelens.records.models import Evidence, Model
@@ -28,69 +28,76 @@ from fakelens.records.settings import Progress
 from fakelens.trust.ablation import working_head
 
 _OPTIONAL = {
-    "skimage": "no face is pushed by an adversary",
-    "matplotlib": "there are no plots",
+    "skimage": "adversarial attacks are not measured",
+    "matplotlib": "no plots are drawn",
 }
 _RANDOM_MODELS = 3
-_RANDOM_PUSHES = 2
+_RANDOM_ATTACKS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkSettings:
-    """How the benchmark measures.
+    """Settings of the benchmark.
 
     Attributes:
-        few: faces of each material for what takes longest: the adversary's push (faces that are
-            called fake) and the models with random weights.
-        seed: of everything that hangs on chance.
-        push: how hard the adversary tries.
+        slow_faces: largest number of faces of each dataset in the slowest measurements:
+            adversarial attacks (on faces called fake) and models with random weights.
+        seed: random seed.
+        attack: budget of the adversarial attacks.
 
     Raises:
-        UsageError: ``few`` or ``seed`` is negative.
+        UsageError: ``slow_faces`` or ``seed`` is negative.
     """
 
-    few: int = 8
+    slow_faces: int = 8
     seed: int = 0
-    push: Push = field(default_factory=Push)
+    attack: AttackSettings = field(default_factory=AttackSettings)
 
     def __post_init__(self) -> None:
-        if min(self.few, self.seed) < 0:
-            raise UsageError("the seed and the number of faces must not be negative")
+        if min(self.slow_faces, self.seed) < 0:
+            raise UsageError("the random seed and the number of faces must be 0 or more")
 
     def as_dict(self) -> dict[str, object]:
-        """For the record, with the numbers that cannot be chosen."""
-        fixed = {
-            "random_maps_in_pixels": PIXEL_DRAWS,
-            "random_maps_in_features": FEATURE_DRAWS,
+        """Return the settings, and the constants that define the measures."""
+        constants = {
+            "random_heatmaps_in_pixels": PIXEL_DRAWS,
+            "random_heatmaps_in_features": FEATURE_DRAWS,
             "random_models": _RANDOM_MODELS,
-            "random_pushes": _RANDOM_PUSHES,
+            "random_attacks": _RANDOM_ATTACKS,
         }
-        return asdict(self) | fixed
+        return asdict(self) | constants
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A face as a model sees it, and as it sees the same face on the next frame."""
+class _ForgedCrop:
+    """A model's crop of a forged face.
+
+    Attributes:
+        crop: (side, side, 3) uint8 RGB.
+        mask: (side, side), the forged pixels.
+        group: shared by pictures of the same origin.
+        following: the crop of the same face on the next frame, if there is one.
+    """
 
     crop: NDArray[np.uint8]
-    truth: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
     group: str
     following: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """What one method showed of one face, and what came of it, by keys of ``MEASURES``."""
+class _Result:
+    """The heatmap of one method for one face, and its measurements by keys of ``MEASURES``."""
 
     cells: FloatArray
     seconds: float
     values: dict[str, float] = field(default_factory=dict)
 
 
-def left_out() -> list[str]:
-    """A sentence about each part of the benchmark whose package is not installed."""
+def missing_packages() -> list[str]:
+    """Return a sentence about each part of the benchmark whose package is not installed."""
     return [
-        f"{effect}: it needs the optional part 'benchmark' ({package} is not installed)"
+        f"{effect}: this needs the extra 'benchmark' ({package} is not installed)"
         for package, effect in _OPTIONAL.items()
         if find_spec(package) is None
     ]
@@ -98,160 +105,167 @@ def left_out() -> list[str]:
 
 def measure(
     models: Mapping[str, Model],
-    materials: Sequence[Material],
+    datasets: Sequence[Dataset],
     methods: Sequence[HeatmapMethod],
     settings: BenchmarkSettings,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Measure every method of every model on every material.
+    """Measure every method of every model on every dataset.
 
-    Without scikit-image nothing is pushed, and models without ``head`` or ``randomised`` have
-    no feature ablation and no comparison with random weights.
+    Without scikit-image there are no adversarial attacks. Models without ``head`` have no feature
+    ablation, and those without ``randomised`` no comparison with random weights.
 
     Args:
         models: by their names in the tables.
-        materials: forgeries whose forged area a model does not see are left out.
+        datasets: forgeries whose forged area lies outside a model's crop are skipped.
         methods: heatmap methods.
-        settings: how to measure.
-        progress: told after every face.
+        settings: settings of the benchmark.
+        progress: called after every face.
 
     Raises:
-        MediaError: no model sees any of the forged areas.
+        MediaError: every forged area lies outside the models' crops.
     """
-    total, done = len(models) * sum(len(material.forgeries) for material in materials), 0
+    total, done = len(models) * sum(len(dataset.forgeries) for dataset in datasets), 0
     outcomes: list[Outcome] = []
     for name, model in models.items():
-        strangers = _random_models(model, settings)
-        for material in materials:
-            faces = list(_see(model, material))
-            done += len(material.forgeries) - len(faces)
-            to_push = settings.few if find_spec("skimage") else 0
-            shown: list[list[_Shown]] = []
+        random_models = _random_models(model, settings)
+        for dataset in datasets:
+            faces = list(_forged_crops(model, dataset))
+            done += len(dataset.forgeries) - len(faces)
+            attacks_left = settings.slow_faces if find_spec("skimage") else 0
+            results: list[list[_Result]] = []  # of each face, by method
             for index, face in enumerate(faces):
                 seed = (settings.seed, index)
                 evidence = model.examine(face.crop[None])
-                found = _explain(model, methods, face.crop, seed)
-                _hide(model, face.crop, evidence, found, seed)
+                of_face = _explain(model, methods, face.crop, seed)
+                _measure_faithfulness(model, face.crop, evidence, of_face, seed)
                 if face.following is not None:
-                    after = _explain(model, methods, face.following, seed)
-                    _correlate(found, after, "neighbours")
-                if strangers and index < settings.few:
-                    stranger = strangers[index % len(strangers)]
-                    other = _explain(stranger, methods, face.crop, seed)
-                    _correlate(found, other, "randomised")
-                if to_push and evidence.logit[0] > 0:
-                    to_push -= 1
-                    adversary = Adversary(model, face.crop, settings.push, settings.seed)
-                    _push(adversary, float(evidence.logit[0]), found)
-                shown.append(found)
+                    following = _explain(model, methods, face.following, seed)
+                    _correlate(of_face, following, "next_frame")
+                if random_models and index < settings.slow_faces:
+                    random_model = random_models[index % len(random_models)]
+                    random = _explain(random_model, methods, face.crop, seed)
+                    _correlate(of_face, random, "random_weights")
+                if attacks_left and evidence.logit[0] > 0:
+                    attacks_left -= 1
+                    attack = Attack(model, face.crop, settings.attack, settings.seed)
+                    _measure_attack(attack, float(evidence.logit[0]), of_face)
+                results.append(of_face)
                 done += 1
                 if progress:
                     progress(done, total)
             for column, method in enumerate(methods if faces else ()):
-                names = (name, material.name, method.name)
-                of_method = [row[column] for row in shown]
-                outcomes.append(_conclude(names, faces, of_method, settings.seed))
+                names = (name, dataset.name, method.name)
+                of_method = [row[column] for row in results]
+                outcomes.append(_summarise(names, faces, of_method, settings.seed))
     if not outcomes:
-        raise MediaError("no forged area lies within what the models see of the faces")
+        raise MediaError("no forged area lies inside the models' crops of the faces")
     return outcomes
 
 
 def _random_models(model: Model, settings: BenchmarkSettings) -> list[Model]:
-    if not (settings.few and hasattr(model, "randomised")):
+    if not (settings.slow_faces and hasattr(model, "randomised")):
         return []
     return [model.randomised(settings.seed + number) for number in range(_RANDOM_MODELS)]
 
 
-def _see(model: Model, material: Material) -> Iterator[_Seen]:
+def _forged_crops(model: Model, dataset: Dataset) -> Iterator[_ForgedCrop]:
     geometry, size = model.card.crop, model.card.input_size
-    for forgery in material.forgeries:
-        found = crop_forgery(forgery, geometry, size, material.extract)
+    for forgery in dataset.forgeries:
+        found = crop_forgery(forgery, geometry, size, dataset.extract)
         if found is None:
             continue
         following = None
         if forgery.following is not None:
             image, face = forgery.following
-            following = material.extract(image, crop_area(face, geometry), size)
-        yield _Seen(*found, forgery.group, following)
+            following = dataset.extract(image, crop_area(face, geometry), size)
+        yield _ForgedCrop(*found, forgery.group, following)
 
 
 def _explain(
     model: Model, methods: Sequence[HeatmapMethod], crop: NDArray[np.uint8], seed: tuple[int, int]
-) -> list[_Shown]:
-    """What each method shows; each has the same source of chance, whatever the others take."""
-    shown = []
+) -> list[_Result]:
+    """Compute the heatmaps of all methods, each with a random generator of its own."""
+    results = []
     for method in methods:
         began = perf_counter()
         cells = method.explain(model, crop, np.random.default_rng(seed))
-        shown.append(_Shown(cells, perf_counter() - began))
-    return shown
+        results.append(_Result(cells, perf_counter() - began))
+    return results
 
 
-def _hide(
+def _measure_faithfulness(
     model: Model,
     crop: NDArray[np.uint8],
     evidence: Evidence,
-    shown: Sequence[_Shown],
+    results: Sequence[_Result],
     seed: tuple[int, int],
 ) -> None:
-    """Deletion, insertion and feature ablation."""
     rng = np.random.default_rng((*seed, 1))
-    maps = [one.cells for one in shown]
+    maps = [result.cells for result in results]
     deletion, insertion = zip(*deletion_insertion(model, crop, maps, rng), strict=True)
-    _note(shown, "deletion", deletion)
-    _note(shown, "insertion", insertion)
+    _record(results, "deletion", deletion)
+    _record(results, "insertion", insertion)
     if head := working_head(model, evidence):
-        _note(shown, "ablation", feature_ablation(head, evidence.activation[0], maps, rng))
+        ablation = feature_ablation(head, evidence.activation[0], maps, rng)
+        _record(results, "ablation", ablation)
 
 
-def _correlate(shown: Sequence[_Shown], others: Sequence[_Shown], key: str) -> None:
-    pairs = zip(shown, others, strict=True)
-    _note(shown, key, [agreement(one.cells, other.cells) for one, other in pairs])
+def _correlate(results: Sequence[_Result], others: Sequence[_Result], key: str) -> None:
+    pairs = zip(results, others, strict=True)
+    _record(results, key, [agreement(one.cells, other.cells) for one, other in pairs])
 
 
-def _push(adversary: Adversary, before: float, shown: Sequence[_Shown]) -> None:
-    random = np.array(adversary.at_random(_RANDOM_PUSHES))
-    for one in shown:
-        for suffix, after in (("", np.array([adversary.along(one.cells)])), ("_random", random)):
+def _measure_attack(attack: Attack, before: float, results: Sequence[_Result]) -> None:
+    """Record score drop, logit drop and flips; ``before`` is the logit without an attack."""
+    random = np.array(attack.on_random_segments(_RANDOM_ATTACKS))
+    for result in results:
+        own = np.array([attack.on_top_segments(result.cells)])
+        for suffix, after in (("", own), ("_random", random)):
             found = {
-                "push": sigmoid(before) - sigmoid(after),
-                "fall": before - after,
-                "turned": after <= 0,
+                "attack_score_drop": sigmoid(before) - sigmoid(after),
+                "attack_logit_drop": before - after,
+                "attack_flipped": after <= 0,
             }
             for name, values in found.items():
                 for top, value in zip(TOPS, values.mean(axis=0).tolist(), strict=True):
-                    one.values[f"{name}_{top}{suffix}"] = value
+                    result.values[f"{name}_{top}{suffix}"] = value
 
 
-def _note(shown: Sequence[_Shown], key: str, values: Sequence[float]) -> None:
-    for one, value in zip(shown, values, strict=True):
-        one.values[key] = value
+def _record(results: Sequence[_Result], key: str, values: Sequence[float]) -> None:
+    for result, value in zip(results, values, strict=True):
+        result.values[key] = value
 
 
-def _conclude(
-    names: tuple[str, str, str], faces: Sequence[_Seen], shown: Sequence[_Shown], seed: int
+def _summarise(
+    names: tuple[str, str, str],
+    faces: Sequence[_ForgedCrop],
+    results: Sequence[_Result],
+    seed: int,
 ) -> Outcome:
+    """Add the localisation measures and average over faces."""
     groups = [face.group for face in faces]
-    found = compare([one.cells for one in shown], [face.truth for face in faces], groups)
-    for one, pointing in zip(shown, found, strict=True):
-        if pointing is not None:
-            one.values.update(
-                inside=pointing.share,
-                uniform=pointing.area,
-                others=pointing.other,
-                auc=pointing.auc,
-                hits=pointing.hit,
-                chance=pointing.chance,
+    maps, masks = [result.cells for result in results], [face.mask for face in faces]
+    localisations = measure_localisation(maps, masks, groups)
+    for result, found in zip(results, localisations, strict=True):
+        if found is not None:
+            result.values.update(
+                inside=found.inside,
+                inside_uniform=found.area,
+                inside_other_face=found.other_inside,
+                pixel_auc=found.auc,
+                hits=found.hit,
+                hits_random=found.hit_area,
             )
     estimates = {
-        key: estimate([one.values.get(key, np.nan) for one in shown], groups, seed)
+        key: estimate([result.values.get(key, np.nan) for result in results], groups, seed)
         for key in MEASURES
     }
     return Outcome(
         *names,
         faces=len(faces),
         groups=len(set(groups)),
-        without_evidence=found.count(None),
-        milliseconds=1000 * float(np.median([one.seconds for one in shown])),
+        without_evidence=localisations.count(None),
+        milliseconds=1000 * float(np.median([result.seconds for result in results])),
         measures={key: value for key, value in estimates.items() if value is not None},
     )

@@ -1,4 +1,4 @@
-"""The heatmap methods that the benchmark compares: those of ``explain``, and those that probe."""
+"""The heatmap methods that the benchmark compares: CAM and perturbation methods."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.errors import MissingExtraError, UsageError
-from fakelens.evaluation import probing, segments
-from fakelens.explain import cam as explain
+from fakelens.evaluation import perturbation_methods, segments
+from fakelens.explain import cam
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Model
 
 Explainer: TypeAlias = Callable[[Model, NDArray[np.uint8], np.random.Generator], FloatArray]
-"""From a model, a crop (side, side, 3) uint8 and the source of chance to a map (h, w) float32."""
+"""From a model, a crop (side, side, 3) uint8 RGB and a random generator to (h, w) float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeatmapMethod:
-    """A way to a heatmap.
+    """A heatmap method that the benchmark can measure.
 
     Attributes:
-        name: on the command line.
-        title: as its authors write it.
-        reference: where it was published.
-        explain: makes the map; positive cells speak for FAKE, but for tf2cam's.
-        needs: optional packages, by the names they are imported by.
+        name: name on the command line.
+        title: the authors' spelling.
+        reference: publication.
+        explain: computes the heatmap; positive cells are evidence for FAKE (for tf2cam, for REAL).
+        needs: import names of the optional packages it uses.
     """
 
     name: str
@@ -37,23 +37,31 @@ class HeatmapMethod:
     needs: tuple[str, ...] = ()
 
 
-def _from_layer(method: explain.CamMethod) -> HeatmapMethod:
-    def one(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
+def _from_cam(method: cam.CamMethod) -> HeatmapMethod:
+    def explain(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
         (cells,) = method.function(model.examine(crop[None]))
         return np.asarray(cells, np.float32)
 
-    return HeatmapMethod(method.name, method.title, method.reference, one)
+    return HeatmapMethod(method.name, method.title, method.reference, explain)
 
 
 METHODS = {
     method.name: method
     for method in (
-        *(_from_layer(method) for method in explain.METHODS.values()),
+        *(_from_cam(method) for method in cam.METHODS.values()),
         HeatmapMethod(
-            "scorecam", "Score-CAM", "Wang et al., CVPR Workshops 2020", probing.scorecam
+            "scorecam",
+            "Score-CAM",
+            "Wang et al., CVPR Workshops 2020",
+            perturbation_methods.scorecam,
         ),
-        HeatmapMethod("rise", "RISE", "Petsiuk et al., BMVC 2018", probing.rise),
-        HeatmapMethod("occlusion", "Occlusion", "Zeiler and Fergus, ECCV 2014", probing.occlusion),
+        HeatmapMethod("rise", "RISE", "Petsiuk et al., BMVC 2018", perturbation_methods.rise),
+        HeatmapMethod(
+            "occlusion",
+            "Occlusion",
+            "Zeiler and Fergus, ECCV 2014",
+            perturbation_methods.occlusion,
+        ),
         HeatmapMethod(
             "kernelshap",
             "KernelSHAP",
@@ -64,28 +72,32 @@ METHODS = {
     )
 }
 
-_LEFT_OUT = {name for name, method in explain.METHODS.items() if method.positive == "real"}
+# Methods that explain REAL are measured only if they are named.
+_NOT_BY_DEFAULT = {name for name, method in cam.METHODS.items() if method.positive == "real"}
 
 
 def choose_methods(names: Sequence[str]) -> tuple[list[HeatmapMethod], list[str]]:
-    """The methods of some names; of none, all that do not explain REAL.
+    """Return the methods to measure.
+
+    Args:
+        names: of the methods; if empty, all methods that explain FAKE and are installed.
 
     Returns:
-        The methods, and a sentence about each that could not be had and was not asked for by name.
+        The methods, and a sentence about each that is not installed.
 
     Raises:
-        UsageError: there is no method of a name, or one is given twice.
-        MissingExtraError: a method that was asked for needs a package that is not installed.
+        UsageError: no method has a given name, or a name is given twice.
+        MissingExtraError: a named method needs a package that is not installed.
     """
     if len(set(names)) < len(names):
-        raise UsageError("a heatmap method is given twice")
+        raise UsageError("a heatmap method is given twice: give each once")
     for name in names:
         if name not in METHODS:
             raise UsageError(
-                f"there is no heatmap method {name!r}: give one of {', '.join(METHODS)}"
+                f"there is no heatmap method {name!r}: choose one of {', '.join(METHODS)}"
             )
     chosen, notes = [], []
-    for name in names or [name for name in METHODS if name not in _LEFT_OUT]:
+    for name in names or [name for name in METHODS if name not in _NOT_BY_DEFAULT]:
         method = METHODS[name]
         missing = [package for package in method.needs if find_spec(package) is None]
         if not missing:
@@ -94,7 +106,7 @@ def choose_methods(names: Sequence[str]) -> tuple[list[HeatmapMethod], list[str]
             raise MissingExtraError(f"the heatmap method {name}", "benchmark")
         else:
             notes.append(
-                f"{name} was left out: it needs the optional part 'benchmark' "
+                f"{name} is not measured: it needs the extra 'benchmark' "
                 f"({missing[0]} is not installed)"
             )
     return chosen, notes

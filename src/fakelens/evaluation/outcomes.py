@@ -1,4 +1,4 @@
-"""What the benchmark found: one number with its interval for each measure."""
+"""Outcomes of the benchmark: a mean with its interval for each measure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import numpy as np
 from fakelens.evaluation.localisation import bootstrap_mean
 
 TOPS = (1, 2, 3)
-"""How many of a map's segments the adversary may change."""
+"""Numbers of a heatmap's top segments that the adversarial attack may change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One of the measures.
+    """The description of a measure.
 
     Attributes:
-        title: on plots.
+        title: title on plots.
         meaning: one sentence.
-        better: which values speak for a heatmap method; ``"neither"`` of yardsticks.
-        neutral: the value of a map that knows nothing, if it is the same for all.
+        better: which values are better for a heatmap method; ``"neither"`` for baselines.
+        neutral: the value of an uninformative heatmap, if it is the same for all faces.
     """
 
     title: str
@@ -29,26 +29,31 @@ class Measure:
     neutral: float | None = None
 
 
-_PUSHED = {
-    "push": (
-        "push, top {}",
-        "Fall of the score of a face called fake when an adversary may change the first {} of the "
-        "map's segments.",
+_ATTACK = {
+    "attack_score_drop": (
+        "attack on top {}: score drop",
+        "Drop of the score of a face called fake when an adversarial attack changes the heatmap's "
+        "top {} segments.",
     ),
-    "fall": ("push in logits, top {}", "The same fall in logits, which do not saturate."),
-    "turned": (
-        "turned, top {}",
-        "Share of the faces called fake that the adversary so turns to real.",
+    "attack_logit_drop": (
+        "attack on top {}: logit drop",
+        "The same in logits, which do not saturate; top {} segments.",
+    ),
+    "attack_flipped": (
+        "attack on top {}: flipped",
+        "Share of the faces called fake that the attack on the top {} segments turns into real.",
     ),
 }
-_PUSHES = {
+_ATTACK_MEASURES = {
     key: measure
-    for name, (title, meaning) in _PUSHED.items()
+    for name, (title, meaning) in _ATTACK.items()
     for top in TOPS
     for key, measure in {
         f"{name}_{top}": Measure(title.format(top), meaning.format(top), "high"),
         f"{name}_{top}_random": Measure(
-            f"{title.format(top)}, at random", "The same of as many random segments.", "neither"
+            f"{title.format(top)}, random segments",
+            "The same for as many random segments.",
+            "neither",
         ),
     }.items()
 }
@@ -57,51 +62,57 @@ MEASURES = {
     "inside": Measure(
         "evidence inside", "Share of the positive evidence inside the forged area.", "high"
     ),
-    "uniform": Measure("uniform map", "The same of a map without any knowledge.", "neither"),
-    "others": Measure("another face's map", "The same of the map of another face.", "neither"),
-    "auc": Measure(
+    "inside_uniform": Measure(
+        "evidence inside, uniform heatmap", "The same for an uninformative heatmap.", "neither"
+    ),
+    "inside_other_face": Measure(
+        "evidence inside, another face's heatmap",
+        "The same for the heatmap of another face.",
+        "neither",
+    ),
+    "pixel_auc": Measure(
         "pixel AUC",
-        "Chance that a forged pixel has more evidence than an untouched one.",
+        "Probability that a forged pixel has more evidence than an unforged one.",
         "high",
         0.5,
     ),
     "hits": Measure(
         "hits", "Pointing game: the strongest cell is in the forged area or next to it.", "high"
     ),
-    "chance": Measure("chance of a hit", "The same of a random cell.", "neither"),
+    "hits_random": Measure("hits, random cell", "The same for a random cell.", "neither"),
     "deletion": Measure(
         "deletion",
-        "How much further the logit falls when the map's cells are blurred, strongest first, than "
-        "by a random map of the same power spectrum; mean over the steps.",
+        "Drop of the logit while the heatmap's cells are blurred, strongest first, less the drop "
+        "with a random heatmap of the same power spectrum; mean over the steps.",
         "high",
         0,
     ),
     "insertion": Measure(
         "insertion",
-        "How much higher the logit rises when the map's cells are shown in a blurred crop, "
-        "strongest first, than by such a random map; mean over the steps.",
+        "Rise of the logit while the heatmap's cells are revealed in a blurred crop, strongest "
+        "first, less the rise with such a random heatmap; mean over the steps.",
         "high",
         0,
     ),
     "ablation": Measure(
         "feature ablation",
-        "How much further the logit falls without a fifth of the explained layer's cells, the "
-        "strongest of the map, than without those of such random maps.",
+        "Drop of the logit without the top fifth of the explained layer's cells, less the drop "
+        "with such random heatmaps.",
         "high",
         0,
     ),
-    **_PUSHES,
-    "randomised": Measure(
-        "weights at random",
-        "Rank correlation with the map of the same model with its weights shuffled.",
+    **_ATTACK_MEASURES,
+    "random_weights": Measure(
+        "random weights",
+        "Rank correlation with the heatmap of the same model with permuted weights.",
         "low",
         0,
     ),
-    "neighbours": Measure(
-        "next frame", "Rank correlation with the map of the next frame of the video.", "high"
+    "next_frame": Measure(
+        "next frame", "Rank correlation with the heatmap of the next frame of the video.", "high"
     ),
 }
-"""In the order of the tables; deletion, insertion and ablation are in logits."""
+"""Measures in the order of the tables; deletion, insertion and ablation are in logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +121,9 @@ class Estimate:
 
     Attributes:
         value: the mean.
-        low: of the 95 % interval over groups; ``None`` where there is one group only.
-        high: likewise.
-        faces: how many the mean is of.
+        low: lower end of the 95 % interval over groups; ``None`` if there is only one group.
+        high: upper end, likewise.
+        faces: number of faces.
     """
 
     value: float
@@ -123,23 +134,22 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one heatmap method of one model got on one kind of material.
+    """The results of one heatmap method of one model on one dataset.
 
     Attributes:
         model: name.
-        material: name.
+        dataset: name.
         method: name.
-        faces: that were measured.
-        groups: that they come from.
-        without_evidence: of the faces, those whose map has no positive cell; they do not count
-            for evidence inside, AUC and hits.
-        milliseconds: for one map with all its passes, the median; on this machine, whatever else
-            it was doing.
-        measures: by keys of ``MEASURES``; what could not be measured is missing.
+        faces: number of faces measured.
+        groups: number of groups they belong to.
+        without_evidence: number of faces whose heatmap has no positive cell; they do not count for
+            evidence inside, pixel AUC and hits.
+        milliseconds: median time for one heatmap with all its forward passes, on this machine.
+        measures: by keys of ``MEASURES``; measures that were not possible are missing.
     """
 
     model: str
-    material: str
+    dataset: str
     method: str
     faces: int
     groups: int
@@ -149,19 +159,19 @@ class Outcome:
 
 
 def estimate(values: Sequence[float], groups: Sequence[str], seed: int) -> Estimate | None:
-    """The mean of what is not NaN, with its interval under resampling of groups; ``None`` of none.
+    """Average the values that are not NaN; ``None`` if there are none.
 
     Args:
-        values: one of each face.
-        groups: names of their groups.
-        seed: of the resampling.
+        values: one for each face.
+        groups: name of each face's group; the interval resamples whole groups.
+        seed: random seed of the resampling.
     """
-    told = [index for index, value in enumerate(values) if not np.isnan(value)]
-    if not told:
+    known = [index for index, value in enumerate(values) if not np.isnan(value)]
+    if not known:
         return None
-    numbers = np.array([values[index] for index in told])
-    names = [groups[index] for index in told]
+    numbers = np.array([values[index] for index in known])
+    names = [groups[index] for index in known]
     low, high = None, None
     if len(set(names)) > 1:
         low, high = bootstrap_mean(numbers, names, seed=seed)
-    return Estimate(float(numbers.mean()), low, high, len(told))
+    return Estimate(float(numbers.mean()), low, high, len(known))

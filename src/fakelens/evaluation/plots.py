@@ -1,4 +1,4 @@
-"""The benchmark's outcomes as pictures: dots with intervals, one panel for each measure."""
+"""Plots of the benchmark's outcomes: dots with intervals, one panel for each measure."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,67 +12,76 @@ if TYPE_CHECKING:
 
 _SHOWN = (
     "inside",
-    "auc",
+    "pixel_auc",
     "hits",
     "deletion",
     "insertion",
     "ablation",
-    "push_3",
-    "randomised",
-    "neighbours",
+    "attack_score_drop_3",
+    "random_weights",
+    "next_frame",
 )
-_YARDSTICKS = {"inside": "uniform", "hits": "chance", "push_3": "push_3_random"}
-_HINTS = {"high": "more is better", "low": "nearer 0 is better", "neither": ""}
-_ACROSS = 3
+_BASELINES = {
+    "inside": "inside_uniform",
+    "hits": "hits_random",
+    "attack_score_drop_3": "attack_score_drop_3_random",
+}
+_HINTS = {"high": "higher is better", "low": "closer to 0 is better", "neither": ""}
+_COLUMNS = 3
 
 
 def can_plot() -> bool:
-    """Whether matplotlib is installed."""
+    """Return whether matplotlib is installed."""
     return find_spec("matplotlib") is not None
 
 
 def plot(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw the outcomes of one model as a PNG: methods as rows, materials in colours.
+    """Plot the outcomes of one model as a PNG: methods as rows, datasets in colours.
 
-    A dashed line is a map that knows nothing; where that differs between materials, it has the
-    material's colour.
+    A dashed line is the value of an uninformative heatmap. Where it differs between datasets, the
+    line has the dataset's colour.
+
+    Args:
+        outcomes: of one model, at least one.
+        path: of the PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - optional
     from matplotlib.figure import Figure  # noqa: PLC0415 - optional
 
     methods = list(dict.fromkeys(one.method for one in outcomes))
-    materials = list(dict.fromkeys(one.material for one in outcomes))
-    down = len(_SHOWN) // _ACROSS
-    figure = Figure(figsize=(12, 1.2 + down * (0.5 + 0.28 * len(methods))), layout="constrained")
+    datasets = list(dict.fromkeys(one.dataset for one in outcomes))
+    panel_rows = len(_SHOWN) // _COLUMNS
+    height = 1.2 + panel_rows * (0.5 + 0.28 * len(methods))
+    figure = Figure(figsize=(12, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(down, _ACROSS, sharey=True).ravel()
+    axes = figure.subplots(panel_rows, _COLUMNS, sharey=True).ravel()
     for axis, key in zip(axes, _SHOWN, strict=True):
-        for turn, material in enumerate(materials):
-            # The materials of a row one below the other, within six tenths of it.
-            below = 0.6 * ((turn + 0.5) / len(materials) - 0.5)
+        for turn, dataset in enumerate(datasets):
+            # The datasets of a row are spread over six tenths of its height.
+            offset = 0.6 * ((turn + 0.5) / len(datasets) - 0.5)
             rows = {
-                methods.index(one.method) + below: one
+                methods.index(one.method) + offset: one
                 for one in outcomes
-                if one.material == material
+                if one.dataset == dataset
             }
-            _draw_material(axis, key, rows, f"C{turn}")
+            _draw_dataset(axis, key, rows, f"C{turn}")
         _describe(axis, key)
     axes[0].set_yticks(range(len(methods)), methods)
     axes[0].invert_yaxis()
-    for turn, material in enumerate(materials):
-        axes[0].plot([], [], "o-", color=f"C{turn}", markersize=4, label=material)
-    figure.legend(loc="outside lower center", ncols=len(materials), fontsize=9)
+    for turn, dataset in enumerate(datasets):
+        axes[0].plot([], [], "o-", color=f"C{turn}", markersize=4, label=dataset)
+    figure.legend(loc="outside lower center", ncols=len(datasets), fontsize=9)
     figure.suptitle(outcomes[0].model)
     figure.savefig(path, dpi=100)
 
 
-def _draw_material(axis: "Axes", key: str, rows: dict[float, Outcome], colour: str) -> None:
-    """The dots of one material, at their heights."""
-    told = {row: one.measures for row, one in rows.items() if key in one.measures}
-    yardsticks = [found[_YARDSTICKS[key]].value for found in told.values() if key in _YARDSTICKS]
-    for yardstick in yardsticks[:1]:
-        axis.axvline(yardstick, color=colour, linestyle="--", linewidth=1)
-    for row, measures in told.items():
+def _draw_dataset(axis: "Axes", key: str, rows: dict[float, Outcome], colour: str) -> None:
+    """Draw the dots of one dataset; ``rows`` maps heights to outcomes."""
+    measured = {row: one.measures for row, one in rows.items() if key in one.measures}
+    if measured and key in _BASELINES:
+        baseline = next(iter(measured.values()))[_BASELINES[key]].value
+        axis.axvline(baseline, color=colour, linestyle="--", linewidth=1)
+    for row, measures in measured.items():
         found = measures[key]
         axis.plot(found.value, row, "o", color=colour, markersize=4)
         if found.low is not None and found.high is not None:

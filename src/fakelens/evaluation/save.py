@@ -1,4 +1,7 @@
-"""Puts the benchmark's results into a folder: JSON, CSV, a Markdown table and plots, or nothing."""
+"""Writes the benchmark's results to a folder: JSON, CSV, Markdown tables and plots.
+
+Either all files are written or none.
+"""
 
 import csv
 import json
@@ -10,7 +13,7 @@ from pathlib import Path
 
 from fakelens import __version__
 from fakelens.errors import OutputError
-from fakelens.evaluation.forgeries import Material
+from fakelens.evaluation.forgeries import Dataset
 from fakelens.evaluation.measure import BenchmarkSettings
 from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, Outcome
@@ -18,37 +21,51 @@ from fakelens.evaluation.plots import can_plot, plot
 from fakelens.evaluation.tables import markdown
 from fakelens.records.models import Model
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of ``explain.json``; increased when a field is removed, renamed or changes its meaning."""
+
 _FILES = ("explain.json", "explain.csv", "explain.md")
 _PLOTS = "explain-*.png"
 
 
 def check_free(folder: Path, *, force: bool) -> None:
-    """Make sure that the results can go into a folder; nothing is made or changed.
+    """Check that results can be written to a folder, without changing anything.
+
+    Args:
+        folder: need not exist.
+        force: allow existing results in the folder.
 
     Raises:
-        OutputError: it holds results already, or is not a folder, or cannot be written.
+        OutputError: the folder contains results, is a file, or cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file; name a folder for the results")
+        raise OutputError(f"{folder}: is a file; choose a folder for the results")
     taken = [name for name in _FILES if (folder / name).exists()]
     if taken and not force:
-        raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
+        raise OutputError(f"{folder}: already contains {taken[0]}; use --force to overwrite it")
     try:
         with tempfile.TemporaryFile(dir=_existing(folder)):
             pass
     except OSError as error:
-        raise OutputError(f"{folder}: cannot write there: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
-def describe(
+def describe_run(
     models: Mapping[str, Model],
-    materials: Sequence[Material],
+    datasets: Sequence[Dataset],
     methods: Sequence[HeatmapMethod],
     settings: BenchmarkSettings,
     notes: Sequence[str],
 ) -> dict[str, object]:
-    """What is needed to understand and repeat the results, for ``save``."""
+    """Return what is needed to understand and repeat the results, for ``save``.
+
+    Args:
+        models: by name.
+        datasets: that were measured.
+        methods: that were measured.
+        settings: of the benchmark.
+        notes: sentences about what was not measured.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "fakelens": __version__,
@@ -63,13 +80,13 @@ def describe(
             }
             for name, model in models.items()
         ],
-        "materials": [
+        "datasets": [
             {
-                "name": material.name,
-                "faces": len(material.forgeries),
-                "groups": sorted({forgery.group for forgery in material.forgeries}),
+                "name": dataset.name,
+                "faces": len(dataset.forgeries),
+                "groups": sorted({forgery.group for forgery in dataset.forgeries}),
             }
-            for material in materials
+            for dataset in datasets
         ],
         "methods": [
             {"name": method.name, "title": method.title, "reference": method.reference}
@@ -79,7 +96,7 @@ def describe(
             key: {"meaning": measure.meaning, "better": measure.better}
             for key, measure in MEASURES.items()
         },
-        "notes": [*notes, settings.push.note],
+        "notes": [*notes, settings.attack.note],
     }
 
 
@@ -90,24 +107,24 @@ def save(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Write everything.
+    """Write all results.
 
     Args:
         outcomes: at least one.
-        description: see ``describe``.
-        folder: made if it does not exist; other files in it are left alone.
-        force: replace results that lie there.
+        description: see ``describe_run``.
+        folder: created if it does not exist; other files in it are kept.
+        force: overwrite existing results.
 
     Returns:
-        The files written; plots only where matplotlib is installed.
+        The files written; plots only if matplotlib is installed.
 
     Raises:
-        OutputError: the folder holds results already, or cannot be written.
+        OutputError: the folder contains results, or cannot be written to.
     """
     check_free(folder, force=force)
     try:
-        place = _existing(folder)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=place) as name:
+        parent = _existing(folder)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=parent) as name:
             staging = Path(name)
             document = {**description, "results": [asdict(one) for one in outcomes]}
             text = json.dumps(document, indent=1, allow_nan=False)
@@ -125,16 +142,16 @@ def save(
 def _write_csv(outcomes: Sequence[Outcome], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["model", "material", "method", "measure", "value", "low", "high", "faces"])
+        writer.writerow(["model", "dataset", "method", "measure", "value", "low", "high", "faces"])
         for one in outcomes:
-            names = [one.model, one.material, one.method]
+            names = [one.model, one.dataset, one.method]
             for key, found in one.measures.items():
                 writer.writerow([*names, key, found.value, found.low, found.high, found.faces])
             writer.writerow([*names, "milliseconds", one.milliseconds, None, None, one.faces])
 
 
 def _move(staging: Path, folder: Path) -> list[Path]:
-    """Move the finished files into place and take away plots of other models."""
+    """Move the finished files to the folder and delete plots of earlier results."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for source in sorted(staging.iterdir()):
@@ -146,5 +163,5 @@ def _move(staging: Path, folder: Path) -> list[Path]:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or what there is of the path to it: on the same disk, with the same rights."""
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    """Return the folder or its nearest existing parent, which is on the same disk."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())

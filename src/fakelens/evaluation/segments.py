@@ -1,4 +1,4 @@
-"""A crop in some fifty segments of one colour each, and what each of them adds to the logit.
+"""Superpixels: segments of similar colour, and what each of them adds to the logit (KernelSHAP).
 
 Needs the extra ``benchmark``: scikit-image for SLIC, captum for KernelSHAP.
 """
@@ -13,16 +13,16 @@ from fakelens.records.models import Model
 from fakelens.trust.imputation import remove_detail
 
 SEGMENTS = 50
-"""Asked of SLIC, as by Tsigos et al., MAD 2024; it makes about as many."""
+"""Number of segments requested from SLIC, as in Tsigos et al., MAD 2024; it is approximate."""
 
 _SHAP_SAMPLES = 200
 
 
 def segment(crop: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The number of each pixel's segment, (side, side), from 0 on.
+    """Return the segment of each pixel, (side, side), numbered from 0.
 
-    SLIC: Achanta et al., "SLIC Superpixels Compared to State-of-the-art Superpixel Methods", IEEE
-    TPAMI 34, 2012.
+    The method is SLIC: Achanta et al., "SLIC Superpixels Compared to State-of-the-art Superpixel
+    Methods", IEEE TPAMI 34, 2012.
 
     Raises:
         MissingExtraError: scikit-image is not installed.
@@ -30,7 +30,7 @@ def segment(crop: NDArray[np.uint8]) -> NDArray[np.int64]:
     try:
         from skimage.segmentation import slic  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise MissingExtraError("a measurement by segments", "benchmark") from error
+        raise MissingExtraError("a measurement on segments", "benchmark") from error
     labels = slic(crop, n_segments=SEGMENTS, start_label=0)
     return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64)
 
@@ -41,11 +41,17 @@ def kernelshap(
     rng: np.random.Generator,
     samples: int = _SHAP_SAMPLES,
 ) -> FloatArray:
-    """KernelSHAP: each segment's Shapley value, spread over its pixels, (side, side).
+    """Compute KernelSHAP: each segment's Shapley value, spread over its pixels, (side, side).
 
-    The pixels add up to the logit of the crop less that of the crop hidden altogether. Lundberg and
-    Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, by captum. What is
-    hidden is shown blurred, see ``passes.blurred``.
+    The pixels add up to the logit of the crop less that of the fully hidden crop. Lundberg and Lee,
+    "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, implemented by captum.
+    Hidden segments are blurred, see ``trust.imputation.remove_detail``.
+
+    Args:
+        model: the explained model.
+        crop: (side, side, 3) uint8 RGB.
+        rng: random generator.
+        samples: number of forward passes.
 
     Raises:
         MissingExtraError: captum or scikit-image is not installed.
@@ -63,13 +69,13 @@ def kernelshap(
     features = torch.from_numpy(labels)[None, :, :, None]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        spread = KernelShap(logit).attribute(
+        attribution = KernelShap(logit).attribute(
             torch.from_numpy(crop)[None].float(),
             baselines=torch.from_numpy(remove_detail(crop))[None].float(),
             feature_mask=features,
             n_samples=samples,
             perturbations_per_eval=16,
         )
-    values = spread[0, :, :, 0].numpy()
+    values = attribution[0, :, :, 0].numpy()
     sizes = np.bincount(labels.ravel())
     return np.asarray(values / sizes[labels], np.float32)

@@ -1,4 +1,4 @@
-"""The benchmark's outcomes as rows of text, for the terminal and for Markdown."""
+"""Tables of the benchmark's outcomes, for the terminal and as Markdown."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fakelens.evaluation.outcomes import TOPS, Estimate, Outcome
 
-WHERE = (
+LOCALISATION = (
     "method",
     "inside",
     "another's",
@@ -17,110 +17,121 @@ WHERE = (
     "ms",
     "none",
 )
-WHAT = (
+"""Headings of the table of localisation and stability."""
+
+FAITHFULNESS = (
     "method",
     "deletion",
     "insertion",
     "ablation",
-    *(f"push {top}" for top in TOPS),
+    *(f"attack {top}" for top in TOPS),
     f"logits {TOPS[-1]}",
-    *(f"turned {top}" for top in TOPS),
+    *(f"flipped {top}" for top in TOPS),
 )
+"""Headings of the table of faithfulness."""
 
 LEGEND = (
-    "inside, AUC, hits: does the map point at the forged area; with 95 % intervals over faces of "
-    "different origin. random weights, next frame: rank correlation with the map of the model "
-    "with its weights shuffled, and with that of the next frame. ms: for one map. none: maps "
-    "without positive evidence, which do not count for inside, AUC and hits. deletion, insertion, "
-    "ablation: logits beyond a random map of the same power spectrum. push, logits, turned: fall "
-    "of the score, the same in logits, and share of faces called real, when an adversary with a "
-    "small part of the published budget may change the map's first one, two or three segments."
+    "inside, another's: share of the positive evidence inside the forged area, and the same for "
+    "another face's heatmap. AUC, hits: whether forged pixels have more evidence, and whether the "
+    "strongest cell is forged. Intervals are 95 %, over faces of different origin. random weights, "
+    "next frame: rank correlation with the heatmap of the model with permuted weights, and with "
+    "that of the next frame. ms: time for one heatmap. none: heatmaps without positive evidence, "
+    "which do not count for inside, AUC and hits. deletion, insertion, ablation: in logits, less "
+    "the value of random heatmaps of the same power spectrum. attack, logits, flipped: drop of the "
+    "score, the same in logits, and share of faces then called real, when an adversarial attack "
+    "with a small part of the published budget changes the heatmap's top one, two or three "
+    "segments."
 )
+"""Explains the headings of both tables."""
 
 
 class Table(NamedTuple):
-    """Some outcomes of one model on one material.
+    """Some outcomes of one model on one dataset.
 
     Attributes:
-        title: model, material, how many faces.
-        headings: ``WHERE`` the evidence lies, or ``WHAT`` it is worth.
-        rows: of as many cells.
-        yardsticks: what is the same for all methods, a sentence.
+        title: model, dataset, number of faces, subject.
+        headings: ``LOCALISATION`` or ``FAITHFULNESS``.
+        rows: one for each method, with a cell for each heading.
+        baselines: a sentence with the values that are the same for all methods.
     """
 
     title: str
     headings: Sequence[str]
     rows: list[list[str]]
-    yardsticks: str
+    baselines: str
 
 
 def tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
-    """Two tables for each model and material, in their order."""
-    for (model, material), some in groupby(outcomes, lambda one: (one.model, one.material)):
+    """Yield two tables for each model and dataset, in the order of the outcomes."""
+    for (model, dataset), some in groupby(outcomes, lambda one: (one.model, one.dataset)):
         group = list(some)
         first = group[0]
         origins = f"{first.groups} origins" if first.groups > 1 else "one origin"
         faces = "one face" if first.faces == 1 else f"{first.faces} faces"
-        title = f"{model}, {material}, {faces} of {origins}"
-        # Faces with evidence differ from method to method, and so does their forged area, a little.
+        title = f"{model}, {dataset}, {faces} of {origins}"
+        # Baselines are means over the faces with evidence, which differ a little between methods.
         fullest = min(group, key=lambda one: one.without_evidence)
-        uniform, chance = (_plain(fullest, key) for key in ("uniform", "chance"))
+        uniform, random = (_plain(fullest, key) for key in ("inside_uniform", "hits_random"))
         yield Table(
-            f"{title}: where",
-            WHERE,
-            [_where(one) for one in group],
-            f"A map that knows nothing has {uniform} inside and {chance} hits.",
+            f"{title}: localisation and stability",
+            LOCALISATION,
+            [_localisation_row(one) for one in group],
+            f"An uninformative heatmap has {uniform} inside and {random} hits.",
         )
         yield Table(
-            f"{title}: what it is worth",
-            WHAT,
-            [_what(one) for one in group],
-            _pushed(fullest),
+            f"{title}: faithfulness",
+            FAITHFULNESS,
+            [_faithfulness_row(one) for one in group],
+            _attack_baselines(fullest),
         )
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """All tables as Markdown."""
+    """Format all tables as Markdown."""
     lines = []
     for table in tables(outcomes):
-        lines += [f"**{table.title}.** {table.yardsticks}", ""]
+        lines += [f"**{table.title}.** {table.baselines}", ""]
         lines += [_line(table.headings), "|---" * len(table.headings) + "|"]
         lines += [_line(row) for row in table.rows]
         lines.append("")
     return "\n".join([*lines, LEGEND, ""])
 
 
-def _where(outcome: Outcome) -> list[str]:
+def _localisation_row(outcome: Outcome) -> list[str]:
     return [
         outcome.method,
         _with_interval(outcome, "inside"),
-        _plain(outcome, "others"),
-        *(_with_interval(outcome, key) for key in ("auc", "hits", "randomised", "neighbours")),
+        _plain(outcome, "inside_other_face"),
+        *(
+            _with_interval(outcome, key)
+            for key in ("pixel_auc", "hits", "random_weights", "next_frame")
+        ),
         f"{outcome.milliseconds:.0f}",
         str(outcome.without_evidence),
     ]
 
 
-def _what(outcome: Outcome) -> list[str]:
+def _faithfulness_row(outcome: Outcome) -> list[str]:
     return [
         outcome.method,
         *(_with_interval(outcome, key) for key in ("deletion", "insertion", "ablation")),
-        *(_plain(outcome, f"push_{top}") for top in TOPS),
-        _plain(outcome, f"fall_{TOPS[-1]}"),
-        *(_plain(outcome, f"turned_{top}") for top in TOPS),
+        *(_plain(outcome, f"attack_score_drop_{top}") for top in TOPS),
+        _plain(outcome, f"attack_logit_drop_{TOPS[-1]}"),
+        *(_plain(outcome, f"attack_flipped_{top}") for top in TOPS),
     ]
 
 
-def _pushed(outcome: Outcome) -> str:
-    random = outcome.measures.get("push_1_random")
+def _attack_baselines(outcome: Outcome) -> str:
+    random = outcome.measures.get("attack_score_drop_1_random")
     if random is None:
-        return "No face was pushed."
-    drops, falls, turned = (
-        " / ".join(_plain(outcome, f"{name}_{top}_random") for top in TOPS)
-        for name in ("push", "fall", "turned")
+        return "No face was attacked."
+    score, logit, flipped = (
+        " / ".join(_plain(outcome, f"attack_{name}_{top}_random") for top in TOPS)
+        for name in ("score_drop", "logit_drop", "flipped")
     )
     return (
-        f"Pushed faces: {random.faces}; random segments: {drops}, logits {falls}, turned {turned}."
+        f"Attacked faces: {random.faces}; random segments: attack {score}, logits {logit}, "
+        f"flipped {flipped}."
     )
 
 
@@ -144,6 +155,6 @@ def _with_interval(outcome: Outcome, key: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Two digits, without the 0 before the point."""
+    """Format with two decimals and without the 0 before the point."""
     text = f"{value:.2f}"
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text

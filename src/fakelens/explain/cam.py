@@ -1,9 +1,9 @@
-"""Heatmap methods: which cells of the explained layer speak for FAKE, and how much.
+"""Heatmap methods: how much each cell of the explained layer contributes to FAKE.
 
 Every method takes an ``Evidence`` batch with activations and gradients (N, C, h, w) and returns
-maps (N, h, w) float32 in raw units: nothing is normalised per face, and a signed method keeps its
-negative cells, which speak for REAL. Below, A is the activation, g the gradient of the fake logit,
-and sums over h and w are per face and channel.
+heatmaps (N, h, w) float32 in raw units. Nothing is normalised per face. A signed method keeps its
+negative cells, which are evidence for REAL. Below, A is the activation, g the gradient of the fake
+logit, and sums over h and w are per face and channel.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from fakelens.records.models import Evidence
 
 
 def gradcam(evidence: Evidence) -> FloatArray:
-    """Grad-CAM without its final ReLU: sum over c of mean_hw(g) A.
+    """Compute Grad-CAM without its final ReLU: sum over c of mean_hw(g) A.
 
     Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
     Localization", ICCV 2017, eq. 1 and 2.
@@ -28,33 +28,33 @@ def gradcam(evidence: Evidence) -> FloatArray:
 
 
 def gradcampp(evidence: Evidence) -> FloatArray:
-    """Grad-CAM++, never negative: relu(sum over c of w A), w = sum_hw(a relu(g)).
+    """Compute Grad-CAM++, never negative: relu(sum over c of w A), w = sum_hw(a relu(g)).
 
-    In closed form, for an exponential on top of the logit: a = g^2 / (2 g^2 + sum_hw(A) g^3), with
-    1e-6 in the denominator. Chattopadhay et al., "Grad-CAM++: Generalized Gradient-Based Visual
-    Explanations for Deep Convolutional Networks", WACV 2018.
+    The closed form for an exponential on top of the logit: a = g^2 / (2 g^2 + sum_hw(A) g^3), with
+    1e-6 added to the denominator. Chattopadhay et al., "Grad-CAM++: Generalized Gradient-Based
+    Visual Explanations for Deep Convolutional Networks", WACV 2018.
     """
     gradient = evidence.gradient.astype(np.float64)
-    mass = evidence.activation.sum(axis=(2, 3), keepdims=True, dtype=np.float64)
+    total = evidence.activation.sum(axis=(2, 3), keepdims=True, dtype=np.float64)
     square = gradient**2
-    denominator = 2 * square + mass * gradient * square + 1e-6
-    share = _divide(square, denominator)
-    weight = (share * np.maximum(gradient, 0)).sum(axis=(2, 3), keepdims=True)
+    denominator = 2 * square + total * gradient * square + 1e-6
+    alpha = _divide(square, denominator)
+    weight = (alpha * np.maximum(gradient, 0)).sum(axis=(2, 3), keepdims=True)
     return np.maximum(_weighted(weight, evidence.activation), 0)
 
 
 def hirescam(evidence: Evidence) -> FloatArray:
-    """HiResCAM: sum over c of g A, cell by cell.
+    """Compute HiResCAM: sum over c of g A, cell by cell.
 
-    For a head that is linear in A (or piecewise linear, without bias) the cells add up to the
-    logit. Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of
+    If the head is linear in A (or piecewise linear, without bias), the cells add up to the logit.
+    Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of
     convolutional neural networks", arXiv:2011.08891, 2020.
     """
     return _weighted(evidence.gradient, evidence.activation)
 
 
 def layercam(evidence: Evidence) -> FloatArray:
-    """LayerCAM, never negative: relu(sum over c of relu(g) A).
+    """Compute LayerCAM, never negative: relu(sum over c of relu(g) A).
 
     Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE
     TIP 2021.
@@ -64,10 +64,10 @@ def layercam(evidence: Evidence) -> FloatArray:
 
 
 def xgradcam(evidence: Evidence) -> FloatArray:
-    """XGrad-CAM without a final ReLU: sum over c of w A, w = sum_hw(g A) / sum_hw(A).
+    """Compute XGrad-CAM without a final ReLU: sum over c of w A, w = sum_hw(g A) / sum_hw(A).
 
-    Its cells add up to the same as HiResCAM's. Fu et al., "Axiom-based Grad-CAM: Towards Accurate
-    Visualization and Explanation of CNNs", BMVC 2020.
+    Its cells have the same sum as those of HiResCAM. Fu et al., "Axiom-based Grad-CAM: Towards
+    Accurate Visualization and Explanation of CNNs", BMVC 2020.
     """
     activation = evidence.activation.astype(np.float64)
     product = (evidence.gradient * activation).sum(axis=(2, 3), keepdims=True)
@@ -76,12 +76,12 @@ def xgradcam(evidence: Evidence) -> FloatArray:
 
 
 def eigencam(evidence: Evidence) -> FloatArray:
-    """Eigen-CAM: A projected on its first right singular vector, cells as rows, not centred.
+    """Compute Eigen-CAM: A projected on its first right singular vector (rows are cells).
 
-    It asks what the layer sees most of, not what speaks for a class. The sign of a singular vector
-    is arbitrary; the one that agrees with HiResCAM is taken, and where neither does, the one whose
-    map has a positive sum. Muhammad and Yeasin, "Eigen-CAM: Class Activation Map using Principal
-    Components", IJCNN 2020.
+    A is not centred. The heatmap shows the strongest pattern in the layer, whatever its class. The
+    sign of a singular vector is arbitrary: the sign that agrees with HiResCAM is used, or, where
+    neither does, the one whose heatmap has a positive sum. Muhammad and Yeasin, "Eigen-CAM: Class
+    Activation Map using Principal Components", IJCNN 2020.
     """
     activation = evidence.activation
     n, c, h, w = activation.shape
@@ -95,10 +95,11 @@ def eigencam(evidence: Evidence) -> FloatArray:
 
 
 def tf2cam(evidence: Evidence) -> FloatArray:
-    """The original script's guided variant, which explains REAL; for reproduction only.
+    """Reproduce the guided Grad-CAM of the original script, which explains REAL.
 
-    sum over c of mean_hw(G [A > 0] [G > 0]) A with G the gradient of the score of REAL through its
-    sigmoid. In float32, as there: a saturated sigmoid gives a map of zeros.
+    Sum over c of mean_hw(G [A > 0] [G > 0]) A, where G is the gradient of the REAL score through
+    its sigmoid. Computed in float32 as in the original: a saturated sigmoid gives a heatmap of
+    zeros.
     """
     one = np.float32(1)
     with np.errstate(over="ignore"):  # exp of a large logit: the score is then exactly 0
@@ -114,15 +115,16 @@ class CamMethod:
     """A heatmap method.
 
     Attributes:
-        name: on the command line.
-        title: as its authors write it.
+        name: name on the command line.
+        title: the authors' spelling.
         function: ``Evidence`` -> (N, h, w) float32.
         unit: ``"logit"`` if a cell's value is a contribution to the fake logit, comparable
             between faces; ``"arbitrary"`` otherwise.
-        positive: what positive cells speak for; ``"neither"`` if the method does not ask.
-        signed: whether cells can be negative and then speak for the contrary.
-        reference: where it was published.
-        note: what to know before using it, one sentence.
+        positive: the class that positive cells are evidence for; ``"neither"`` if the method is
+            not class-specific.
+        signed: whether cells can be negative, that is evidence for the other class.
+        reference: publication.
+        note: one sentence of advice for users.
     """
 
     name: str
@@ -176,7 +178,7 @@ METHODS = {
             positive="fake",
             signed=False,
             reference="Jiang et al., IEEE TIP 2021",
-            note="HiResCAM of the positive gradients only: what speaks for REAL is left out.",
+            note="HiResCAM of the positive gradients only: evidence for REAL is not shown.",
         ),
         CamMethod(
             "xgradcam",
@@ -196,7 +198,7 @@ METHODS = {
             positive="neither",
             signed=True,
             reference="Muhammad and Yeasin, IJCNN 2020",
-            note="Shows what the layer sees most of, whatever it says for FAKE or REAL.",
+            note="Shows the strongest pattern in the layer, whatever class it is evidence for.",
         ),
         CamMethod(
             "tf2cam",
@@ -206,34 +208,34 @@ METHODS = {
             positive="real",
             signed=False,
             reference="the original script's guided Grad-CAM",
-            note="Explains REAL, not FAKE, and vanishes on certain faces; only to compare with "
-            "the original script.",
+            note="Explains REAL, not FAKE, and is zero where the model is certain; only for "
+            "comparison with the original script.",
         ),
     )
 }
 
 
 def find_method(name: str) -> CamMethod:
-    """The method of that name.
+    """Return the method of a name.
 
     Raises:
-        UsageError: there is none; the message lists the names.
+        UsageError: no method has this name; the message lists the names.
     """
     try:
         return METHODS[name]
     except KeyError as error:
         raise UsageError(
-            f"there is no heatmap method {name!r}: give one of {', '.join(METHODS)}"
+            f"there is no heatmap method {name!r}: choose one of {', '.join(METHODS)}"
         ) from error
 
 
 def _weighted(weight: NDArray[np.floating], activation: NDArray[np.floating]) -> FloatArray:
-    """Sum over c of weight, (N, C, 1, 1) or (N, C, h, w), times activation (N, C, h, w)."""
+    """Sum weight, (N, C, 1, 1) or (N, C, h, w), times activation (N, C, h, w) over c."""
     return np.asarray((weight * activation).sum(axis=1), np.float32)
 
 
 def _divide(
     numerator: NDArray[np.float64], denominator: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The quotient, 0 where the denominator is 0."""
+    """Return the quotient, 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)

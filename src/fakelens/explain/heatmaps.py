@@ -1,4 +1,7 @@
-"""A file of small heatmaps, so that a long video's heatmaps never pile up in memory."""
+"""Storage, smoothing and resizing of heatmaps.
+
+Heatmaps are stored in a file, so memory use does not grow with the length of a video.
+"""
 
 import tempfile
 import weakref
@@ -13,18 +16,19 @@ from fakelens.errors import OutputError, ReportError
 from fakelens.records.arrays import FloatArray
 
 _DTYPE = np.dtype("<f2")
-_LARGEST = float(np.finfo(_DTYPE).max)
+_MAX_VALUE = float(np.finfo(_DTYPE).max)
 _COPY_BYTES = 1 << 20
-_SPREAD = 1 / 20  # of a heatmap's side
+_SMOOTHING = 1 / 20  # standard deviation over the heatmap's side
 
 
 def smooth_heatmap(values: FloatArray) -> FloatArray:
-    """A heatmap as it is drawn: (h, w) values, each cell spread over its neighbourhood.
+    """Smooth a heatmap (h, w) for drawing.
 
     Max-pooling passes the gradient to one cell of each window, so a raw heatmap may be a grid of
-    isolated cells; a Gaussian of a twentieth of its side joins them and keeps the sum.
+    isolated cells. A Gaussian with a standard deviation of a twentieth of the heatmap's side joins
+    them and keeps the sum.
     """
-    sigma = _SPREAD * values.shape[0]
+    sigma = _SMOOTHING * values.shape[0]
     blurred = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return blurred.astype(np.float32, copy=False)
 
@@ -39,76 +43,81 @@ def resize_heatmap(values: FloatArray, shape: Sequence[int]) -> FloatArray:
 
 
 class HeatmapStore:
-    """Append-only rows of (h, w) heatmaps, kept on disk as little-endian half floats.
+    """An append-only sequence of (h, w) heatmaps, stored on disk as little-endian half floats.
 
-    Half precision keeps three digits, more than an eye sees, at half the size. Magnitudes under
-    6e-5 lose digits and under 6e-8 become 0; those over 65504 are held there. A new store lives in
-    an anonymous temporary file that vanishes with it.
+    Half precision keeps three digits, more than the eye can see, at half the size. Magnitudes below
+    6e-5 lose digits, those below 6e-8 become 0, and those above 65504 are clipped. A new store uses
+    an anonymous temporary file, which is deleted with the store.
     """
 
     def __init__(self) -> None:
-        self._hold(tempfile.TemporaryFile(), None, 0)  # noqa: SIM115 - lives as long as self
+        self._set_up(tempfile.TemporaryFile(), None, 0)  # noqa: SIM115 - lives as long as self
 
     @classmethod
     def open(cls, path: Path, shape: tuple[int, int], rows: int) -> "HeatmapStore":
-        """Read a saved store.
+        """Open a saved store for reading.
 
         Raises:
-            ReportError: the file is missing or not as long as ``rows`` heatmaps of ``shape``.
+            ReportError: the file is missing, or its size is not that of ``rows`` heatmaps of
+                ``shape``.
         """
         try:
             file = path.open("rb")
         except OSError as error:
             raise ReportError(f"{path}: cannot read the heatmaps: {error.strerror}") from error
         store = cls.__new__(cls)
-        store._hold(file, shape, rows)
+        store._set_up(file, shape, rows)
         expected = rows * shape[0] * shape[1] * _DTYPE.itemsize
         if (size := path.stat().st_size) != expected:
             raise ReportError(f"{path}: has {size} bytes where its report promises {expected}")
         return store
 
-    def _hold(self, file: IO[bytes], shape: tuple[int, int] | None, rows: int) -> None:
+    def _set_up(self, file: IO[bytes], shape: tuple[int, int] | None, rows: int) -> None:
         self._file, self._shape, self._rows = file, shape, rows
-        weakref.finalize(self, file.close)  # unlike __del__, on time in reference cycles too
+        # Unlike __del__, this closes the file in time even in a reference cycle.
+        weakref.finalize(self, file.close)
 
     def __len__(self) -> int:
         return self._rows
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """(h, w) of every heatmap; ``None`` while there is none."""
+        """(h, w) of every heatmap; ``None`` while the store is empty."""
         return self._shape
 
     def append(self, maps: FloatArray) -> range:
-        """Add (N, h, w) heatmaps and return their row numbers.
+        """Append (N, h, w) heatmaps and return their row numbers.
 
         Raises:
-            OutputError: the disk for temporary files is full.
+            OutputError: the heatmaps cannot be written, such as on a full disk.
+            ValueError: the heatmaps differ in shape from those in the store.
         """
         if self._shape is None:
             self._shape = (maps.shape[1], maps.shape[2])
         if maps.shape[1:] != self._shape:
-            raise ValueError(f"heatmaps of {maps.shape[1:]} in a store of {self._shape}")
+            raise ValueError(
+                f"heatmaps of shape {maps.shape[1:]} in a store of shape {self._shape}"
+            )
         self._file.seek(0, 2)
         try:
-            self._file.write(np.clip(maps, -_LARGEST, _LARGEST).astype(_DTYPE).tobytes())
+            self._file.write(np.clip(maps, -_MAX_VALUE, _MAX_VALUE).astype(_DTYPE).tobytes())
         except OSError as error:
             folder = tempfile.gettempdir()
-            raise OutputError(f"{folder}: cannot keep the heatmaps: {error.strerror}") from error
+            raise OutputError(f"{folder}: cannot store the heatmaps: {error.strerror}") from error
         first, self._rows = self._rows, self._rows + len(maps)
         return range(first, self._rows)
 
     def __getitem__(self, row: int) -> FloatArray:
-        """One (h, w) float32 heatmap."""
+        """Return one heatmap, (h, w) float32."""
         if self._shape is None or not 0 <= row < self._rows:
-            raise IndexError(f"no heatmap {row} among {self._rows}")
+            raise IndexError(f"no heatmap {row}: the store has {self._rows}")
         size = self._shape[0] * self._shape[1] * _DTYPE.itemsize
         self._file.seek(row * size)
         values = np.frombuffer(self._file.read(size), _DTYPE)
         return values.reshape(self._shape).astype(np.float32)
 
     def save(self, path: Path) -> None:
-        """Copy all rows to a file that :meth:`open` reads."""
+        """Copy all heatmaps to a file that :meth:`open` reads."""
         self._file.seek(0)
         with path.open("wb") as target:
             while chunk := self._file.read(_COPY_BYTES):

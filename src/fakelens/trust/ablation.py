@@ -1,4 +1,4 @@
-"""Ablation of the explained layer: which cells to set to zero, and the logit without them."""
+"""Ablation of the explained layer: choose cells, set them to zero, compute the logits."""
 
 from collections.abc import Callable
 
@@ -10,41 +10,52 @@ from fakelens.records.arrays import FloatArray, log_odds
 from fakelens.records.models import Evidence, HasHead, Model, Thresholds
 
 _BATCH = 16  # ablated layers in one call of the head
-_LEAST_DISTANCE = 1.0  # logits; thresholds set by convention may lie closer
+_MIN_DISTANCE = 1.0  # logits; thresholds set by convention may be closer
 
-
-Answer = Callable[[FloatArray], FloatArray]
+LogitHead = Callable[[FloatArray], FloatArray]
 """A model's head: from explained layers (K, C, h, w) to the K logits."""
 
 
 def threshold_distance(thresholds: Thresholds) -> float:
-    """From likely real to likely fake, in logits: the unit of effects."""
-    between = float(log_odds(thresholds.fake) - log_odds(thresholds.real))
-    return max(between, _LEAST_DISTANCE)
+    """Return the distance from *likely real* to *likely fake* in logits, the unit of effects.
+
+    At least 1.
+    """
+    distance = float(log_odds(thresholds.fake) - log_odds(thresholds.real))
+    return max(distance, _MIN_DISTANCE)
 
 
 def select_rows(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
-    """The evidence of some of the crops."""
+    """Return the evidence of some of the crops."""
     return Evidence(evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows])
 
 
 def top_cells(cells: FloatArray, share: float, ties: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """The cells (h, w) of the highest values, a share of all; ``ties`` (h, w) decides among equals.
-
-    A map of equal values so marks cells at random, not the top of the picture.
-    """
-    order = np.lexsort((ties.ravel(), -cells.ravel()))
-    marked = np.zeros(cells.size, np.bool_)
-    marked[order[: max(1, round(share * cells.size))]] = True
-    return marked.reshape(cells.shape)
-
-
-def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
-    """Random maps with the power spectrum of a map, and its mean.
+    """Mark the cells with the highest values.
 
     Args:
         cells: (h, w).
-        noise: (K, h, w) white noise, whose phases are taken.
+        share: share of all cells to mark, 0..1; at least one cell is marked.
+        ties: (h, w) random numbers that decide between equal values, so that a constant heatmap
+            marks random cells and not the top of the image.
+
+    Returns:
+        (h, w).
+    """
+    order = np.lexsort((ties.ravel(), -cells.ravel()))
+    mask = np.zeros(cells.size, np.bool_)
+    mask[order[: max(1, round(share * cells.size))]] = True
+    return mask.reshape(cells.shape)
+
+
+def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
+    """Return K random heatmaps (K, h, w) with the power spectrum and the mean of a heatmap.
+
+    These are phase-randomised surrogates.
+
+    Args:
+        cells: the heatmap, (h, w).
+        noise: (K, h, w) white noise, which supplies the phases.
     """
     spectrum = np.abs(np.fft.rfft2(cells))
     random = np.fft.rfft2(noise)
@@ -55,32 +66,38 @@ def surrogates(cells: FloatArray, noise: NDArray[np.floating]) -> FloatArray:
     return np.fft.irfft2(spectrum * phases, s=cells.shape).astype(np.float32)
 
 
-def ablate_cells(head: Answer, activation: FloatArray, marked: NDArray[np.bool_]) -> FloatArray:
-    """The logits (K,) when marked cells (K, h, w) of a layer (C, h, w) are zero.
+def ablate_cells(head: LogitHead, activation: FloatArray, masks: NDArray[np.bool_]) -> FloatArray:
+    """Compute the logits (K,) with cells of the explained layer set to zero.
+
+    Args:
+        head: of the model.
+        activation: the explained layer of one crop, (C, h, w).
+        masks: (K, h, w), the cells to set to zero.
 
     Raises:
-        ModelError: the head answers with something else.
+        ModelError: the head does not return one finite logit for each mask.
     """
-    parts = (marked[at : at + _BATCH, None] for at in range(0, len(marked), _BATCH))
-    logits = np.concatenate([head(np.where(part, np.float32(0), activation)) for part in parts])
-    if logits.shape != (len(marked),) or not np.isfinite(logits).all():
+    batches = (masks[at : at + _BATCH, None] for at in range(0, len(masks), _BATCH))
+    logits = np.concatenate([head(np.where(mask, np.float32(0), activation)) for mask in batches])
+    if logits.shape != (len(masks),) or not np.isfinite(logits).all():
         raise ModelError(
-            f"the model's head answered {len(marked)} layers with {logits.shape} numbers "
-            "or with some that are not finite"
+            f"the model's head returned an array of shape {logits.shape} for {len(masks)} inputs, "
+            "or values that are not finite"
         )
     return logits
 
 
-def working_head(model: Model, evidence: Evidence) -> Answer | None:
-    """The model's head, if it can be asked alone and gives the logits of the evidence.
+def working_head(model: Model, evidence: Evidence) -> LogitHead | None:
+    """Return the model's head if it runs on its own and reproduces the logits of the evidence.
 
-    ``None`` is an answer that the report tells, not a failure: models need not have a head.
+    ``None`` is not an error, because a model need not have a head. The report says so.
     """
     if not isinstance(model, HasHead):
         return None
     try:
-        again = model.head(evidence.activation)
-    except ModelError:  # its logit depends on something besides the layer
+        logits = model.head(evidence.activation)
+    except ModelError:  # the logit does not depend on the explained layer alone
         return None
-    same = again.shape == evidence.logit.shape
-    return model.head if same and np.allclose(again, evidence.logit, rtol=1e-3, atol=1e-3) else None
+    if logits.shape != evidence.logit.shape:
+        return None
+    return model.head if np.allclose(logits, evidence.logit, rtol=1e-3, atol=1e-3) else None

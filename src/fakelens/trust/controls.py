@@ -1,4 +1,8 @@
-"""Does the detector see a forgery planted into this very footage?"""
+"""Controls: whether the model detects synthetic forgeries in this footage.
+
+A synthetic forgery is added to a person's own frames, and the frames are recompressed. The first
+must raise the score; the second must not.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,26 +19,31 @@ from fakelens.trust.ablation import threshold_distance
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
 
 FORGERIES_PER_SAMPLE = 2
-"""Planted into each sample, by one recipe after the other."""
+"""Synthetic forgeries made of each face sample, with the recipes in turn."""
 
-_LEAST = 0.1  # of the distance of the thresholds; a smaller rise is none
+_MIN_RISE = 0.1  # over the distance of the thresholds
 
 
 def forged_crops(
     samples: Sequence[FaceSample], card: ModelCard, masks: list[NDArray[np.bool_]]
 ) -> Iterator[RGBImage]:
-    """``FORGERIES`` of each sample, cropped; what is forged in each crop goes to ``masks``.
+    """Yield the crops of ``FORGERIES_PER_SAMPLE`` forgeries of each sample.
+
+    Args:
+        samples: with landmarks.
+        card: of the model that the crops are for.
+        masks: the forged pixels (S, S) of each crop are appended to this list.
 
     Raises:
-        ValueError: a sample's landmarks are not known.
+        ValueError: a sample has no landmarks.
     """
     for number, sample in enumerate(samples):
         landmarks = sample.face.landmarks
         if landmarks is None:
-            raise ValueError("a forgery can be planted only where landmarks are known")
+            raise ValueError("a synthetic forgery needs the landmarks of the face")
         area = crop_area(sample.face, card.crop)
         for turn in range(FORGERIES_PER_SAMPLE):
-            recipe = FORGERY_RECIPES[_recipe(number * FORGERIES_PER_SAMPLE + turn)]
+            recipe = FORGERY_RECIPES[_recipe_index(number * FORGERIES_PER_SAMPLE + turn)]
             image, mask = forge(sample.image, landmarks, recipe)
             masks.append(
                 extract_crop(np.rint(255 * mask).astype(np.uint8), area, card.input_size) > 127
@@ -42,12 +51,12 @@ def forged_crops(
             yield extract_crop(image, area, card.input_size)
 
 
-def _recipe(number: int) -> int:
-    return number % len(FORGERY_RECIPES)
+def _recipe_index(forgery: int) -> int:
+    return forgery % len(FORGERY_RECIPES)
 
 
 def masks_to_cells(masks: Sequence[NDArray[np.bool_]], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Masks (N, S, S) on the cells of a heatmap of (h, w), (N, h, w)."""
+    """Reduce masks (N, S, S) to the cells (h, w) of a heatmap, (N, h, w)."""
     small = [
         cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.5
         for mask in masks
@@ -58,48 +67,50 @@ def masks_to_cells(masks: Sequence[NDArray[np.bool_]], shape: tuple[int, int]) -
 def measure_controls(
     person: float,
     recompressed: float,
-    moves: FloatArray,
-    rises: FloatArray | None,
-    forged: NDArray[np.bool_],
+    logit_changes: FloatArray,
+    heatmap_changes: FloatArray | None,
+    masks: NDArray[np.bool_],
     thresholds: tuple[Thresholds, Thresholds],
 ) -> Controls:
-    """What forgeries and compression do to a person.
+    """Judge how synthetic forgeries and recompression change a person's score.
 
     Args:
-        person: logit.
-        recompressed: logit when the pictures are compressed anew.
-        moves: (N,), of the logit by each forgery, in the order of ``forgeries``.
-        rises: (N, h, w), of the heatmap; ``None`` if it does not show what speaks for fake.
-        forged: (N, h, w), the planted areas.
-        thresholds: in use, and the model's own, which small moves are measured by.
+        person: logit of the person.
+        recompressed: logit of the person after recompression.
+        logit_changes: (N,), by each forgery in the order of ``forged_crops``.
+        heatmap_changes: (N, h, w), likewise; ``None`` if positive cells are not evidence for fake.
+        masks: (N, h, w), the forged cells.
+        thresholds: the thresholds in use, and the model's own, which define a small change.
     """
     in_use, own = thresholds
-    planted = person + float(moves.mean())
-    least = _LEAST * threshold_distance(own)
-    gains = None if rises is None else np.maximum(rises, 0)
-    total = 0.0 if gains is None else float(gains.sum())
+    forged = person + float(logit_changes.mean())
+    min_rise = _MIN_RISE * threshold_distance(own)
+    increase = None if heatmap_changes is None else np.maximum(heatmap_changes, 0)
+    total = 0.0 if increase is None else float(increase.sum())
     fake = log_odds(in_use.fake)
     return Controls(
-        outcome=_outcome(person, planted, moves, fake, least),
-        forged_score=float(sigmoid(planted)),
-        evidence_inside=float(gains[forged].sum()) / total
-        if gains is not None and total > 0
+        outcome=_outcome(person, forged, logit_changes, fake, min_rise),
+        forged_score=float(sigmoid(forged)),
+        evidence_inside=float(increase[masks].sum()) / total
+        if increase is not None and total > 0
         else None,
-        area_inside=float(forged.mean()),
+        area_inside=float(masks.mean()),
         recompressed_score=float(sigmoid(recompressed)),
-        recompression_false_alarm=person < fake <= recompressed and recompressed - person >= least,
-        faces=len(moves) // FORGERIES_PER_SAMPLE,
+        recompression_false_alarm=(
+            person < fake <= recompressed and recompressed - person >= min_rise
+        ),
+        faces=len(logit_changes) // FORGERIES_PER_SAMPLE,
     )
 
 
 def _outcome(
-    person: float, planted: float, moves: FloatArray, fake: float, least: float
+    person: float, forged: float, logit_changes: FloatArray, fake: float, min_rise: float
 ) -> ControlOutcome:
     if person >= fake:
         return ControlOutcome.UNKNOWN
-    if planted >= fake:
+    if forged >= fake:
         return ControlOutcome.DETECTED
-    # Blind is who is blind to every kind: not all kinds leave the same traces.
-    recipes = np.array([_recipe(number) for number in range(len(moves))])
-    by_kind = [float(moves[recipes == kind].mean()) for kind in np.unique(recipes)]
-    return ControlOutcome.PARTIAL if max(by_kind) >= least else ControlOutcome.MISSED
+    # Recipes leave different artefacts. The control is missed only if all of them are.
+    recipes = np.array([_recipe_index(number) for number in range(len(logit_changes))])
+    rises = [float(logit_changes[recipes == recipe].mean()) for recipe in np.unique(recipes)]
+    return ControlOutcome.PARTIAL if max(rises) >= min_rise else ControlOutcome.MISSED

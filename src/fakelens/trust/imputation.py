@@ -1,4 +1,4 @@
-"""Pictures without a part: blurred, or made up from what lies around it."""
+"""Image imputation: replace an area of an image by a blur or by its interpolated surroundings."""
 
 from importlib.util import find_spec
 
@@ -10,24 +10,28 @@ from fakelens.errors import MissingExtraError
 from fakelens.records.arrays import RGBImage
 from fakelens.records.trust import Ablation
 
-_EDGE = 0.01  # likewise; a hard edge is a trace of its own
-
-_NOISE = 0.01 * 255  # standard deviation, grey levels; that of the authors
+_EDGE = 0.01  # width of the soft edge over the side of the crop; a hard edge would be an artefact
+_NOISE = 0.01 * 255  # standard deviation in grey levels, as in Rong et al.
 
 
 def check_ablation(ablation: Ablation) -> None:
-    """Raise MissingExtraError if an ablation needs a package that is not installed."""
+    """Check that the packages an ablation needs are installed.
+
+    Raises:
+        MissingExtraError: one is missing.
+    """
     if ablation == "road" and find_spec("scipy") is None:
         raise MissingExtraError("the ablation road", "road")
 
 
 def remove_detail(image: RGBImage) -> RGBImage:
-    """Blur an image so far that only the colour and light of each place remain.
+    """Blur an image so strongly that only local colour and brightness remain.
 
-    A Gaussian of a twelfth of the side leaves nothing of eyes and mouth. A forgery detector reacts
-    to anything done to a face; this disturbs it least. Hiding a random tenth of 20 real faces this
-    way moved the logits of fakelens-patch and MesoInception_DF by 0.5 and 1.5 (the mean colour of
-    the crop: 0.5 and 2.5; weaker blurs and soft edges: no less), mostly towards FAKE.
+    A Gaussian with a standard deviation of a twelfth of the side removes eyes and mouth. A deepfake
+    detector reacts to any change of a face; of the replacements tried, this one disturbs it least.
+    Blurring a random tenth of 20 real faces moved the logits of fakelens-patch and MesoInception_DF
+    by 0.5 and 1.5 (filling with the crop's mean colour: 0.5 and 2.5; weaker blurs and soft edges:
+    no less), mostly towards FAKE.
 
     Args:
         image: (S, S, 3) uint8 RGB.
@@ -37,10 +41,16 @@ def remove_detail(image: RGBImage) -> RGBImage:
     return blurred.astype(np.uint8, copy=False)
 
 
-def remove_cells(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
-    """A crop (S, S, 3) uint8 without the pixels of marked cells (h, w), or with them alone."""
+def remove_cells(crop: RGBImage, mask: NDArray[np.bool_], ablation: Ablation) -> RGBImage:
+    """Replace the pixels of marked cells, or for ``"insertion"`` all pixels but these.
+
+    Args:
+        crop: (S, S, 3) uint8 RGB.
+        mask: (h, w), the marked cells.
+        ablation: ``"deletion"``, ``"insertion"`` or ``"road"``.
+    """
     side = crop.shape[0]
-    area = cv2.resize(marked.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+    area = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST) > 0
     if ablation == "road":
         return impute_linearly(crop, area)
     if ablation == "insertion":
@@ -50,52 +60,54 @@ def remove_cells(crop: RGBImage, marked: NDArray[np.bool_], ablation: Ablation) 
 
 
 def impute_linearly(image: RGBImage, area: NDArray[np.bool_], seed: int = 0) -> RGBImage:
-    """An image whose area is the noisy linear interpolation of its surroundings (Rong et al. 2022).
+    """Replace an area by a noisy linear interpolation of its surroundings (Rong et al. 2022).
 
-    Each pixel of the area is the weighted mean of its neighbours, 1/6 for the four beside it and
-    1/12 for the four across a corner (in proportion where the image ends), plus noise.
+    Each pixel of the area becomes the weighted mean of its neighbours, 1/6 for each of the four
+    adjacent ones and 1/12 for each of the four diagonal ones (rescaled at the image border), plus
+    noise.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        area: (H, W), not all of it.
+        area: (H, W), the pixels to replace; not all of them.
         seed: of the noise.
     """
     import scipy.sparse  # noqa: PLC0415 - optional
     import scipy.sparse.linalg  # noqa: PLC0415 - optional
 
+    # The weighted means are a sparse linear system with one equation for each pixel of the area.
     height, width = area.shape
-    number = np.full((height + 2, width + 2), -1)
+    number = np.full((height + 2, width + 2), -1)  # of each unknown pixel; padded by one pixel
     number[1:-1, 1:-1][area] = np.arange(np.count_nonzero(area))
     rows, columns = np.nonzero(area)
-    inside = np.zeros((height + 2, width + 2), np.bool_)
-    inside[1:-1, 1:-1] = True
+    in_image = np.zeros((height + 2, width + 2), np.bool_)
+    in_image[1:-1, 1:-1] = True
     padded = np.pad(image.astype(np.float64), ((1, 1), (1, 1), (0, 0)))
-    total = np.zeros(len(rows))
+    total_weight = np.zeros(len(rows))
     known = np.zeros((len(rows), 3))
-    unknown: list[tuple[NDArray[np.int64], NDArray[np.int64], float]] = []
+    links: list[tuple[NDArray[np.int64], NDArray[np.int64], float]] = []
     for down in (-1, 0, 1):
         for across in (-1, 0, 1):
             if down == across == 0:
                 continue
             weight = 1 / 12 if down and across else 1 / 6
             y, x = rows + 1 + down, columns + 1 + across
-            there = inside[y, x]
-            total += weight * there
-            open_ = number[y, x] >= 0
-            known += weight * np.where((there & ~open_)[:, None], padded[y, x], 0)
-            unknown.append((np.flatnonzero(open_), number[y, x][open_], weight))
-    diagonal = scipy.sparse.diags_array(total)
-    links = scipy.sparse.coo_array(
+            exists = in_image[y, x]
+            total_weight += weight * exists
+            unknown = number[y, x] >= 0
+            known += weight * np.where((exists & ~unknown)[:, None], padded[y, x], 0)
+            links.append((np.flatnonzero(unknown), number[y, x][unknown], weight))
+    neighbours = scipy.sparse.coo_array(
         (
-            np.concatenate([np.full(len(a), weight) for a, _, weight in unknown]),
+            np.concatenate([np.full(len(pixel), weight) for pixel, _, weight in links]),
             (
-                np.concatenate([a for a, _, _ in unknown]),
-                np.concatenate([b for _, b, _ in unknown]),
+                np.concatenate([pixel for pixel, _, _ in links]),
+                np.concatenate([neighbour for _, neighbour, _ in links]),
             ),
         ),
         shape=(len(rows), len(rows)),
     )
-    solved = scipy.sparse.linalg.spsolve((diagonal - links).tocsc(), known)
+    system = (scipy.sparse.diags_array(total_weight) - neighbours).tocsc()
+    solved = scipy.sparse.linalg.spsolve(system, known)
     result = image.astype(np.float64)
     noise = np.random.default_rng(seed).normal(0, _NOISE, solved.shape)
     result[area] = solved + noise

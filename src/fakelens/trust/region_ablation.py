@@ -1,8 +1,8 @@
-"""What the answer would be without a part of the face.
+"""Region ablation: the score without a region of the face.
 
-Parts are hidden where the model looks last: their cells of the explained layer are set to zero.
-Hidden in the picture, by blur or interpolation, they would leave what a detector of forgeries
-looks for; see docs/explanation/trust.md for how much that is.
+A region is ablated by setting its cells of the explained layer to zero. Blurring or interpolating
+its pixels instead would leave artefacts that a deepfake detector reacts to. How strongly it does is
+documented in docs/explanation/trust.md.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from fakelens.records.faces import CropGeometry
 from fakelens.records.models import Evidence, Model
 from fakelens.records.trust import Region, Regions
 from fakelens.trust.ablation import (
-    Answer,
+    LogitHead,
     ablate_cells,
     surrogates,
     threshold_distance,
@@ -26,9 +26,9 @@ from fakelens.trust.ablation import (
     working_head,
 )
 
-_DRAWS = 19  # of areas elsewhere
-_LEAST = 0.05  # of the distance of the thresholds; what does less is not worth a sentence
-_SENTENCES = 3
+_CONTROL_AREAS = 19
+_MIN_EFFECT = 0.05  # over the distance of the thresholds; a smaller effect gets no sentence
+_MAX_SENTENCES = 3
 _SEED = 71
 
 
@@ -37,102 +37,103 @@ def ablate_regions(
     person: float,
     samples: Sequence[FaceSample],
     evidence: Evidence,
-    found: RegionShares,
+    shares: RegionShares,
 ) -> Regions:
-    """Where on the face the evidence lies, and what the answer is without each part.
+    """Measure where on the face the evidence lies, and the score without each region.
 
     Args:
-        model: without a ``head`` nothing is hidden, and only shares are told.
-        person: logit of the person, which what hiding does is added to.
+        model: if its head does not run on its own, only the shares are returned.
+        person: logit of the person, to which the effect of the ablation is added.
         samples: faces with landmarks.
-        evidence: in their crops.
-        found: shares of the evidence over the whole track.
+        evidence: in the crops of the samples.
+        shares: evidence by region over the whole track.
+
+    Raises:
+        ModelError: the model's head does not return finite logits.
+        ValueError: a sample has no landmarks.
     """
-    hidden = None
+    ablated = None
     if head := working_head(model, evidence):
-        moved = _hidden(head, model.card.crop, samples, evidence)
-        hidden = person + moved - float(evidence.logit.mean())
-    least = _LEAST * threshold_distance(model.card.thresholds)
+        logits = _ablated_logits(head, model.card.crop, samples, evidence)
+        ablated = person + logits - float(evidence.logit.mean())
+    min_effect = _MIN_EFFECT * threshold_distance(model.card.thresholds)
     return Regions(
-        parts=tuple(_region(found, hidden, index) for index in range(len(REGION_NAMES))),
-        start=found.start,
-        step=found.step,
-        score=None if hidden is None else float(sigmoid(person)),
-        sentences=() if hidden is None else _sentences(person, hidden, least),
+        parts=tuple(_region(shares, ablated, index) for index in range(len(REGION_NAMES))),
+        start=shares.start,
+        step=shares.step,
+        score=None if ablated is None else float(sigmoid(person)),
+        sentences=() if ablated is None else _sentences(person, ablated, min_effect),
     )
 
 
-def _hidden(
-    head: Answer, geometry: CropGeometry, samples: Sequence[FaceSample], evidence: Evidence
+def _ablated_logits(
+    head: LogitHead, geometry: CropGeometry, samples: Sequence[FaceSample], evidence: Evidence
 ) -> NDArray[np.float64]:
-    """Logits (parts, 2) with a part's cells at zero, and with as many cells elsewhere."""
+    """Compute the mean logits (regions, 2) without a region, and without equal areas elsewhere."""
     shape = evidence.activation.shape[2:]
     rng = np.random.default_rng(_SEED)
-    noise, ties = rng.normal(size=(_DRAWS, *shape)), rng.random(shape)
+    noise, ties = rng.normal(size=(_CONTROL_AREAS, *shape)), rng.random(shape)
     logits = np.zeros((len(samples), len(REGION_NAMES), 2))
     for face, (sample, activation) in enumerate(zip(samples, evidence.activation, strict=True)):
         landmarks = sample.face.landmarks
         if landmarks is None:
-            raise ValueError("parts of a face can be hidden only where landmarks are known")
-        labels = region_of_cells(landmarks, crop_area(sample.face, geometry), shape)
+            raise ValueError("region ablation needs the landmarks of the face")
+        regions = region_of_cells(landmarks, crop_area(sample.face, geometry), shape)
         for index in range(len(REGION_NAMES)):
-            area = labels == index
-            answers = ablate_cells(
-                head, activation, np.stack([area, *_elsewhere(area, noise, ties)])
-            )
-            logits[face, index] = answers[0], answers[1:].mean()
+            area = regions == index
+            masks = np.stack([area, *_control_areas(area, noise, ties)])
+            ablated = ablate_cells(head, activation, masks)
+            logits[face, index] = ablated[0], ablated[1:].mean()
     return np.asarray(logits.mean(axis=0))
 
 
-def _elsewhere(
+def _control_areas(
     area: NDArray[np.bool_], noise: NDArray[np.float64], ties: NDArray[np.float64]
 ) -> list[NDArray[np.bool_]]:
-    """Random areas of the same size and grain as one, beside it as far as there is room."""
+    """Return random areas of the same size and granularity, outside the area if there is room."""
     cells = area.astype(np.float32)
     if not area.any() or area.all():
         return [area] * len(noise)
-    others = surrogates(cells, noise)
-    # Below anything outside: its own cells are taken only when no others are left.
-    others[:, area] -= 1 + float(np.ptp(others))
-    return [top_cells(other, float(cells.mean()), ties) for other in others]
+    scores = surrogates(cells, noise)
+    # Below every cell outside, so that cells of the area are used only if no others remain.
+    scores[:, area] -= 1 + float(np.ptp(scores))
+    return [top_cells(each, float(cells.mean()), ties) for each in scores]
 
 
-def _region(found: RegionShares, hidden: NDArray[np.float64] | None, index: int) -> Region:
+def _region(shares: RegionShares, ablated: NDArray[np.float64] | None, index: int) -> Region:
     return Region(
         name=REGION_NAMES[index],
-        area=float(found.area[index]),
-        fake=float(found.fake[index]),
-        contribution=float(found.contribution[index]),
-        fake_over_time=tuple(np.round(found.fake_over_time[:, index], 4).tolist()),
-        contribution_over_time=tuple(np.round(found.contribution_over_time[:, index], 4).tolist()),
-        ablated_score=None if hidden is None else float(sigmoid(hidden[index, 0])),
-        control_score=None if hidden is None else float(sigmoid(hidden[index, 1])),
+        area=float(shares.area[index]),
+        fake=float(shares.fake[index]),
+        contribution=float(shares.contribution[index]),
+        fake_over_time=tuple(np.round(shares.fake_over_time[:, index], 4).tolist()),
+        contribution_over_time=tuple(np.round(shares.contribution_over_time[:, index], 4).tolist()),
+        ablated_score=None if ablated is None else float(sigmoid(ablated[index, 0])),
+        control_score=None if ablated is None else float(sigmoid(ablated[index, 1])),
     )
 
 
-def _sentences(whole: float, hidden: NDArray[np.float64], least: float) -> tuple[str, ...]:
-    """What hiding the parts does that matter most, and more than any other area of their size.
+def _sentences(person: float, ablated: NDArray[np.float64], min_effect: float) -> tuple[str, ...]:
+    """Describe the ablations with the largest effects beyond those of equal areas elsewhere.
 
     Args:
-        whole: logit.
-        hidden: (parts, 2) logits, see ``_hidden``.
-        least: logits; parts that do less are passed over.
+        person: logit of the person.
+        ablated: (regions, 2) logits as of ``_ablated_logits``.
+        min_effect: in logits; regions with a smaller effect are not mentioned.
     """
-    gains = hidden[:, 1] - hidden[:, 0]
-    told = []
-    for index in np.argsort(-gains, kind="stable")[:_SENTENCES]:
-        logits = (whole, float(hidden[index, 0]), float(hidden[index, 1]))
-        score, without, elsewhere = (f"{float(sigmoid(logit)):.2f}" for logit in logits)
-        # A difference that rounding swallows would read as nonsense.
-        if min(gains[index], whole - hidden[index, 0]) < least or without in (score, elsewhere):
+    effects = ablated[:, 1] - ablated[:, 0]
+    sentences = []
+    for index in np.argsort(-effects, kind="stable")[:_MAX_SENTENCES]:
+        logits = (person, float(ablated[index, 0]), float(ablated[index, 1]))
+        score, without, control = (f"{float(sigmoid(logit)):.2f}" for logit in logits)
+        is_small = min(effects[index], person - ablated[index, 0]) < min_effect
+        # Scores that are equal after rounding would make no sense in the sentence.
+        if is_small or without in (score, control):
             continue
-        name = (
-            REGION_NAMES[index]
-            if REGION_NAMES[index] == "surroundings"
-            else f"the {REGION_NAMES[index]}"
+        name = REGION_NAMES[index]
+        article = "" if name == "surroundings" else "the "
+        sentences.append(
+            f"removing {article}{name} changes the score from {score} to {without} "
+            f"(an equal area elsewhere: {control})"
         )
-        told.append(
-            f"removing {name} changes the score from {score} to {without} "
-            f"(an equal area elsewhere: {elsewhere})"
-        )
-    return tuple(told)
+    return tuple(sentences)

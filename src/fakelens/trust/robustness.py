@@ -1,7 +1,7 @@
-"""How far a score depends on how the face was cut out and how the picture was stored.
+"""Robustness of a score against small perturbations of the crop and the compression.
 
-None of the ways below makes a face more or less genuine; a score that moves under them is no
-firmer than the band it moves in.
+None of the perturbations makes a face more or less genuine. A score is no more precise than the
+range it covers under them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,45 +19,50 @@ from fakelens.records.models import ModelCard
 from fakelens.records.trust import Robustness
 
 MAX_FACES = 3
-"""Samples of a person that are tried."""
+"""Largest number of face samples that are perturbed for one person."""
 
-_MARGIN = 1.1  # factor of the crop's side, either way
-_SHIFT = 0.05  # of the crop's side
-_QUALITY = 40  # of a JPEG
-_RESOLUTION = 0.5
+_ZOOM = 1.1  # factor of the crop's side, and its inverse
+_SHIFT = 0.05  # over the crop's side
+_QUALITY = 40  # of the JPEG
+_RESOLUTION = 0.5  # over that of the frame
 
-RECOMPRESSED = "recompressed"
+RECOMPRESSED = f"JPEG quality {_QUALITY}"
+"""Name of the perturbation that recompresses the face."""
 
 Perturbation = Callable[[FaceSample, ModelCard], RGBImage]
-"""Another crop of a sample."""
+"""From a sample to a perturbed crop (S, S, 3) uint8 RGB."""
 
 
-def _moved(scale: float, x: float, y: float) -> Perturbation:
-    def make(sample: FaceSample, card: ModelCard) -> RGBImage:
+def _recropped(scale: float, shift: float) -> Perturbation:
+    """Scale the crop around its centre; shift it to the right and down, over its side."""
+
+    def perturb(sample: FaceSample, card: ModelCard) -> RGBImage:
         geometry = replace(card.crop, scale=card.crop.scale * scale)
         area = crop_area(sample.face, geometry)
-        right, down = x * area.width, y * area.width
-        area = Box(area.x1 + right, area.y1 + down, area.x2 + right, area.y2 + down)
+        offset = shift * area.width
+        area = Box(area.x1 + offset, area.y1 + offset, area.x2 + offset, area.y2 + offset)
         return extract_crop(sample.image, area, card.input_size)
 
-    return make
+    return perturb
 
 
-def _flipped(sample: FaceSample, card: ModelCard) -> RGBImage:
+def _mirrored(sample: FaceSample, card: ModelCard) -> RGBImage:
     return np.ascontiguousarray(sample.crop(card)[:, ::-1])
 
 
-def _squeezed(sample: FaceSample, card: ModelCard) -> RGBImage:
-    """Compressed at the resolution that was kept, as whoever passes a video on does.
+def _recompressed(sample: FaceSample, card: ModelCard) -> RGBImage:
+    """Compress at the resolution of the sample, as a video is recompressed when it is shared.
 
-    Of a face larger than the model's crop that is less than the frame's, so this is harder.
+    A face larger than the model's crop is stored at less than the frame's resolution, so for such a
+    face this is a stronger compression than that of the frame.
     """
     return replace(sample, image=decode_image(encode_jpeg(sample.image, _QUALITY))).crop(card)
 
 
-def _halved(sample: FaceSample, card: ModelCard) -> RGBImage:
+def _downscaled(sample: FaceSample, card: ModelCard) -> RGBImage:
+    """Scale down to half the resolution of the frame, and up again."""
     height, width = sample.image.shape[:2]
-    factor = min(1.0, _RESOLUTION / sample.shrunk)  # of the frame's resolution
+    factor = min(1.0, _RESOLUTION / sample.scale)
     size = (max(1, round(factor * width)), max(1, round(factor * height)))
     small = cv2.resize(sample.image, size, interpolation=cv2.INTER_AREA)
     back = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -65,34 +70,36 @@ def _halved(sample: FaceSample, card: ModelCard) -> RGBImage:
 
 
 PERTURBATIONS: dict[str, Perturbation] = {
-    "a tenth more margin": _moved(_MARGIN, 0, 0),
-    "a tenth less margin": _moved(1 / _MARGIN, 0, 0),
-    "moved up and left": _moved(1, -_SHIFT, -_SHIFT),
-    "moved down and right": _moved(1, _SHIFT, _SHIFT),
-    "mirrored": _flipped,
-    RECOMPRESSED: _squeezed,
-    "half the resolution": _halved,
+    "10 % wider crop": _recropped(_ZOOM, 0),
+    "9 % narrower crop": _recropped(1 / _ZOOM, 0),
+    "shifted 5 % up and left": _recropped(1, -_SHIFT),
+    "shifted 5 % down and right": _recropped(1, _SHIFT),
+    "mirrored": _mirrored,
+    RECOMPRESSED: _recompressed,
+    "half resolution": _downscaled,
 }
-"""Other ways to prepare the same face, by name."""
+"""Perturbations by name, as reports show it."""
 
 
 def variants(samples: Sequence[FaceSample], card: ModelCard) -> Iterator[RGBImage]:
-    """Every sample in each of the ``WAYS``: the first way of all samples, then the next."""
-    return (way(sample, card) for way in PERTURBATIONS.values() for sample in samples)
+    """Yield the perturbed crops: the first perturbation of all samples, then the next one."""
+    return (perturb(sample, card) for perturb in PERTURBATIONS.values() for sample in samples)
 
 
-def measure_robustness(person: float, logits: FloatArray, moved: FloatArray) -> Robustness:
-    """How far a score moves.
+def measure_robustness(person: float, logits: FloatArray, perturbed: FloatArray) -> Robustness:
+    """Compute the range of a person's score under the perturbations.
+
+    Each perturbation changes the person's logit by its mean effect on the samples.
 
     Args:
-        person: logit of the person over the whole track, which the moves are added to.
-        logits: (N,), of some samples as they are.
-        moved: (ways * N,), of their ``variants``.
+        person: logit of the person over the whole track.
+        logits: (N,), of some samples without perturbation.
+        perturbed: (perturbations * N,), of their ``variants``.
     """
-    moves = (moved.reshape(len(PERTURBATIONS), len(logits)) - logits).mean(axis=1)
+    changes = (perturbed.reshape(len(PERTURBATIONS), len(logits)) - logits).mean(axis=1)
     scores = {
-        way: float(sigmoid(person + float(move)))
-        for way, move in zip(PERTURBATIONS, moves, strict=True)
+        name: float(sigmoid(person + float(change)))
+        for name, change in zip(PERTURBATIONS, changes, strict=True)
     }
     all_scores = [float(sigmoid(person)), *scores.values()]
     return Robustness((min(all_scores), max(all_scores)), scores, len(logits))

@@ -1,9 +1,9 @@
-"""Forgeries of known place: a part of a face replaced by a changed copy of itself.
+"""Synthetic forgeries: a part of a face replaced by an altered copy of itself.
 
-Face-swap programs leave a patch of other sharpness, colour and position under a soft mask (Li et
-al., "Face X-ray for More General Face Forgery Detection", CVPR 2020; made from the face itself:
-Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022). Here every one of
-these is given, so that it is known what was done and where.
+Face-swap programs leave a patch of different sharpness, colour and position, blended with a soft
+mask (Li et al., "Face X-ray for More General Face Forgery Detection", CVPR 2020; made from the face
+itself: Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022). Here each
+of these is set by a recipe, so both the alteration and the forged area are known.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from fakelens.records.arrays import FloatArray, RGBImage
 
 Part = Literal["face", "mouth", "eyes"]
 
-# Half axes of the replaced ellipse, along the line of the eyes and across it, in distances from
-# the middle of the eyes to that of the mouth.
+# Half axes of the forged ellipse, parallel to the line of the eyes and perpendicular to it. The
+# unit is the distance from the midpoint of the eyes to that of the mouth.
 _HALF_AXES: dict[Part, tuple[float, float]] = {
     "face": (0.95, 1.15),
     "mouth": (0.62, 0.42),
     "eyes": (0.95, 0.36),
 }
-_EDGE = 0.06  # softness of the mask's edge, in the same distances
+_EDGE = 0.06  # standard deviation of the mask's soft edge, in the same unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class ForgeryRecipe:
     """How the copy differs from what it replaces.
 
     Attributes:
-        part: of the face, that is replaced.
-        detail: the copy is brought to this part of its resolution and back, 0..1.
+        part: the part of the face that is replaced.
+        detail: resolution of the copy over that of the image, 0..1; it is scaled down and up again.
         contrast: factor, around middle grey.
         tint: grey levels added to red, green and blue.
-        zoom: factor, around the part's middle.
-        shift: to the right and down, in distances from the middle of the eyes to the mouth's.
+        zoom: factor, around the centre of the part.
+        shift: to the right and down; in distances from the midpoint of the eyes to the mouth's.
     """
 
     part: Part
@@ -53,7 +53,10 @@ FORGERY_RECIPES = (
     ForgeryRecipe("face", 0.7, 0.93, (-5, -2, 8), 0.98, -0.05),
     ForgeryRecipe("eyes", 0.5, 1.06, (7, 0, -6), 1.02, 0.05),
 )
-"""Whole faces and parts, in turn; less resolution, as of a generator, and another colour."""
+"""Recipes for whole faces and for parts.
+
+All lower the resolution, as generators do, and change the colour.
+"""
 
 
 def forge(
@@ -63,48 +66,53 @@ def forge(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        landmarks: (5, 2) of the face, as in ``data.Face``.
-        recipe: what to do.
+        landmarks: (5, 2) of the face, in pixels, as in ``records.faces.Face``.
+        recipe: what to replace, and by what.
 
     Returns:
-        The forged picture, and how much of each pixel is forged, (H, W) float32 in 0..1; where it
-        is 0 the picture is untouched.
+        The forged image (H, W, 3) uint8 RGB, and the weight of the forgery in each pixel, (H, W)
+        float32 in 0..1; where it is 0 the image is unchanged.
     """
     eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
-    down = max(float(np.linalg.norm(mouth - eyes)), 1.0)
-    # A profile's eyes are close together, so the axes go by the distance down the face.
+    unit = max(float(np.linalg.norm(mouth - eyes)), 1.0)
+    # In profile the eyes are close together, so the distance from eyes to mouth sets the axes.
     angle = float(np.degrees(np.arctan2(mouth[1] - eyes[1], mouth[0] - eyes[0]))) - 90
-    middle = {"face": (eyes + mouth) / 2, "mouth": mouth, "eyes": eyes}[recipe.part]
-    across, along = (2 * down * half for half in _HALF_AXES[recipe.part])
-    x, y = (float(value) for value in middle)
+    center = {"face": (eyes + mouth) / 2, "mouth": mouth, "eyes": eyes}[recipe.part]
+    width, height = (2 * unit * half for half in _HALF_AXES[recipe.part])
+    x, y = (float(value) for value in center)
     mask = np.zeros(image.shape[:2], np.float32)
-    cv2.ellipse(mask, ((x, y), (across, along), angle), 1.0, -1)
-    mask = soften(mask, _EDGE * down)
-    copy = changed_copy(image, recipe, (x, y), recipe.shift * down)
-    return blend(image, copy, mask), mask
+    cv2.ellipse(mask, ((x, y), (width, height), angle), 1.0, -1)
+    mask = feather_mask(mask, _EDGE * unit)
+    source = altered_copy(image, recipe, (x, y), recipe.shift * unit)
+    return blend(image, source, mask), mask
 
 
-def soften(mask: FloatArray, sigma: float) -> FloatArray:
-    """Give a mask, (H, W) in 0..1, a soft edge; ``sigma`` in pixels."""
+def feather_mask(mask: FloatArray, sigma: float) -> FloatArray:
+    """Give a mask, (H, W) in 0..1, a soft edge.
+
+    Args:
+        mask: the mask.
+        sigma: standard deviation of the Gaussian in pixels; at least 0.5 is used.
+    """
     return cv2.GaussianBlur(mask, (0, 0), max(sigma, 0.5)).astype(np.float32, copy=False)
 
 
-def changed_copy(
+def altered_copy(
     image: RGBImage, recipe: ForgeryRecipe, center: tuple[float, float], shift: float
 ) -> FloatArray:
-    """The copy that a recipe makes of a picture, (H, W, 3) float32, possibly out of 0..255.
+    """Return an image altered by a recipe, (H, W, 3) float32, not clipped to 0..255.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        recipe: its ``part`` and ``shift`` are not looked at.
+        recipe: its ``part`` and ``shift`` are not used.
         center: of the zoom, x and y in pixels.
-        shift: to the right and down, pixels.
+        shift: to the right and down, in pixels.
     """
     height, width = image.shape[:2]
     zoom = recipe.zoom
-    placed = np.array([[zoom, 0, shift], [0, zoom, shift]])
-    placed[:, 2] += (1 - zoom) * np.array(center)
-    copy = cv2.warpAffine(image, placed, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    matrix = np.array([[zoom, 0, shift], [0, zoom, shift]])
+    matrix[:, 2] += (1 - zoom) * np.array(center)
+    copy = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     small = (max(4, round(recipe.detail * width)), max(4, round(recipe.detail * height)))
     coarse = cv2.resize(copy, small, interpolation=cv2.INTER_AREA)
     soft = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
@@ -112,7 +120,13 @@ def changed_copy(
     return np.asarray(recipe.contrast * (soft - 128) + 128 + tint, np.float32)
 
 
-def blend(image: RGBImage, copy: FloatArray, mask: FloatArray) -> RGBImage:
-    """The copy over the picture, as much as the mask says."""
+def blend(image: RGBImage, source: FloatArray, mask: FloatArray) -> RGBImage:
+    """Blend a source over an image, weighted by the mask.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        source: (H, W, 3) float32 in grey levels.
+        mask: (H, W), weight of the source, 0..1.
+    """
     weight = mask[..., None]
-    return np.clip(np.rint(weight * copy + (1 - weight) * image), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(weight * source + (1 - weight) * image), 0, 255).astype(np.uint8)
