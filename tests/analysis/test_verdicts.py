@@ -1,4 +1,4 @@
-"""Scores to verdicts: robust, honest about length and quality, with intervals that cover."""
+"""Verdicts: robust scores, intervals with the right coverage, and limits of length and quality."""
 
 import math
 
@@ -16,7 +16,7 @@ from support.builders import THRESHOLDS, make_report, make_track
     ("logit", "verdict"),
     [(2.0, Verdict.FAKE), (-2.0, Verdict.REAL), (0.0, Verdict.INCONCLUSIVE)],
 )
-def test_a_steady_score_gets_the_verdict_of_its_side(logit: float, verdict: Verdict) -> None:
+def test_a_constant_score_gets_the_verdict_of_its_side(logit: float, verdict: Verdict) -> None:
     noise = np.random.default_rng(1).normal(0, 0.3, 100)
     finding = judge_track(make_track(logit + noise), THRESHOLDS, still=False)
     assert finding.verdict is verdict
@@ -26,7 +26,7 @@ def test_a_steady_score_gets_the_verdict_of_its_side(logit: float, verdict: Verd
 
 @pytest.mark.parametrize(
     ("logit", "expected"),
-    # The score is the chance of a fake at even odds: the ratio is score / (1 - score).
+    # The score is the probability of a fake at even odds: the ratio is score / (1 - score).
     [(0.0, 0.0), (np.log(20), np.log10(20)), (-np.log(3), -np.log10(3)), (50, 2.5), (-50, -2.5)],
 )
 def test_a_calibrated_score_is_a_likelihood_ratio_within_its_limit(
@@ -39,11 +39,11 @@ def test_a_calibrated_score_is_a_likelihood_ratio_within_its_limit(
     assert judge_track(track, THRESHOLDS, still=False).log10_likelihood_ratio is None
 
 
-def test_a_glimpse_is_worth_nothing_and_a_picture_is_what_calibration_is_made_of() -> None:
+def test_a_picture_has_a_likelihood_ratio_and_a_short_track_has_none() -> None:
     calibration = Calibration("by hand", "none", 2.5, ())
-    face_crop = judge_track(make_track(np.full(5, 1.0)), THRESHOLDS, calibration, still=False)
-    assert face_crop.interval is None
-    assert face_crop.log10_likelihood_ratio is None
+    short = judge_track(make_track(np.full(5, 1.0)), THRESHOLDS, calibration, still=False)
+    assert short.interval is None
+    assert short.log10_likelihood_ratio is None
     picture = judge_track(make_track(np.full(1, 1.0)), THRESHOLDS, calibration, still=True)
     assert picture.log10_likelihood_ratio == pytest.approx(1 / np.log(10))
 
@@ -51,16 +51,16 @@ def test_a_glimpse_is_worth_nothing_and_a_picture_is_what_calibration_is_made_of
 @pytest.mark.parametrize("value", [-60.0, -3.0, 0.0, 2.0, 60.0])
 @pytest.mark.parametrize("count", [0, 1, 5, 6, 10, 15])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_few_wild_frames_do_not_move_the_score(seed: int, count: int, value: float) -> None:
+def test_a_few_outlier_frames_do_not_change_the_score(seed: int, count: int, value: float) -> None:
     rng = np.random.default_rng(seed)
     scattered = rng.choice(200, count, replace=False).tolist()
     together = range(start := int(rng.integers(0, 186)), start + count)
-    wild = scattered if seed % 2 else list(together)
+    outliers = scattered if seed % 2 else list(together)
     logits = np.full(200, -1.5)
-    logits[wild] = value
+    logits[outliers] = value
     clean = judge_track(make_track(np.full(200, -1.5)), THRESHOLDS, still=False)
     finding = judge_track(make_track(logits), THRESHOLDS, still=False)
-    if len(wild) <= 5:  # no half-second block of 12 frames can have a wild majority
+    if len(outliers) <= 5:  # no majority in any half-second block of 12 frames
         assert finding.score == pytest.approx(clean.score, abs=1e-6)
     assert finding.score is not None
     assert clean.score is not None
@@ -68,36 +68,36 @@ def test_a_few_wild_frames_do_not_move_the_score(seed: int, count: int, value: f
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 29, 30, 100])
-def test_the_trimmed_mean_leaves_out_the_tenth_at_either_end(count: int) -> None:
+def test_the_trimmed_mean_drops_a_tenth_at_each_end(count: int) -> None:
     values = np.random.default_rng(count).normal(size=(3, count)) ** 3
-    out = count // 10
-    expected = [math.fsum(sorted(row)[out : count - out]) / (count - 2 * out) for row in values]
+    cut = count // 10
+    expected = [math.fsum(sorted(row)[cut : count - cut]) / (count - 2 * cut) for row in values]
     np.testing.assert_allclose(trimmed_mean(values), expected, rtol=1e-12)
     assert trimmed_mean(values[0]) == pytest.approx(expected[0], rel=1e-12)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    # Frames within half a second share their error, as in a video: an oracle for an interval
-    # that took frames for independent witnesses would cover far less often.
+def test_the_interval_covers_the_truth_in_about_95_percent_of_cases() -> None:
+    # Frames within half a second share their error, as in a video. An interval that treats frames
+    # as independent would cover the truth far less often.
     rng = np.random.default_rng(7)
-    truth, tries = 0.3, 200
+    truth, trials = 0.3, 200
     covered = 0
-    for _ in range(tries):
+    for _ in range(trials):
         shared = np.repeat(rng.normal(0, 1, 20), 13)[:250]
         logits = truth + shared + rng.normal(0, 0.3, 250)
         interval = judge_track(make_track(logits, rate=26), THRESHOLDS, still=False).interval
         assert interval is not None
         covered += interval[0] <= 1 / (1 + np.exp(-truth)) <= interval[1]
-    assert 0.85 <= covered / tries <= 0.99
+    assert 0.85 <= covered / trials <= 0.99
 
 
 def test_an_interval_that_crosses_a_threshold_is_inconclusive() -> None:
-    swinging = np.repeat([4.0, -2.5] * 5, 13)
-    finding = judge_track(make_track(swinging), THRESHOLDS, still=False)
+    alternating = np.repeat([4.0, -2.5] * 5, 13)
+    finding = judge_track(make_track(alternating), THRESHOLDS, still=False)
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_short_glimpse_is_inconclusive_in_a_video_but_not_in_a_picture() -> None:
+def test_one_observation_is_inconclusive_in_a_video_but_not_in_a_picture() -> None:
     one = make_track([3.0])
     assert judge_track(one, THRESHOLDS, still=False).verdict is Verdict.INCONCLUSIVE
     still = judge_track(one, THRESHOLDS, still=True)
@@ -105,7 +105,7 @@ def test_a_short_glimpse_is_inconclusive_in_a_video_but_not_in_a_picture() -> No
     assert any("single picture" in reason for reason in still.reasons)
 
 
-def test_doubtful_faces_do_not_count_and_are_named() -> None:
+def test_flagged_faces_do_not_count_and_are_reported() -> None:
     logits = np.concatenate([np.full(60, -2.0), np.full(40, 9.0)])
     quality_flags = np.concatenate([np.zeros(60), np.full(40, QualityFlag.BLURRED.value)])
     finding = judge_track(make_track(logits, quality_flags=quality_flags), THRESHOLDS, still=False)
@@ -114,7 +114,7 @@ def test_doubtful_faces_do_not_count_and_are_named() -> None:
     assert any("40 of 100" in reason and "blurred" in reason for reason in finding.reasons)
 
 
-def test_no_good_face_gives_no_score() -> None:
+def test_without_a_usable_face_there_is_no_score() -> None:
     finding = judge_track(
         make_track(np.full(50, 5.0), quality_flags=QualityFlag.SMALL.value), THRESHOLDS, still=False
     )
@@ -122,7 +122,7 @@ def test_no_good_face_gives_no_score() -> None:
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_fake_stretch_in_a_real_video_is_found_in_time() -> None:
+def test_a_fake_part_of_a_real_video_is_found() -> None:
     logits = np.full(250, -3.0)
     logits[100:150] = 3.0  # seconds 4 to 6
     finding = judge_track(make_track(logits), THRESHOLDS, still=False)
@@ -133,7 +133,7 @@ def test_a_fake_stretch_in_a_real_video_is_found_in_time() -> None:
     assert "4.0" in finding.reasons[0]
 
 
-def test_sparse_samples_do_not_break_a_span() -> None:
+def test_rarely_examined_frames_do_not_interrupt_a_span() -> None:
     finding = judge_track(make_track(np.full(12, 4.0), every=20), THRESHOLDS, still=False)
     (span,) = finding.spans
     assert (span.start, span.end) == (0, pytest.approx(8.8))
@@ -152,7 +152,7 @@ def test_the_key_frame_shows_the_strongest_usable_evidence() -> None:
     )
 
 
-def test_a_face_too_small_for_the_model_gets_a_score_and_no_verdict() -> None:
+def test_a_face_too_small_for_the_model_gets_a_score_but_no_verdict() -> None:
     track = make_track(np.full(100, 3.0))
     widths = (track.boxes[:, 2:] - track.boxes[:, :2]).min(axis=1)
     width = float(np.median(widths))
@@ -166,18 +166,18 @@ def test_a_face_too_small_for_the_model_gets_a_score_and_no_verdict() -> None:
     assert f"the face is {width:.0f} pixels wide" in small.reasons[0]
 
 
-def test_a_face_that_is_barely_too_small_is_not_told_to_be_large_enough() -> None:
+def test_the_size_of_a_face_slightly_too_small_is_rounded_down() -> None:
     track = make_track(np.full(100, 3.0), box=(40, 20, 119.7, 120))
     (reason, *_) = judge_track(track, THRESHOLDS, still=False, smallest_face=80).reasons
     assert "the face is 79 pixels wide: the model is not reliable below 80" in reason
 
 
-def test_the_most_suspicious_person_who_is_seen_well_decides() -> None:
-    steady = [make_track(np.full(100, logit), person=n) for n, logit in ((1, -2.0), (2, 1.0))]
-    face_crop = make_track(np.full(5, 6.0), person=3)
+def test_the_most_suspicious_person_seen_well_is_decisive() -> None:
+    seen_well = [make_track(np.full(100, logit), person=n) for n, logit in ((1, -2.0), (2, 1.0))]
+    short = make_track(np.full(5, 6.0), person=3)
     maps = np.zeros((1, 4, 4))
-    decisive = make_report(*steady, face_crop, maps=maps).decisive
+    decisive = make_report(*seen_well, short, maps=maps).decisive
     assert decisive is not None
     assert decisive.person == 2
-    assert make_report(face_crop, maps=maps).decisive is None
+    assert make_report(short, maps=maps).decisive is None
     assert make_report(maps=maps).decisive is None

@@ -30,15 +30,15 @@ def noise(height: int, width: int, seed: int = 0) -> RGBImage:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def padded_oracle(image: RGBImage, x: int, y: int, side: int) -> RGBImage:
-    """The square at x, y of the picture continued in all directions by its edge pixels."""
+def crop_of_padded(image: RGBImage, x: int, y: int, side: int) -> RGBImage:
+    """Crop the square at x, y from the picture padded in all directions with its edge pixels."""
     around = abs(x) + abs(y) + side + max(image.shape)
     wide = np.pad(image, ((around, around), (around, around), (0, 0)), mode="edge")
     return wide[around + y : around + y + side, around + x : around + x + side]
 
 
 def upright_landmarks(x: float, y: float, distance: float) -> np.ndarray:
-    """Eyes and mouth ``distance`` apart, centred between them on x, y."""
+    """Return landmarks with eyes and mouth ``distance`` apart, centred between them on x, y."""
     half = distance / 2
     points = [(-20, -half), (20, -half), (0, 0), (-12, half), (12, half)]
     return np.array(points, np.float32) + np.array([x, y], np.float32)
@@ -46,7 +46,7 @@ def upright_landmarks(x: float, y: float, distance: float) -> np.ndarray:
 
 @settings(deadline=None)
 @given(boxes, scales)
-def test_a_box_gives_the_square_of_its_longer_side(box: Box, scale: float) -> None:
+def test_the_crop_of_a_box_has_its_longer_side(box: Box, scale: float) -> None:
     area = crop_area(Face(box, None, 1.0), CropGeometry("box", scale))
     assert area.width == pytest.approx(area.height)
     assert area.width == pytest.approx(scale * max(box.width, box.height))
@@ -67,7 +67,7 @@ def test_dlibs_square_follows_from_the_landmarks(
     assert area.center == pytest.approx((x, y), abs=0.01)
 
 
-def test_without_landmarks_the_box_is_taken_to_be_dlibs() -> None:
+def test_without_landmarks_the_box_is_taken_as_dlibs_square() -> None:
     face = Face(Box(10, 20, 110, 120), None, 1.0)
     assert crop_area(face, CropGeometry("dlib", 1.2)) == Box(0, 10, 120, 130)
 
@@ -77,23 +77,23 @@ def test_without_landmarks_the_box_is_taken_to_be_dlibs() -> None:
     st.integers(1, 40), st.integers(1, 40), st.integers(-90, 90), st.integers(-90, 90),
     st.integers(1, 60),
 )  # fmt: skip
-def test_over_the_edge_the_pixels_of_the_edge_are_repeated(
+def test_edge_pixels_are_repeated_outside_the_picture(
     height: int, width: int, x: int, y: int, side: int
 ) -> None:
     image = noise(height, width)
     crop = extract_crop(image, Box(x, y, x + side, y + side), side)
-    np.testing.assert_array_equal(crop, padded_oracle(image, x, y, side))
+    np.testing.assert_array_equal(crop, crop_of_padded(image, x, y, side))
 
 
 @pytest.mark.parametrize("size", [32, 300])
 @pytest.mark.parametrize(
     ("x", "y"), [(-40, 60), (110, 60), (60, -40), (60, 110), (-40, -40), (-500, 60), (0, 0)]
 )
-def test_a_resized_crop_over_the_edge_is_not_stretched(x: int, y: int, size: int) -> None:
+def test_a_resized_crop_beyond_the_edge_is_not_stretched(x: int, y: int, size: int) -> None:
     image, side = noise(150, 150), 150 if x == y == 0 else 90
     interpolation = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
     expected = cv2.resize(
-        padded_oracle(image, x, y, side), (size, size), interpolation=interpolation
+        crop_of_padded(image, x, y, side), (size, size), interpolation=interpolation
     )
     crop = extract_crop(image, Box(x, y, x + side, y + side), size)
     np.testing.assert_array_equal(crop, expected)
@@ -102,24 +102,24 @@ def test_a_resized_crop_over_the_edge_is_not_stretched(x: int, y: int, size: int
 @settings(deadline=None)
 @given(boxes, st.integers(-40, 40), st.integers(-40, 40))
 def test_a_shifted_face_gets_a_shifted_crop(box: Box, dx: int, dy: int) -> None:
-    # Halves and quarters, so that shifting by whole pixels is exact, ties included.
+    # Multiples of 1/4, so that shifts by whole pixels are exact, including ties.
     x, y = round(box.x1 % 60 * 4) / 4, round(box.y1 % 60 * 4) / 4
     side = 2 + box.width % 40 // 1
     image = noise(200, 200)
     shifted = np.roll(image, (dy, dx), axis=(0, 1))
-    x, y = x + 50, y + 50  # nothing that is rolled over the edge comes into the crop
+    x, y = x + 50, y + 50  # no pixels that are rolled over the edge appear in the crop
     here = extract_crop(image, Box(x, y, x + side, y + side), 24)
     there = extract_crop(shifted, Box(x + dx, y + dy, x + side + dx, y + side + dy), 24)
     np.testing.assert_array_equal(here, there)
 
 
-def test_shrinking_averages() -> None:
+def test_shrinking_averages_pixels() -> None:
     image = noise(96, 96)
     means = image.reshape(24, 4, 24, 4, 3).mean(axis=(1, 3))
     assert np.abs(extract_crop(image, Box(0, 0, 96, 96), 24) - means).max() <= 0.51
 
 
-def test_enlarging_adds_no_values() -> None:
+def test_enlarging_stays_within_the_range_of_values() -> None:
     image = noise(20, 20).clip(100, 140)
     crop = extract_crop(image, Box(0, 0, 20, 20), 200)
     assert crop.min() >= 100
@@ -134,7 +134,7 @@ def test_a_crop_does_not_share_the_pictures_memory(size: int) -> None:
     np.testing.assert_array_equal(image, before)
 
 
-def test_only_squares_can_be_cut() -> None:
+def test_only_squares_can_be_cropped() -> None:
     with pytest.raises(ValueError, match="square"):
         extract_crop(noise(50, 50), Box(0, 0, 40, 30), 32)
 
@@ -168,25 +168,25 @@ def test_a_flat_picture_has_no_sharpness() -> None:
         (100, 0, 0.9, QualityFlag(0)),
         (47, 0, 0.9, QualityFlag.SMALL),
         (100, 16, 0.9, QualityFlag.BLURRED),
-        (100, 0, 0.7, QualityFlag.UNSURE),
-        (47, 16, 0.7, QualityFlag.SMALL | QualityFlag.BLURRED | QualityFlag.UNSURE),
+        (100, 0, 0.7, QualityFlag.LOW_CONFIDENCE),
+        (47, 16, 0.7, QualityFlag.SMALL | QualityFlag.BLURRED | QualityFlag.LOW_CONFIDENCE),
     ],
 )
-def test_each_doubt_has_its_reason(
+def test_each_gate_sets_its_flag(
     portrait: RGBImage, side: int, blur: int, confidence: float, expected: QualityFlag
 ) -> None:
     crop = cv2.GaussianBlur(portrait, (0, 0), blur) if blur else portrait
-    found = quality_flags(
+    flags = quality_flags(
         Face(Box(0, 0, side, 120), None, confidence), sharpness(crop), QualityGates(0.8)
     )
-    assert found == expected
-    assert len(found.words) == len(list(expected))
+    assert flags == expected
+    assert len(flags.descriptions) == len(list(expected))
 
 
-def test_the_words_name_the_reason() -> None:
-    assert (QualityFlag.SMALL | QualityFlag.UNSURE).words == (
+def test_flags_have_descriptions() -> None:
+    assert (QualityFlag.SMALL | QualityFlag.LOW_CONFIDENCE).descriptions == (
         "the face is too small",
-        "it may not be a face",
+        "the detection may not be a face",
     )
 
 
@@ -216,7 +216,7 @@ def test_landmarks_predict_dlibs_square(shared_data: Path) -> None:
             ratios.append(area.width / square.width)
             offsets.append(np.subtract(area.center, square.center) / square.width)
     assert np.median(ratios) == pytest.approx(1, abs=0.05)
-    # dlib's own squares come in steps of a factor 1.2
+    # The sizes of dlib's squares come in steps of a factor of 1.2.
     assert np.sqrt(np.mean(np.square(np.subtract(ratios, 1)))) < 0.12
     assert np.abs(np.mean(offsets, axis=0)).max() < 0.03
     assert np.abs(offsets).max() < 0.12

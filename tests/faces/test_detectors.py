@@ -22,7 +22,7 @@ YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 
 @pytest.fixture(scope="module")
 def astronaut() -> RGBImage:
-    """512 x 512, one smiling face of about 100 pixels above the middle."""
+    """A picture of 512 x 512 with one smiling face of about 100 pixels above the centre."""
     return data.astronaut()
 
 
@@ -36,7 +36,7 @@ def yunet_path() -> Path:
 
 
 def opencv_yunet(image: RGBImage) -> list[tuple[Box, np.ndarray, float]]:
-    """OpenCV's own implementation of the same detector, at the same threshold."""
+    """Detect with OpenCV's implementation of the same detector, at the same threshold."""
     height, width = image.shape[:2]
     detector = cv2.FaceDetectorYN.create(str(yunet_path()), "", (width, height), 0.6, 0.3)
     _, rows = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -97,7 +97,7 @@ def test_landmarks_are_in_the_documented_order(astronaut: RGBImage, yunet: YuNet
         assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
 
 
-def test_every_picture_of_a_batch_gets_its_own_faces(astronaut: RGBImage, yunet: YuNet) -> None:
+def test_each_picture_of_a_batch_gets_its_own_faces(astronaut: RGBImage, yunet: YuNet) -> None:
     empty = np.full_like(astronaut, 90)
     twins = np.hstack([astronaut[:, 100:356], astronaut[:, 100:356]])
     counts = [len(faces) for faces in yunet.detect([empty, astronaut, twins])]
@@ -105,18 +105,18 @@ def test_every_picture_of_a_batch_gets_its_own_faces(astronaut: RGBImage, yunet:
     assert yunet.detect([]) == []
 
 
-def test_yunet_drops_what_is_below_its_threshold(astronaut: RGBImage) -> None:
+def test_yunet_drops_detections_below_its_threshold(astronaut: RGBImage) -> None:
     def faces(threshold: float) -> list[float]:
         strip = np.hstack([astronaut[:300, 100:356], astronaut[:300, 100:356]])
         strip[:, 256:] = cv2.GaussianBlur(strip[:, 256:], (0, 0), 12)
         found = YuNet(min_confidence=threshold).detect([strip])[0]
         return [face.confidence for face in found]
 
-    everything = faces(0.05)
-    assert everything == sorted(everything, reverse=True)
-    assert len(everything) >= 2
-    middle = (everything[0] + everything[1]) / 2
-    assert faces(middle) == pytest.approx(everything[:1])
+    confidences = faces(0.05)
+    assert confidences == sorted(confidences, reverse=True)
+    assert len(confidences) >= 2
+    middle = (confidences[0] + confidences[1]) / 2
+    assert faces(middle) == pytest.approx(confidences[:1])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 2000), (2000, 7), (33, 31)])
@@ -128,7 +128,7 @@ def test_pictures_of_any_size_are_searched(yunet: YuNet, size: tuple[int, int]) 
 def test_every_detector_finds_the_face(name: str, astronaut: RGBImage, yunet: YuNet) -> None:
     detector: FaceDetector = load_detector(name)
     (reference,) = yunet.detect([astronaut])[0]
-    view = np.hstack([astronaut, astronaut])[:, 512:]  # its rows are not adjacent in memory
+    view = np.hstack([astronaut, astronaut])[:, 512:]  # not contiguous in memory
     faces, none = detector.detect([view, np.full_like(astronaut, 90)])
     assert none == []
     assert faces[0].box.iou(reference.box) > 0.5
@@ -136,7 +136,7 @@ def test_every_detector_finds_the_face(name: str, astronaut: RGBImage, yunet: Yu
     assert detector.name.startswith(name)
 
 
-def test_dlib_boxes_are_dlibs(astronaut: RGBImage) -> None:
+def test_dlib_boxes_equal_dlib_s_own(astronaut: RGBImage) -> None:
     dlib = pytest.importorskip("dlib")
     (rectangle,) = dlib.get_frontal_face_detector()(astronaut)
     (face,) = DlibHog().detect([astronaut])[0]
@@ -145,7 +145,7 @@ def test_dlib_boxes_are_dlibs(astronaut: RGBImage) -> None:
     assert (face.box.x1, face.box.y1) == (rectangle.left(), rectangle.top())
 
 
-def test_haar_boxes_are_opencvs(astronaut: RGBImage) -> None:
+def test_haar_boxes_equal_opencv_s_own(astronaut: RGBImage) -> None:
     file = f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml"
     luma = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
     expected = cv2.CascadeClassifier(file).detectMultiScale(luma, 1.1, 5).tolist()
@@ -155,19 +155,19 @@ def test_haar_boxes_are_opencvs(astronaut: RGBImage) -> None:
     assert {face.landmarks is None for face in faces} == {True}
 
 
-def test_dlib_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_dlib_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(MissingExtraError, match=r"\.\[dlib\]"):
         load_detector("dlib")
 
 
-def test_an_unknown_name_lists_the_valid_ones() -> None:
+def test_an_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(UsageError, match=r"'mtcnn'.*yunet, dlib, haar"):
         load_detector("mtcnn")
 
 
 @pytest.mark.parametrize("arguments", [{"longest_side": 31}, {"min_confidence": 1.0}])
-def test_impossible_settings_are_refused(arguments: dict) -> None:
+def test_settings_out_of_range_are_refused(arguments: dict) -> None:
     with pytest.raises(UsageError):
         YuNet(**arguments)
 
@@ -195,12 +195,10 @@ def test_a_changed_or_missing_yunet_file_is_refused(
         "dfdctest_24_fake_0033",  # blurred, small
         "ffpp_519_real_0019",
         "lp_d20_real_0051",
-        "lp_s13_real_0055",  # portrait orientation, the head is thrown about
+        "lp_s13_real_0055",  # portrait orientation, fast head movements
     ],
 )
-def test_the_only_speaker_is_found_and_nobody_else(
-    clip: str, shared_data: Path, yunet: YuNet
-) -> None:
+def test_only_the_speaker_is_detected(clip: str, shared_data: Path, yunet: YuNet) -> None:
     with av.open(shared_data / "videos" / f"{clip}.mp4") as container:
         sampled = islice(container.decode(video=0), 2, 150, 12)
         images = [frame.to_ndarray(format="rgb24") for frame in sampled]
@@ -209,7 +207,7 @@ def test_the_only_speaker_is_found_and_nobody_else(
 
 
 @pytest.mark.parametrize("landmark", [np.nan, np.inf, 1.0])
-def test_a_face_of_no_number_is_refused_where_it_comes_from(landmark: float) -> None:
+def test_a_face_with_values_that_are_not_finite_is_refused(landmark: float) -> None:
     landmarks = np.full((5, 2), landmark, np.float32)
     confidence = np.nan if landmark == 1 else 0.9
     with pytest.raises(ValueError, match="finite"):

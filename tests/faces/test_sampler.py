@@ -1,4 +1,4 @@
-"""Samples: few, spread over a person's time, with the very pixels that the model saw."""
+"""Face samples: few, spread over a person's time, with the pixels that the model examined."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def card(reference="box", scale=1.2, size=64):
     side=st.floats(8, 55),
     reference=st.sampled_from(["box", "dlib"]),
 )
-def test_a_crop_of_a_specimen_is_the_crop_of_the_frame(
+def test_a_crop_of_a_sample_equals_the_crop_of_the_frame(
     x: float, y: float, side: float, reference: str
 ) -> None:
     image, model = noise(), card(reference)
@@ -39,7 +39,7 @@ def test_a_crop_of_a_specimen_is_the_crop_of_the_frame(
     np.testing.assert_array_equal(take_sample(image, face, model).crop(model), wanted)
 
 
-def test_a_huge_face_is_kept_smaller_and_shows_the_same() -> None:
+def test_the_sample_of_a_huge_face_is_shrunk_and_shows_the_same() -> None:
     rows, columns = np.indices((1500, 1800))
     image = np.stack([rows / 8, columns / 10, (rows + columns) / 20], axis=-1).astype(np.uint8)
     face = Face(Box(400, 300, 1200, 1100), 10 * LANDMARKS, 1.0)
@@ -51,19 +51,19 @@ def test_a_huge_face_is_kept_smaller_and_shows_the_same() -> None:
 
 
 def keep(times: np.ndarray, usable: bool = True) -> list[float]:
-    """The times of what is kept: each frame has the grey of its number."""
+    """Return the numbers of the frames that are kept: each frame has the grey of its number."""
     sampler = FaceSampler(CARD)
     for number, time in enumerate(times):
         image = np.full((60, 60, 3), number % 251, np.uint8)
         sampler.add(1, float(time), image, Face(Box(20, 20, 40, 40), None, 1.0), usable=usable)
-    ((person, samples),) = sampler.finish()
+    ((person, samples),) = sampler.pop_all()
     assert person == 1
     return [float(sample.image[0, 0, 0]) for sample in samples]
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 3, 9, 50, 249])
-def test_few_are_kept_and_spread_over_the_whole_time(seconds: int) -> None:
-    # One frame a second, but for the short ones.
+def test_few_samples_are_kept_and_spread_over_the_whole_time(seconds: int) -> None:
+    # One frame per second, except for short times.
     times = np.arange(seconds + 1) if seconds > 1 else np.array([0.0, seconds])
     kept = keep(times)
     assert 1 <= len(kept) <= MAX_SAMPLES
@@ -75,19 +75,19 @@ def test_few_are_kept_and_spread_over_the_whole_time(seconds: int) -> None:
         assert gaps[-1] <= 2 * gaps[0]
 
 
-def test_faces_that_do_not_count_are_not_kept() -> None:
+def test_unusable_faces_are_not_kept() -> None:
     assert keep(np.arange(10), usable=False) == []
 
 
-def test_who_is_gone_is_given_out_once_and_forgotten() -> None:
+def test_persons_who_have_left_are_returned_once_and_removed() -> None:
     sampler, image = FaceSampler(CARD), noise()
     face = Face(Box(20, 20, 60, 60), None, 1.0)
     for time in range(4):
         sampler.add(1, time, image, face, usable=True)
         sampler.add(2, time / 10, image, face, usable=True)
-    assert sampler.finished(2.2) == []
-    ((person, samples),) = sampler.finished(3)
+    assert sampler.pop_gone(2.2) == []
+    ((person, samples),) = sampler.pop_gone(3)
     assert (person, len(samples)) == (2, 1)
-    assert sampler.finished(4) == []
-    assert [person for person, _ in sampler.finish()] == [1]
-    assert sampler.finish() == []
+    assert sampler.pop_gone(4) == []
+    assert [person for person, _ in sampler.pop_all()] == [1]
+    assert sampler.pop_all() == []

@@ -1,4 +1,4 @@
-"""Searching near the people known finds what a search of the whole picture would have found."""
+"""Searching near the known persons finds the same faces as searching whole frames."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,11 @@ from support.toys import RedModel
 
 HEIGHT, WIDTH = 320, 960
 SIDE = 24
-NARROW = Fraction(12, 30)  # seconds, twelve frames
+FULL_SEARCH_SECONDS = Fraction(12, 30)  # twelve frames
 
 
 class WholeSquares:
-    """A detector of white squares."""
+    """Detects white squares, in whole pictures only."""
 
     name = "squares"
     sure_confidence = 0.5
@@ -51,7 +51,7 @@ class WholeSquares:
 
 
 class Squares(WholeSquares):
-    """It can be given parts: it finds what is white in them."""
+    """Detects white squares, also in parts of a picture."""
 
     grid = 8
 
@@ -71,13 +71,19 @@ def frames(corners: Sequence[Sequence[tuple[int, int]]]) -> list[Frame]:
     return [Frame(i, Fraction(i, 30), picture(here)) for i, here in enumerate(corners)]
 
 
-def result(followed: Iterator[TrackedFrame]) -> list[list[tuple[int, Box, bool]]]:
-    return [[(one.track, one.face.box, one.detected) for one in item.faces] for item in followed]
+def track(
+    frames: Sequence[Frame] | Iterator[Frame], detector: WholeSquares, **options: float | Fraction
+) -> list[list[tuple[int, Box, bool]]]:
+    """Track faces; return number, box and whether it was detected, of each face of each frame."""
+    return [
+        [(one.track, one.face.box, one.detected) for one in item.faces]
+        for item in track_faces(frames, detector, **options)
+    ]
 
 
 @st.composite
 def scenes(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
-    """Up to four people in rows of their own, who come, go, move and stay for 12 frames or more."""
+    """Up to four people, each in a row, who appear for 12 frames or more, move and leave."""
     length = draw(st.integers(1, 45))
     scene: list[list[tuple[int, int]]] = [[] for _ in range(length)]
     for row in range(draw(st.integers(0, 4))):
@@ -91,49 +97,48 @@ def scenes(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
 
 @given(scene=scenes(), every=st.integers(1, 4), whole=st.integers(2, 4))
 @settings(max_examples=40, deadline=None)
-def test_who_is_followed_does_not_depend_on_how_they_are_searched(
+def test_tracks_do_not_depend_on_the_interval_between_full_searches(
     scene: list[list[tuple[int, int]]], every: int, whole: int
 ) -> None:
-    narrow = Fraction(min(every * whole, 12), 30)  # nobody stays for less
-    expected = result(track_faces(frames(scene), Squares(), every=every))
-    assert result(track_faces(frames(scene), Squares(), every=every, narrow=narrow)) == expected
+    seconds = Fraction(min(every * whole, 12), 30)  # nobody stays for less than 12 frames
+    expected = track(frames(scene), Squares(), every=every)
+    found = track(frames(scene), Squares(), every=every, full_search_seconds=seconds)
+    assert found == expected
 
 
-def test_people_known_are_searched_in_parts() -> None:
+def test_known_persons_are_searched_in_parts_of_the_frame() -> None:
     detector = Squares()
     scene = [[(100 + index, 60), (700, 150)] for index in range(36)]
-    assert all(
-        len(found) == 2 for found in result(track_faces(frames(scene), detector, narrow=NARROW))
-    )
+    found = track(frames(scene), detector, full_search_seconds=FULL_SEARCH_SECONDS)
+    assert [len(people) for people in found] == [2] * 36
     whole = detector.seen.count((HEIGHT, WIDTH, 3))
-    assert whole == 4  # the first, after every 12th, and the last
+    assert whole == 4  # the first frame, then one every 12 frames, and the last
     parts = sum(height * width for height, width, _ in detector.seen) - whole * HEIGHT * WIDTH
     assert 0 < parts < 9 * 0.5 * HEIGHT * WIDTH
 
 
-def test_a_newcomer_begins_on_the_right_frame() -> None:
+def test_a_new_person_begins_on_the_right_frame() -> None:
     scene = [[(100, 60)] + ([(700, 150)] if index >= 14 else []) for index in range(36)]
-    found = result(track_faces(frames(scene), Squares(), every=3, narrow=NARROW))
+    found = track(frames(scene), Squares(), every=3, full_search_seconds=FULL_SEARCH_SECONDS)
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
-def test_with_nobody_there_everything_is_searched() -> None:
+def test_without_known_persons_whole_frames_are_searched() -> None:
     detector = Squares()
     scene: list[list[tuple[int, int]]] = [[(100, 60)] if 4 <= i < 8 else [] for i in range(13)]
-    found = result(track_faces(frames(scene), detector, every=3, narrow=NARROW))
+    found = track(frames(scene), detector, every=3, full_search_seconds=FULL_SEARCH_SECONDS)
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
-def test_a_detector_that_does_not_say_it_can_is_given_no_parts() -> None:
+def test_a_detector_without_a_grid_gets_whole_frames() -> None:
     detector = WholeSquares()
     scene = [[(100 + index, 60)] for index in range(24)]
-    assert all(
-        len(found) == 1 for found in result(track_faces(frames(scene), detector, narrow=NARROW))
-    )
+    found = track(frames(scene), detector, full_search_seconds=FULL_SEARCH_SECONDS)
+    assert [len(people) for people in found] == [1] * 24
     assert set(detector.seen) == {(HEIGHT, WIDTH, 3)}
 
 
-def test_no_more_frames_are_held_than_said() -> None:
+def test_at_most_12_frames_are_held_back() -> None:
     pulled = 0
 
     def counted() -> Iterator[Frame]:
@@ -142,8 +147,9 @@ def test_no_more_frames_are_held_than_said() -> None:
             pulled += 1
             yield one
 
-    for given_out, _ in enumerate(track_faces(counted(), Squares(), every=3, narrow=60)):
-        assert pulled - given_out <= 12 + 1
+    tracked = track_faces(counted(), Squares(), every=3, full_search_seconds=60)
+    for returned, _ in enumerate(tracked):
+        assert pulled - returned <= 12 + 1
 
 
 @pytest.mark.parametrize("x", [0, 3, 430, WIDTH - SIDE - 3, WIDTH - SIDE])
@@ -153,13 +159,13 @@ def test_a_face_at_the_edge_of_the_picture_is_found(x: int) -> None:
     assert face.box == Box(x, 0, x + SIDE, SIDE)
 
 
-def test_a_face_that_was_expected_outside_of_the_picture_does_no_harm() -> None:
+def test_faces_may_be_expected_outside_the_picture() -> None:
     (one,) = frames([[(100, 60)]])
     assert search_near(one, Squares(), [Box(-400, -90, -380, -70), Box(900, 800, 920, 820)]) == []
 
 
-def test_half_a_face_is_none() -> None:
-    """The area about (100, 100) ends at 200: it shows a part of the second square."""
+def test_a_face_cut_off_by_the_area_is_dropped() -> None:
+    """The area around (100, 100) ends at x = 200 and shows a part of the second square."""
     (one,) = frames([[(88, 88), (192, 88)]])
     expected = Box(88, 88, 88 + SIDE, 88 + SIDE)
     detector = Squares()
@@ -170,7 +176,7 @@ def test_half_a_face_is_none() -> None:
     assert height < HEIGHT
 
 
-def test_a_face_near_two_others_is_found_once() -> None:
+def test_a_face_in_two_areas_is_found_once() -> None:
     corners = [(100, 100), (140, 110), (180, 100)]
     (one,) = frames([corners])
     expected = [Box(x, y, x + SIDE, y + SIDE) for x, y in (corners[0], corners[2])]
@@ -178,7 +184,7 @@ def test_a_face_near_two_others_is_found_once() -> None:
     assert sorted(face.box.x1 for face in found) == [100, 140, 180]
 
 
-def test_areas_that_only_meet_when_others_are_joined_are_one() -> None:
+def test_areas_that_overlap_only_after_merging_are_merged() -> None:
     corners = [(318, 8), (88, 88), (248, 208)]
     (one,) = frames([corners])
     expected = [Box(x, y, x + SIDE, y + SIDE) for x, y in corners]
@@ -188,14 +194,14 @@ def test_areas_that_only_meet_when_others_are_joined_are_one() -> None:
     assert len(detector.seen) == 1
 
 
-def test_where_parts_would_be_most_of_the_picture_they_are_not_worth_it() -> None:
+def test_areas_that_cover_most_of_the_picture_are_not_searched() -> None:
     (one,) = frames([[(100, 60)]])
     assert search_near(one, Squares(), [Box(300, 20, 690, 320)]) is None
 
 
 @pytest.mark.parametrize("rate", [1, 5])
-def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> None:
-    """Ten frames are a long time there."""
+def test_nobody_is_missed_at_a_low_frame_rate(rate: int, tmp_path: Path) -> None:
+    """At such a rate, ten frames are a long time."""
     path = tmp_path / "slow.mkv"
     scene = [[(100, 60)] + ([(700, 150)] if 1 <= index <= 10 else []) for index in range(24)]
     with av.open(str(path), "w") as output:
@@ -208,20 +214,20 @@ def test_in_a_slow_video_nobody_is_passed_over(rate: int, tmp_path: Path) -> Non
     assert [len(track) for track in report.tracks] == [24, 10]
 
 
-def test_where_a_video_becomes_slow_nobody_is_passed_over() -> None:
-    """Thirty frames a second, then one: the times count, not the frames."""
+def test_nobody_is_missed_if_the_frame_rate_drops() -> None:
+    """From 30 frames per second to 1: times matter, not the number of frames."""
     scene = [[(100, 60)] + ([(700, 150)] if 26 <= index <= 30 else []) for index in range(40)]
     times = [Fraction(index, 30) if index < 20 else Fraction(index - 19) for index in range(40)]
     slowing = [
         Frame(i, time, picture(here))
         for i, (time, here) in enumerate(zip(times, scene, strict=True))
     ]
-    found = result(track_faces(slowing, Squares(), every=3, narrow=NARROW))
+    found = track(slowing, Squares(), every=3, full_search_seconds=FULL_SEARCH_SECONDS)
     assert [len(people) for people in found] == [len(people) for people in scene]
 
 
 @pytest.mark.parametrize("longest_side", [480, 640])
-def test_yunet_sees_the_same_in_a_part(longest_side: int) -> None:
+def test_yunet_finds_the_same_faces_in_parts(longest_side: int) -> None:
     image = np.full((720, 1280, 3), 90, np.uint8)
     image[100:612, 60:572], image[60:572, 700:1212] = data.astronaut(), data.astronaut()[:, ::-1]
     one, detector = Frame(0, Fraction(0), image), YuNet(longest_side)
@@ -241,21 +247,21 @@ def test_yunet_sees_the_same_in_a_part(longest_side: int) -> None:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("clip", ["ghost_2person_real_0034", "dfdc_ybqmttnept_fake_0014"])
-def test_real_people_are_followed_alike(clip: str, shared_data: Path) -> None:
-    def followed(narrow: Fraction) -> list[TrackedFrame]:
+def test_real_persons_are_tracked_alike(clip: str, shared_data: Path) -> None:
+    def track_clip(seconds: Fraction) -> list[TrackedFrame]:
         with open_video(shared_data / "videos" / f"{clip}.mp4") as reader:
             some = (frame for _, frame in zip(range(120), reader.frames(), strict=False))
-            return list(track_faces(some, YuNet(), every=3, narrow=narrow))
+            return list(track_faces(some, YuNet(), every=3, full_search_seconds=seconds))
 
     overlaps = []
-    near, everywhere = followed(NARROW), followed(Fraction(0))
+    near, everywhere = track_clip(FULL_SEARCH_SECONDS), track_clip(Fraction(0))
     seen = Counter(one.track for item in everywhere for one in item.faces)
     staying = {track for track, count in seen.items() if count == 120}
     assert staying
     for here, there in zip(near, everywhere, strict=True):
         found = {one.track: one.face for one in here.faces}
         for one in there.faces:
-            if one.track in staying:  # something in the scenery is taken for a face now and then
+            if one.track in staying:  # parts of the scenery are sometimes detected as faces
                 overlaps.append(found[one.track].box.iou(one.face.box))
     assert len(overlaps) >= 120
     assert np.median(overlaps) > 0.97

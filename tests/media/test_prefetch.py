@@ -1,4 +1,4 @@
-"""Stages hand over everything in order, keep to their bounds and end cleanly."""
+"""Prefetching keeps the order, limits the queue and ends cleanly; profiles exclude waiting."""
 
 import gc
 import threading
@@ -20,8 +20,8 @@ def no_thread_is_left() -> Iterator[None]:
     assert set(threading.enumerate()) == before
 
 
-def settled(made: list[int], expected: int) -> int:
-    """How many were made once there are so many and a little time for more has passed."""
+def count_when_settled(made: list[int], expected: int) -> int:
+    """Wait for ``expected`` items and a little longer; return the number of items then."""
     for _ in range(500):
         if len(made) >= expected:
             break
@@ -32,14 +32,14 @@ def settled(made: list[int], expected: int) -> int:
 
 @pytest.mark.parametrize("depth", [1, 2, 7])
 @pytest.mark.parametrize("count", [0, 1, 20])
-def test_all_items_come_in_order(count: int, depth: int) -> None:
+def test_all_items_arrive_in_order(count: int, depth: int) -> None:
     assert list(prefetch(iter(range(count)), depth)) == list(range(count))
     assert list(prefetch(prefetch((i * i for i in range(count)), depth), 3)) == [
         i * i for i in range(count)
     ]
 
 
-def test_items_are_made_in_one_other_thread() -> None:
+def test_items_are_produced_in_one_other_thread() -> None:
     def make() -> Iterator[threading.Thread]:
         for _ in range(5):
             yield threading.current_thread()
@@ -49,7 +49,7 @@ def test_items_are_made_in_one_other_thread() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 4])
-def test_so_many_are_made_in_advance_and_no_more(depth: int) -> None:
+def test_at_most_depth_items_are_produced_ahead(depth: int) -> None:
     made: list[int] = []
 
     def make() -> Iterator[int]:
@@ -59,12 +59,12 @@ def test_so_many_are_made_in_advance_and_no_more(depth: int) -> None:
 
     with closing(prefetch(make(), depth)) as items:
         assert next(items) == 0
-        assert settled(made, 1 + depth) == 1 + depth
+        assert count_when_settled(made, 1 + depth) == 1 + depth
         assert [next(items) for _ in range(3)] == [1, 2, 3]
-        assert settled(made, 4 + depth) == 4 + depth
+        assert count_when_settled(made, 4 + depth) == 4 + depth
 
 
-def test_after_an_error_nothing_is_held() -> None:
+def test_no_item_is_referenced_after_an_error() -> None:
     class Item:
         pass
 
@@ -90,7 +90,7 @@ class MakingError(Exception):
     pass
 
 
-def test_an_error_comes_after_the_items_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def make() -> Iterator[int]:
         yield from range(3)
         raise MakingError
@@ -118,7 +118,7 @@ def test_stopping_early_closes_the_source_in_its_own_thread() -> None:
     assert closed_by == makers != []
 
 
-def test_the_end_of_a_chain_ends_all_of_it() -> None:
+def test_closing_the_end_of_a_chain_closes_all_stages() -> None:
     made: list[int] = []
 
     def make() -> Iterator[int]:
@@ -131,16 +131,16 @@ def test_the_end_of_a_chain_ends_all_of_it() -> None:
         closing(prefetch((-i for i in first), 2)) as second,
     ):
         assert next(second) == 0
-    assert len(made) <= 1 + 2 + 1 + 2 + 1  # taken, waiting, in hand, waiting, in hand
+    assert len(made) <= 1 + 2 + 1 + 2 + 1  # consumed, queued, in progress, queued, in progress
 
 
-def test_nothing_starts_before_it_is_asked_for() -> None:
+def test_no_thread_starts_before_the_first_item_is_requested() -> None:
     threads = threading.active_count()
     with closing(prefetch(iter(range(3)), 2)):
         assert threading.active_count() == threads
 
 
-def test_an_error_or_an_early_end_goes_through_a_profile() -> None:
+def test_a_profile_passes_on_errors_and_closing() -> None:
     closed: list[str] = []
 
     def make() -> Generator[int]:
@@ -151,16 +151,16 @@ def test_an_error_or_an_early_end_goes_through_a_profile() -> None:
             closed.append("made")
 
     profile = Profile()
-    source = make()  # held here, so that nothing but closing it ends it
-    with closing(profile.timed("make", source)) as items:
+    source = make()  # referenced here, so that only closing ends it
+    with closing(profile.measure_items("make", source)) as items:
         assert next(items) == 1
         assert closed == []
     assert closed == ["made"]
     with pytest.raises(MakingError):
-        list(profile.timed("make", make()))
+        list(profile.measure_items("make", make()))
 
 
-def test_a_profile_counts_work_and_not_waiting() -> None:
+def test_a_profile_measures_work_without_waiting() -> None:
     profile = Profile()
 
     def slow(items: Iterator[int], seconds: float) -> Iterator[int]:
@@ -168,14 +168,14 @@ def test_a_profile_counts_work_and_not_waiting() -> None:
             time.sleep(seconds)
             yield item
 
-    made = prefetch(profile.timed("make", slow(iter(range(10)), 0.02)), 2)
-    changed = prefetch(profile.timed("change", slow(made, 0.002)), 2)
-    for _ in profile.timed("use", changed):
-        with profile.spend("look"):
+    made = prefetch(profile.measure_items("make", slow(iter(range(10)), 0.02)), 2)
+    changed = prefetch(profile.measure_items("change", slow(made, 0.002)), 2)
+    for _ in profile.measure_items("use", changed):
+        with profile.measure("look"):
             time.sleep(0.001)
     assert profile.seconds.keys() == {"make", "change", "use", "look"}
     assert profile.seconds["make"] >= 0.2
-    # Waiting for what is made takes 0.2 s longer than either.
+    # Waiting for "make" takes about 0.2 s in each of the other stages.
     assert 0.02 <= profile.seconds["change"] < profile.seconds["make"] - 0.05
     assert 0.01 <= profile.seconds["look"] < profile.seconds["make"] - 0.05
     assert profile.seconds["use"] < profile.seconds["make"] - 0.05

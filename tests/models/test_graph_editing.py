@@ -9,15 +9,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fakelens.errors import ModelError
 from fakelens.models.graph_editing import extract_head, randomise
-from fakelens.models.loading import DEFAULT, load_model
+from fakelens.models.loading import load_model
 from fakelens.models.onnx import OnnxModel
+from fakelens.models.registry import DEFAULT
 from support.builders import CARD
 from support.meso_reference import TorchMeso, write_keras_h5
 
 
 @pytest.fixture(params=["a mean", "dense layers"], scope="module")
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OnnxModel:
-    """The default model, whose head has no weights, and a MesoNet, whose head is a model."""
+    """The default model, whose head has no weights, and a MesoNet, whose head has dense layers."""
     name: str | Path = DEFAULT
     if request.param == "dense layers":
         name = tmp_path_factory.mktemp("meso") / "random.h5"
@@ -34,27 +35,27 @@ def crops(model: OnnxModel, count: int = 3) -> np.ndarray:
     return coarse.repeat(16, axis=1).repeat(16, axis=2)
 
 
-def test_a_head_gives_the_logit_of_its_layer(model: OnnxModel) -> None:
+def test_a_head_computes_the_logit_from_its_layer(model: OnnxModel) -> None:
     evidence = model.examine(crops(model))
     np.testing.assert_allclose(model.head(evidence.activation), evidence.logit, atol=1e-5)
 
 
-def test_a_head_changes_with_its_layer_as_the_gradient_says(model: OnnxModel) -> None:
+def test_the_slope_of_a_head_equals_the_gradient(model: OnnxModel) -> None:
     evidence = model.examine(crops(model, 1))
     step = 1e-3 * np.abs(evidence.activation).max()
-    # Zeros of a ReLU are tied in their pool: where they are, the head has a kink.
+    # Zeros of a ReLU are tied in their pooling window, where the head is not differentiable.
     smooth = np.where(evidence.activation != 0, np.abs(evidence.gradient), 0)
     flat = np.argsort(-smooth.ravel())[:5]
     assert smooth.ravel()[flat].min() > 1e-3
-    for place in flat:
-        moved = evidence.activation.copy()
-        moved.ravel()[place] += step
-        slope = (model.head(moved) - model.head(evidence.activation)) / step
-        assert slope == pytest.approx(evidence.gradient.ravel()[place], rel=0.01)
+    for cell in flat:
+        changed = evidence.activation.copy()
+        changed.ravel()[cell] += step
+        slope = (model.head(changed) - model.head(evidence.activation)) / step
+        assert slope == pytest.approx(evidence.gradient.ravel()[cell], rel=0.01)
 
 
-def skipping() -> bytes:
-    """A graph whose logit looks at the crops once more, past the activation."""
+def skip_connection_model() -> bytes:
+    """Build a graph whose logit also depends on the crops directly, not only on the activation."""
     nodes = [
         helper.make_node("Cast", ["crops"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["pixels"], ["activation"], perm=[0, 3, 1, 2]),
@@ -78,15 +79,15 @@ def skipping() -> bytes:
     return model.SerializeToString()
 
 
-def test_a_logit_that_looks_past_the_layer_has_no_head() -> None:
-    with pytest.raises(ModelError, match="does not follow from the explained layer alone"):
-        extract_head(skipping(), "skipping")
-    model = OnnxModel(skipping(), CARD, "")
+def test_a_logit_that_bypasses_the_layer_has_no_head() -> None:
+    with pytest.raises(ModelError, match="does not depend on the explained layer alone"):
+        extract_head(skip_connection_model(), "skipping")
+    model = OnnxModel(skip_connection_model(), CARD, "")
     with pytest.raises(ModelError, match="toy"):
         model.head(np.zeros((1, 3, 32, 32), np.float32))
 
 
-def test_a_randomised_copy_has_the_same_weights_in_another_order(model: OnnxModel) -> None:
+def test_a_randomised_copy_has_permuted_weights(model: OnnxModel) -> None:
     before = onnx.load_from_string(model._model)
     after = onnx.load_from_string(randomise(model._model, 1))
     changed = 0
@@ -96,7 +97,7 @@ def test_a_randomised_copy_has_the_same_weights_in_another_order(model: OnnxMode
         np.testing.assert_array_equal(np.sort(old, axis=None), np.sort(new, axis=None))
         changed += not np.array_equal(old, new)
     assert changed >= 8
-    answers = [model.randomised(seed).examine(crops(model)).logit for seed in (1, 1, 2)]
-    np.testing.assert_array_equal(answers[0], answers[1])
-    assert np.abs(answers[0] - answers[2]).max() > 0.01
+    logits = [model.randomised(seed).examine(crops(model)).logit for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert np.abs(logits[0] - logits[2]).max() > 0.01
     assert model.randomised(1).sha256 == ""

@@ -1,4 +1,4 @@
-"""Evidence model files, the table of known models, and pulling weights."""
+"""Evidence model files, the registry of known models, downloaded weights and devices."""
 
 import hashlib
 import http.server
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fakelens.errors import ModelError, OutputError, UsageError, WeightsMissingError
 from fakelens.models import devices
-from fakelens.models.loading import DEFAULT, KNOWN, Download, load_model, pull
+from fakelens.models.loading import load_model, pull
 from fakelens.models.mesonet_graph import build_graph
 from fakelens.models.onnx import (
     OnnxModel,
@@ -27,6 +27,7 @@ from fakelens.models.onnx import (
     save_evidence_model,
     self_test_crops,
 )
+from fakelens.models.registry import DEFAULT, KNOWN, Download
 from support.meso_reference import TorchMeso, make_card, random_crops, write_keras_h5
 
 SIDE = 64
@@ -44,7 +45,7 @@ def evidence_file(tmp_path: Path, meso: TorchMeso) -> Path:
     return path
 
 
-def test_a_saved_model_comes_back_as_it_was(evidence_file: Path, meso: TorchMeso) -> None:
+def test_a_saved_model_is_loaded_unchanged(evidence_file: Path, meso: TorchMeso) -> None:
     model = load_evidence_model(evidence_file, threads=1)
     assert model.card == make_card(SIDE)
     assert model.sha256 == hashlib.sha256(evidence_file.read_bytes()).hexdigest()
@@ -79,14 +80,14 @@ def test_wrong_crops_are_refused(evidence_file: Path, crops: np.ndarray) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"just some text\n" * 40, None], ids=str)
-def test_damaged_onnx_files(evidence_file: Path, content: bytes | None) -> None:
+def test_damaged_onnx_files_are_refused(evidence_file: Path, content: bytes | None) -> None:
     data = evidence_file.read_bytes()
     evidence_file.write_bytes(data[: len(data) // 2] if content is None else content)
-    with pytest.raises(ModelError, match=r"model\.onnx is damaged or no ONNX file"):
+    with pytest.raises(ModelError, match=r"model\.onnx is damaged or not an ONNX file"):
         load_evidence_model(evidence_file)
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.onnx does not exist"):
         load_evidence_model(tmp_path / "none.onnx")
 
@@ -104,14 +105,16 @@ def edit_metadata(path: Path, key: str, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("fakelens.format", None, "no evidence model"),
-        ("fakelens.format", "2", "format 2, this fakelens reads 1"),
-        ("fakelens.card", None, "metadata of .* are damaged"),
-        ("fakelens.card", '{"name": "x"}', "metadata of .* are damaged"),
-        ("fakelens.self_test", "{", "metadata of .* are damaged"),
+        ("fakelens.format", None, "not an evidence model"),
+        ("fakelens.format", "2", "format 2, but this fakelens reads 1"),
+        ("fakelens.card", None, "model.onnx: the fakelens metadata is damaged"),
+        ("fakelens.card", '{"name": "x"}', "model.onnx: the fakelens metadata is damaged"),
+        ("fakelens.self_test", "{", "model.onnx: the fakelens metadata is damaged"),
     ],
 )
-def test_wrong_metadata(evidence_file: Path, key: str, value: str | None, words: str) -> None:
+def test_wrong_metadata_is_refused(
+    evidence_file: Path, key: str, value: str | None, words: str
+) -> None:
     edit_metadata(evidence_file, key, value)
     with pytest.raises(ModelError, match=words):
         load_evidence_model(evidence_file)
@@ -119,7 +122,7 @@ def test_wrong_metadata(evidence_file: Path, key: str, value: str | None, words:
 
 @pytest.mark.parametrize("tensor", ["conv4.bias", "dense2.weight", "bn4.factor"])
 def test_one_flipped_byte_fails_the_self_test(evidence_file: Path, tensor: str) -> None:
-    """bn4.factor is used by the gradient alone: the logit would not tell."""
+    """The logit does not depend on bn4.factor, only the gradient does."""
     constants = {c.name: c for c in onnx.load(evidence_file).graph.initializer}
     data = evidence_file.read_bytes()
     place = data.index(constants[tensor].raw_data)
@@ -131,7 +134,7 @@ def test_one_flipped_byte_fails_the_self_test(evidence_file: Path, tensor: str) 
         load_evidence_model(evidence_file)
 
 
-def test_self_test_of_another_length_fails(evidence_file: Path) -> None:
+def test_a_self_test_of_another_length_fails(evidence_file: Path) -> None:
     expected = {"logit": [], "contribution": [], "tolerance": 1}
     edit_metadata(evidence_file, "fakelens.self_test", json.dumps(expected))
     with pytest.raises(ModelError, match="fails its self-test"):
@@ -142,7 +145,7 @@ def test_damage_anywhere_is_a_model_error_or_harmless(
     evidence_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = evidence_file.read_bytes()
-    sound = load_evidence_model(evidence_file).examine(self_test_crops(SIDE))
+    intact = load_evidence_model(evidence_file).examine(self_test_crops(SIDE))
     rng = np.random.default_rng(0)
     refused = 0
     for position in rng.integers(len(data), size=80):
@@ -154,7 +157,7 @@ def test_damage_anywhere_is_a_model_error_or_harmless(
         except ModelError:
             refused += 1
         else:
-            np.testing.assert_allclose(found.logit, sound.logit, atol=1e-2)
+            np.testing.assert_allclose(found.logit, intact.logit, atol=1e-2)
     assert refused > 10
     assert "".join(capfd.readouterr()) == ""
 
@@ -171,14 +174,14 @@ def model_with(meso: TorchMeso, tensor: str, value: float) -> onnx.ModelProto:
 @pytest.mark.parametrize(
     ("tensor", "output"), [("dense2.bias", "logit"), ("bn4.factor", "gradient")]
 )
-def test_answers_that_are_not_finite_are_errors(meso: TorchMeso, tensor: str, output: str) -> None:
+def test_output_that_is_not_finite_is_an_error(meso: TorchMeso, tensor: str, output: str) -> None:
     model = OnnxModel(model_with(meso, tensor, np.nan).SerializeToString(), make_card(SIDE), "")
-    with pytest.raises(ModelError, match=f"{output} that is not a finite number"):
+    with pytest.raises(ModelError, match=f"the {output} contains values that are not finite"):
         model.examine(random_crops(1, SIDE))
 
 
 def plain_model(element: int, outputs: tuple[str, ...]) -> onnx.ModelProto:
-    """Sums the input under several names."""
+    """Build a model that returns the sum of its input under several names."""
     crops = helper.make_tensor_value_info("crops", element, ["N", SIDE, SIDE, 3])
     nodes = [helper.make_node("Cast", ["crops"], ["x"], to=TensorProto.FLOAT)]
     infos = []
@@ -194,9 +197,9 @@ def test_a_model_of_another_shape_is_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
     names = ("logit", "activation", "gradient")
     for model, words in (
-        (plain_model(TensorProto.FLOAT, names), "one input crops"),
+        (plain_model(TensorProto.FLOAT, names), "one input, crops"),
         (plain_model(TensorProto.UINT8, names[:2]), "no float32 output gradient"),
-        (plain_model(TensorProto.UINT8, names), "instead of"),
+        (plain_model(TensorProto.UINT8, names), "logits must have the shape"),
     ):
         with pytest.raises(ModelError, match=words):
             save_evidence_model(model, make_card(SIDE), path)
@@ -204,7 +207,9 @@ def test_a_model_of_another_shape_is_not_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file/x.onnx", "folder"])
-def test_saving_where_nothing_can_be_written(tmp_path: Path, meso: TorchMeso, place: str) -> None:
+def test_saving_to_an_unwritable_path_is_an_output_error(
+    tmp_path: Path, meso: TorchMeso, place: str
+) -> None:
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
@@ -212,12 +217,9 @@ def test_saving_where_nothing_can_be_written(tmp_path: Path, meso: TorchMeso, pl
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
-# The table, the cache and pulling.
-
-
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meso: TorchMeso) -> Iterator[Path]:
-    """A file that stands for the published meso4-df, behind an address of this machine."""
+    """A file that replaces the published meso4-df, served by a local HTTP server."""
     folder = tmp_path / "published"
     folder.mkdir()
     path = folder / "file.h5"
@@ -251,8 +253,8 @@ def cached(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("by_file", [False, True], ids=["address", "file"])
-def test_pull_then_load_by_name(tmp_path: Path, published: Path, by_file: bool) -> None:
+@pytest.mark.parametrize("by_file", [False, True], ids=["download", "file"])
+def test_pulled_weights_are_loaded_by_name(tmp_path: Path, published: Path, by_file: bool) -> None:
     with pytest.raises(WeightsMissingError, match="fakelens models pull meso4-df"):
         load_model("meso4-df")
     path = pull("meso4-df", source=published if by_file else None)
@@ -263,35 +265,35 @@ def test_pull_then_load_by_name(tmp_path: Path, published: Path, by_file: bool) 
     assert model.examine(random_crops(1, SIDE)).logit.shape == (1,)
 
 
-@pytest.mark.parametrize("by_file", [False, True], ids=["address", "file"])
-def test_a_file_with_another_hash_is_not_kept(
+@pytest.mark.parametrize("by_file", [False, True], ids=["download", "file"])
+def test_a_file_with_another_hash_is_not_stored(
     tmp_path: Path, published: Path, by_file: bool
 ) -> None:
-    sound = published.read_bytes()
-    published.write_bytes(sound[:-1] + b"?")
+    intact = published.read_bytes()
+    published.write_bytes(intact[:-1] + b"?")
     source = published if by_file else None
     with pytest.raises(ModelError, match="is not the published file of meso4-df"):
         pull("meso4-df", source=source)
     assert cached(tmp_path) == []
-    published.write_bytes(sound)
-    kept = pull("meso4-df", source=source)
-    published.write_bytes(sound[:-1] + b"?")
+    published.write_bytes(intact)
+    stored = pull("meso4-df", source=source)
+    published.write_bytes(intact[:-1] + b"?")
     if by_file:
         with pytest.raises(ModelError):
             pull("meso4-df", source=source)
-    assert kept.read_bytes() == sound
+    assert stored.read_bytes() == intact
 
 
-def test_damaged_cache_is_seen_and_repaired(published: Path) -> None:
+def test_a_damaged_cache_is_detected_and_can_be_repaired(published: Path) -> None:
     path = pull("meso4-df")
-    sound = path.read_bytes()
-    path.write_bytes(sound[:1000])
+    intact = path.read_bytes()
+    path.write_bytes(intact[:1000])
     with pytest.raises(ModelError, match=r"damaged.*run 'fakelens models pull meso4-df' again"):
         load_model("meso4-df")
-    assert pull("meso4-df").read_bytes() == sound
+    assert pull("meso4-df").read_bytes() == intact
 
 
-def test_model_failures_are_one_sentence(tmp_path: Path, published: Path) -> None:
+def test_download_errors_are_one_sentence(tmp_path: Path, published: Path) -> None:
     published.unlink()
     with pytest.raises(ModelError, match=r"cannot be downloaded \(HTTPError\).*--from FILE"):
         pull("meso4-df")
@@ -306,15 +308,15 @@ def test_model_failures_are_one_sentence(tmp_path: Path, published: Path) -> Non
     assert cached(tmp_path) == []
 
 
-def test_unknown_names_list_the_known_ones() -> None:
+def test_an_unknown_name_lists_the_known_names() -> None:
     for call in (lambda: load_model("xception"), lambda: pull("xception")):
         with pytest.raises(UsageError, match=r"'xception'.*fakelens-patch, meso4-df, meso4-f2f"):
             call()
-    with pytest.raises(UsageError, match="comes with fakelens"):
+    with pytest.raises(UsageError, match="bundled with fakelens"):
         pull(DEFAULT)
 
 
-def test_loading_by_path(tmp_path: Path, evidence_file: Path, meso: TorchMeso) -> None:
+def test_models_are_loaded_by_path(tmp_path: Path, evidence_file: Path, meso: TorchMeso) -> None:
     assert load_model(evidence_file).card == make_card(SIDE)
     write_keras_h5(meso, tmp_path / "own.H5")
     assert load_model(str(tmp_path / "own.H5")).card.name == "mesoinception4"
@@ -324,14 +326,14 @@ def test_loading_by_path(tmp_path: Path, evidence_file: Path, meso: TorchMeso) -
         load_model(tmp_path / "weights.pt")
 
 
-def test_a_bundled_model_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bundled_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KNOWN, DEFAULT, replace(KNOWN[DEFAULT], file="nothing.onnx"))
-    with pytest.raises(ModelError, match=r"installation lacks .*nothing\.onnx.*reinstall"):
+    with pytest.raises(ModelError, match=r"nothing\.onnx: the file of .* is missing: reinstall"):
         load_model(DEFAULT)
 
 
 @pytest.mark.parametrize("name", [name for name in KNOWN if KNOWN[name].download is None])
-def test_the_bundled_models_are_sound(name: str) -> None:
+def test_bundled_models_are_intact(name: str) -> None:
     model = load_model(name)
     assert model.card.name == name
     side = model.card.input_size
@@ -339,7 +341,7 @@ def test_the_bundled_models_are_sound(name: str) -> None:
 
 
 @pytest.mark.shared
-def test_the_table_describes_the_published_files(
+def test_the_registry_describes_the_published_files(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKELENS_CACHE", str(tmp_path))
@@ -352,7 +354,7 @@ def test_the_table_describes_the_published_files(
         assert load_model(name).card.name == name
 
 
-def test_the_table_is_light() -> None:
+def test_importing_the_registry_loads_no_heavy_packages() -> None:
     code = "import sys, fakelens.models.loading; print([m for m in sys.modules if m in sys.argv])"
     heavy = ["torch", "onnx", "onnxruntime", "h5py", "cv2"]
     run = subprocess.run(
@@ -361,17 +363,16 @@ def test_the_table_is_light() -> None:
     assert run.stdout.strip() == "[]"
 
 
-# Devices
-
-
-def test_a_device_that_is_not_there_is_told_with_what_would_help() -> None:
-    with pytest.raises(UsageError, match=r"cannot use cuda, only cpu; the package onnxruntime-gpu"):
+def test_an_unavailable_device_names_the_package_to_install() -> None:
+    with pytest.raises(
+        UsageError, match=r"not support cuda, only cpu: install the package onnxruntime-gpu"
+    ):
         load_model(DEFAULT, device="cuda")
-    with pytest.raises(UsageError, match="no device is called 'quantum'; there are auto, cuda"):
+    with pytest.raises(UsageError, match="no device 'quantum': choose auto or one of cuda"):
         load_model(DEFAULT, device="quantum")
 
 
-def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_selects_the_first_available_device(monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model(DEFAULT, device="auto")
     assert isinstance(model, OnnxModel)
     assert model.device == "cpu"
@@ -379,7 +380,7 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: several)
     assert devices.find_device("auto") == "cuda"
     assert devices.find_device("openvino") == "openvino"
-    # The processor takes what an accelerator cannot do, and rounding stays that of float32.
+    # The CPU is the fallback for unsupported operators, and TF32 rounding is off.
     assert devices.providers("cuda") == [
         ("CUDAExecutionProvider", {"use_tf32": 0}),
         ("CPUExecutionProvider", {}),

@@ -30,7 +30,7 @@ def graph_model(meso: TorchMeso) -> OnnxModel:
 
 
 def torch_forward(meso: TorchMeso, crops: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
-    """Logits and activations."""
+    """Compute logits and activations with torch."""
     captured: list[torch.Tensor] = []
     hook = meso.relu4.register_forward_hook(lambda *call: captured.append(call[2]))
     with torch.no_grad():
@@ -40,7 +40,7 @@ def torch_forward(meso: TorchMeso, crops: NDArray[np.uint8]) -> tuple[NDArray, N
 
 
 def torch_gradient(meso: TorchMeso, activation: NDArray) -> NDArray:
-    """At the same activation, or else rounding decides near-ties of the pool differently."""
+    """Compute the gradient at a given activation: rounding could decide near-ties differently."""
     leaf = torch.from_numpy(activation).requires_grad_()
     (gradient,) = torch.autograd.grad(meso.head(leaf).sum(), leaf)
     return gradient.numpy()
@@ -48,7 +48,7 @@ def torch_gradient(meso: TorchMeso, activation: NDArray) -> NDArray:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("side", [64, 224, 256])
-def test_graph_equals_torch(architecture: Architecture, side: int) -> None:
+def test_the_graph_equals_torch(architecture: Architecture, side: int) -> None:
     meso = TorchMeso(architecture, side, seed=side)
     crops = random_crops(3, side)
     crops[1] = cv2.GaussianBlur(crops[1], (0, 0), 8)
@@ -63,10 +63,10 @@ def test_graph_equals_torch(architecture: Architecture, side: int) -> None:
     np.testing.assert_allclose(found.gradient, gradient, atol=1e-5 * largest)
 
 
-def test_tied_maxima_are_common_and_their_first_cell_gets_the_gradient() -> None:
+def test_the_first_of_tied_maxima_gets_the_gradient() -> None:
     meso = TorchMeso("meso4", 64)
     with torch.no_grad():
-        meso.conv4.bias.fill_(-9)  # the ReLU leaves zeros only: every window is one tie
+        meso.conv4.bias.fill_(-9)  # the ReLU outputs only zeros: all cells of a window tie
     evidence = graph_model(meso).examine(random_crops(2, 64))
     assert not evidence.activation.any()
     windows = evidence.gradient.reshape(2, 16, 2, 4, 2, 4).swapaxes(3, 4).reshape(2, 16, 2, 2, 16)
@@ -75,11 +75,11 @@ def test_tied_maxima_are_common_and_their_first_cell_gets_the_gradient() -> None
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_gradient_equals_finite_differences(architecture: Architecture) -> None:
+def test_the_gradient_equals_finite_differences(architecture: Architecture) -> None:
     meso = TorchMeso(architecture, 64, seed=5)
     evidence = graph_model(meso).examine(random_crops(1, 64, seed=2))
     activation = torch.from_numpy(evidence.activation[0]).double()
-    cells = activation.flatten().nonzero()[:, 0]  # zeros are tied: no two-sided derivative
+    cells = activation.flatten().nonzero()[:, 0]  # zeros tie and have no two-sided derivative
     assert len(cells) > 100
     step = 1e-6
     nudge = torch.zeros(len(cells), activation.numel(), dtype=torch.double)
@@ -93,7 +93,7 @@ def test_gradient_equals_finite_differences(architecture: Architecture) -> None:
     np.testing.assert_allclose(evidence.gradient[0].ravel()[cells], slope, rtol=1e-3, atol=1e-6)
 
 
-def test_a_batch_equals_its_faces_one_by_one() -> None:
+def test_a_batch_equals_its_crops_one_by_one() -> None:
     model = graph_model(TorchMeso("mesoinception4", 64))
     crops = random_crops(5, 64)
     batch = model.examine(crops)
@@ -105,7 +105,7 @@ def test_a_batch_equals_its_faces_one_by_one() -> None:
             )
 
 
-def test_weights_are_checked() -> None:
+def test_invalid_weights_are_refused() -> None:
     good = TorchMeso("meso4", 64).weights()
     assert good.input_size == 64
     assert {name: t.shape for name, t in good.tensors.items()} == weight_shapes("meso4", 64)
@@ -124,7 +124,7 @@ def test_weights_are_checked() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("first", "root"), [(1, "/"), (5, "/"), (8, "model_weights")])
-def test_keras_file_by_layer_names(
+def test_keras_layers_are_matched_by_name_and_number(
     tmp_path: Path, architecture: Architecture, first: int, root: str
 ) -> None:
     meso = TorchMeso(architecture, 64, seed=7)
@@ -140,14 +140,14 @@ def test_keras_file_by_layer_names(
     assert model.card.licence == "unknown"
 
 
-def test_unreadable_files_say_what_they_are(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     good = tmp_path / "good.h5"
     write_keras_h5(TorchMeso("mesoinception4", 64), good)
     path = tmp_path / "bad.h5"
     data = good.read_bytes()
     for content in (b"", b"not weights at all\n" * 50, data[: len(data) // 2], data[:600]):
         path.write_bytes(content)
-        with pytest.raises(ModelError, match=r"bad\.h5 is damaged or no Keras \.h5 file"):
+        with pytest.raises(ModelError, match=r"bad\.h5 is damaged or not a Keras \.h5 file"):
             load_mesonet_h5(path)
     with pytest.raises(ModelError, match=r"missing\.h5 does not exist"):
         load_mesonet_h5(tmp_path / "missing.h5")
@@ -190,10 +190,8 @@ def test_damage_anywhere_is_a_model_error_or_harmless(tmp_path: Path) -> None:
     assert refused > 10
 
 
-# From here on: the published weights and TensorFlow's numbers for them.
-
-
 def golden(shared_data: Path, weights: str, feed: str) -> tuple[dict[str, NDArray], Evidence]:
+    """Load TensorFlow's results for the published weights, and examine the same crops."""
     with np.load(shared_data / "golden" / f"golden_{weights}.npz") as arrays:
         names = list(arrays["names"])
         wanted = {key.removesuffix(f"_{feed}"): arrays[key] for key in arrays if key.endswith(feed)}
@@ -206,14 +204,14 @@ def golden(shared_data: Path, weights: str, feed: str) -> tuple[dict[str, NDArra
 
 
 def relative_error(found: NDArray, wanted: NDArray) -> NDArray:
-    """The largest difference of each face over the face's largest value."""
+    """Compute the largest difference of each face relative to the face's largest value."""
     axes = tuple(range(1, wanted.ndim))
     scale = np.maximum(np.abs(wanted).max(axes), np.finfo(np.float32).tiny)
     return np.abs(found - wanted).max(axes) / scale
 
 
 def in_windows(maps: NDArray) -> NDArray:
-    """Sums over the windows of the last pool, of (N, 32, 32, ...)."""
+    """Sum (N, 32, 32, ...) over the windows of the last pooling."""
     return maps.reshape(len(maps), 8, 4, 8, 4, *maps.shape[3:]).sum((2, 4))
 
 
@@ -223,7 +221,7 @@ def in_windows(maps: NDArray) -> NDArray:
 def test_published_weights_equal_tensorflow(shared_data: Path, weights: str, feed: str) -> None:
     wanted, evidence = golden(shared_data, weights, feed)
     opposite = replace(evidence, gradient=-evidence.gradient)
-    # Two cells of one window are so near a tie that TensorFlow itself moves between them.
+    # Two cells of one window are so close that TensorFlow itself is not consistent.
     near_tie = np.zeros(10, bool)
     if (weights, feed) == ("MesoInception_DF", "rgb"):
         near_tie = wanted["names"] == "dfdc_widu_low"
@@ -246,7 +244,7 @@ def test_published_weights_equal_tensorflow(shared_data: Path, weights: str, fee
 @pytest.mark.shared
 @pytest.mark.parametrize("feed", ["rgb", "bgr"])
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_tf2cam_draws_what_the_original_script_drew(
+def test_tf2cam_equals_the_heatmap_of_the_original_script(
     shared_data: Path, weights: str, feed: str
 ) -> None:
     wanted, evidence = golden(shared_data, weights, feed)
@@ -258,7 +256,7 @@ def test_tf2cam_draws_what_the_original_script_drew(
 
 
 @pytest.mark.shared
-def test_published_cards(shared_data: Path) -> None:
+def test_published_models_have_their_cards(shared_data: Path) -> None:
     for weights in WEIGHTS:
         model = load_mesonet_h5(shared_data / "weights" / f"{weights}.h5")
         name = weights.lower().replace("_", "-").replace("inception", "inception4")
@@ -268,7 +266,7 @@ def test_published_cards(shared_data: Path) -> None:
 
 
 def faces_called_fake(shared_data: Path, clip: str, video: str) -> NDArray[np.uint8]:
-    """Crops (N, 256, 256, 3) RGB of every tenth frame's faces of negative (fake) Keras logit."""
+    """Return crops (N, 256, 256, 3) RGB of every tenth frame with a negative (fake) Keras logit."""
     scores = json.loads((shared_data / "golden" / "scores_every10.json").read_text())[clip]
     boxes = {
         face["frame"]: face["seed_xywh"]
@@ -286,7 +284,7 @@ def faces_called_fake(shared_data: Path, clip: str, video: str) -> NDArray[np.ui
 
 
 def keras_head(path: Path, activation: NDArray) -> NDArray:
-    """Logit (N,), positive = fake, of activations (N, 16, 32, 32), straight from the file."""
+    """Compute logits (N,), positive = fake, of activations (N, 16, 32, 32) from the Keras file."""
     with h5py.File(path) as file:
         layer = {
             name: {key.removesuffix(":0"): np.asarray(value) for key, value in group[name].items()}
@@ -303,7 +301,7 @@ def keras_head(path: Path, activation: NDArray) -> NDArray:
 
 
 @pytest.mark.shared
-def test_heatmap_points_at_what_makes_the_face_fake(shared_data: Path) -> None:
+def test_removing_the_top_cells_of_a_heatmap_lowers_the_logit(shared_data: Path) -> None:
     path = shared_data / "weights" / "MesoInception_DF.h5"
     crops = faces_called_fake(shared_data, "ff_Deepfakes_519_515", "ffpp_519_fake_0016.mp4")
     assert len(crops) >= 60
@@ -312,7 +310,7 @@ def test_heatmap_points_at_what_makes_the_face_fake(shared_data: Path) -> None:
     assert (evidence.logit > 0).mean() > 0.9
 
     def without_top_fifth(maps: NDArray) -> float:
-        """Mean change of the logit when the top 20 % cells of each map are zeroed."""
+        """Compute the mean change of the logit with the top 20 % of cells of each map set to 0."""
         bound = np.quantile(maps, 0.8, axis=(1, 2), keepdims=True)
         kept = np.where((maps > bound)[:, None], 0, evidence.activation)
         return float((keras_head(path, kept) - evidence.logit).mean())
@@ -325,5 +323,5 @@ def test_heatmap_points_at_what_makes_the_face_fake(shared_data: Path) -> None:
     assert change["hirescam"] < -1
     assert change["hirescam"] < min(random) - 1
     assert change["layercam"] < min(random) - 1
-    # The original script's map explains the other class.
+    # The heatmap of the original script explains the other class.
     assert change["tf2cam"] > max(random)

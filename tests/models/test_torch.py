@@ -44,7 +44,7 @@ def adapt(module: nn.Module, *outputs: str, layer: str = "conv") -> TorchModel:
     return TorchModel(module, make_card(SIDE, layer), Convention(outputs, *PLAIN))
 
 
-def test_it_equals_the_graph_of_the_same_model() -> None:
+def test_it_equals_the_onnx_graph_of_the_same_model() -> None:
     meso = TorchMeso("meso4", SIDE, seed=11)
     crops = random_crops(3, SIDE)
     found = adapt(meso, "fake", layer="relu4").examine(crops)
@@ -56,7 +56,7 @@ def test_it_equals_the_graph_of_the_same_model() -> None:
         np.testing.assert_allclose(array, getattr(expected, field.name), rtol=1e-4, atol=1e-4)
 
 
-def test_the_head_gives_the_logit_of_its_layer_however_many_are_asked() -> None:
+def test_the_head_computes_the_logit_from_its_layer_in_any_batch_size() -> None:
     module = Tiny(2)
     model = adapt(module, "fake", "real", layer="relu")
     evidence = model.examine(random_crops(3, SIDE))
@@ -70,7 +70,7 @@ def test_the_head_gives_the_logit_of_its_layer_however_many_are_asked() -> None:
     assert not module.relu._forward_hooks
 
 
-def test_polarity_is_a_field() -> None:
+def test_outputs_define_the_polarity() -> None:
     crops = random_crops(2, SIDE)
     one, two = Tiny(1).eval(), Tiny(2).eval()
     fake, real = (adapt(one, side).examine(crops) for side in ("fake", "real"))
@@ -85,14 +85,14 @@ def test_polarity_is_a_field() -> None:
     np.testing.assert_allclose(real_fake.logit, second - first, atol=1e-6)
     np.testing.assert_allclose(fake_real.logit, first - second, atol=1e-6)
     np.testing.assert_array_equal(real_fake.gradient, -fake_real.gradient)
-    # The mean and the linear layer: the gradient is the weight difference over the cells.
+    # Through the mean and the linear layer, the gradient is the weight difference per cell.
     difference = (two.linear.weight[1] - two.linear.weight[0]).detach().numpy()
     open_cells = real_fake.activation > 0
     expected = np.broadcast_to(difference[:, None, None] / 256, open_cells.shape[1:])
     np.testing.assert_allclose(real_fake.gradient, np.where(open_cells, expected, 0), atol=1e-8)
 
 
-def test_preprocessing_is_a_field() -> None:
+def test_mean_and_std_define_the_preprocessing() -> None:
     crops = random_crops(2, SIDE)
     module = Tiny(1)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -103,9 +103,9 @@ def test_preprocessing_is_a_field() -> None:
     np.testing.assert_allclose(model.examine(crops).logit, expected, atol=1e-5)
 
 
-def test_one_forward_pass_and_no_trace_is_left() -> None:
+def test_examine_runs_one_forward_pass_and_does_not_change_the_module() -> None:
     module = Tiny(1)
-    module.train()  # the adapter must not score with dropout
+    module.train()  # the adapter must switch off dropout
     model = adapt(module, "fake")
     module.linear.weight.grad = torch.ones(1, 5)
     first = model.examine(random_crops(4, SIDE))
@@ -116,7 +116,7 @@ def test_one_forward_pass_and_no_trace_is_left() -> None:
     np.testing.assert_array_equal(model.examine(random_crops(4, SIDE)).logit, first.logit)
 
 
-def test_the_hook_comes_off_when_the_module_raises() -> None:
+def test_the_hook_is_removed_if_the_module_raises() -> None:
     module = Tiny(1)
     model = adapt(module, "fake")
     module.fail = True
@@ -135,13 +135,13 @@ def test_frozen_weights_and_no_grad_do_not_matter() -> None:
     assert expected.gradient.any()
 
 
-def test_contradictions_are_told() -> None:
+def test_wrong_conventions_and_layers_are_refused() -> None:
     crops = random_crops(1, SIDE)
     with pytest.raises(UsageError, match="must be fake, real or both"):
         Convention(("fake", "fake"), *PLAIN)
     with pytest.raises(UsageError, match="no layer 'conv9'"):
         adapt(Tiny(1), "fake", layer="conv9")
-    with pytest.raises(ModelError, match="2 logits per crop instead of 1"):
+    with pytest.raises(ModelError, match="must return 1 logits per crop, not 2"):
         adapt(Tiny(2), "fake").examine(crops)
     with pytest.raises(ModelError, match="activation"):
         adapt(Tiny(1), "fake", layer="linear").examine(crops)
@@ -152,11 +152,11 @@ def test_contradictions_are_told() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) + super().forward(x)
 
-    with pytest.raises(ModelError, match="2 times, not once"):
+    with pytest.raises(ModelError, match="must run once per forward pass, not 2 times"):
         adapt(Twice(1), "fake").examine(crops)
 
 
-def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_torch_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "fakelens.models.torch")
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):

@@ -1,4 +1,4 @@
-"""What is shown on a frame: who, where, how strongly, on one scale for the whole video."""
+"""What is drawn on a frame: positions, scores and heatmaps, on one scale for the whole video."""
 
 from dataclasses import replace
 
@@ -14,11 +14,11 @@ from fakelens.records.trust import Assessment, Faithfulness, Robustness, TrustMa
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale
 from support.builders import make_report, make_track
 
-SURE = 8.0  # a logit far beyond every threshold
+CERTAIN = 8.0  # a logit far beyond every threshold
 
 
 def flat(*levels: float) -> NDArray[np.float32]:
-    """(rows, 4, 4) heatmaps, each of one level: spreading leaves them as they are."""
+    """Create (rows, 4, 4) uniform heatmaps, which do not change by smoothing."""
     return np.tile(np.float32(levels)[:, None, None], (1, 4, 4))
 
 
@@ -27,7 +27,7 @@ def one_person(
 ) -> Report:
     values = np.asarray(levels, dtype=np.float32)
     track = make_track(
-        np.full(len(values), SURE) if logits is None else logits,
+        np.full(len(values), CERTAIN) if logits is None else logits,
         every=every,
         peaks=np.abs(values),
         drift=drift,
@@ -41,15 +41,15 @@ def only(marks: list[Mark]) -> Mark:
 
 
 def level(mark: Mark) -> float:
-    """The one value that a flat map is drawn with."""
+    """Return the strength of a uniform heatmap."""
     assert np.ptp(mark.strength) < 1e-5
     return float(mark.strength.mean())
 
 
 @pytest.mark.parametrize("smooth", [True, False])
-def test_a_map_fifty_times_as_strong_is_drawn_fifty_times_as_strong(smooth: bool) -> None:
-    strong = make_track(np.full(10, SURE), person=1, peaks=50, heatmaps=np.arange(10))
-    weak = make_track(np.full(10, -SURE), person=2, peaks=1, heatmaps=np.arange(10, 20))
+def test_all_persons_are_drawn_on_one_scale(smooth: bool) -> None:
+    strong = make_track(np.full(10, CERTAIN), person=1, peaks=50, heatmaps=np.arange(10))
+    weak = make_track(np.full(10, -CERTAIN), person=2, peaks=1, heatmaps=np.arange(10, 20))
     report = make_report(strong, weak, maps=flat(*[50] * 10, *[1] * 10))
     first, second = Overlay(report, smooth=smooth).marks(5)
     assert (first.person, second.person) == (1, 2)
@@ -58,13 +58,13 @@ def test_a_map_fifty_times_as_strong_is_drawn_fifty_times_as_strong(smooth: bool
 
 
 @given(st.floats(1e-3, 1e3))
-def test_the_unit_of_the_maps_does_not_matter(unit: float) -> None:
+def test_the_unit_of_heatmaps_does_not_matter(unit: float) -> None:
     levels = unit * np.array([0.25, -0.5, 1.0, 1.0, 1.0])
     drawn = [level(only(Overlay(one_person(levels), smooth=False).marks(k))) for k in range(5)]
     np.testing.assert_allclose(drawn, [0.25, -0.5, 1, 1, 1], rtol=2e-3)
 
 
-def test_a_few_wild_frames_do_not_set_the_scale_and_stay_in_range() -> None:
+def test_outlier_frames_do_not_define_the_scale_and_are_clipped() -> None:
     levels = np.ones(40)
     levels[7], levels[8] = 1000, -1000
     overlay = Overlay(one_person(levels), smooth=False)
@@ -78,25 +78,25 @@ def scale_of(logit: float, cam: str) -> float:
     return heatmap_scale(make_report(track, maps=flat(*[1] * 20), cam=cam))
 
 
-def test_maps_of_a_model_without_an_opinion_are_drawn_fainter() -> None:
-    # Halfway between the thresholds of 0.4 and 0.6: the nearer one is 0.1 away.
-    assert scale_of(0, "hirescam") == np.inf  # at the middle between the thresholds
-    assert scale_of(np.log(0.55 / 0.45), "hirescam") == pytest.approx(2, rel=1e-3)  # half way
-    assert scale_of(SURE, "hirescam") == scale_of(-SURE, "hirescam") == pytest.approx(1)
+def test_heatmaps_of_an_undecided_model_are_drawn_faintly() -> None:
+    # The thresholds are 0.4 and 0.6, each 0.1 away from the middle.
+    assert scale_of(0, "hirescam") == np.inf  # in the middle between the thresholds
+    assert scale_of(np.log(0.55 / 0.45), "hirescam") == pytest.approx(2, rel=1e-3)  # halfway
+    assert scale_of(CERTAIN, "hirescam") == scale_of(-CERTAIN, "hirescam") == pytest.approx(1)
 
 
-def test_a_method_that_shows_evidence_of_fake_alone_is_silent_on_real_faces() -> None:
-    assert scale_of(SURE, "layercam") == pytest.approx(1)
-    assert scale_of(-SURE, "layercam") == np.inf
+def test_a_method_with_evidence_for_fake_only_draws_nothing_on_real_faces() -> None:
+    assert scale_of(CERTAIN, "layercam") == pytest.approx(1)
+    assert scale_of(-CERTAIN, "layercam") == np.inf
 
 
-def test_the_original_map_explains_real_faces_and_is_drawn_on_them() -> None:
-    assert scale_of(-SURE, "tf2cam") == pytest.approx(1)
-    assert scale_of(SURE, "tf2cam") == np.inf
+def test_a_method_with_evidence_for_real_only_is_drawn_on_real_faces() -> None:
+    assert scale_of(-CERTAIN, "tf2cam") == pytest.approx(1)
+    assert scale_of(CERTAIN, "tf2cam") == np.inf
 
 
 @pytest.mark.parametrize("logit", [-40.0, -1e4])
-def test_a_model_that_is_certain_beyond_precision_draws_no_evidence_of_fake(
+def test_extreme_logits_for_real_draw_no_evidence_for_fake(
     logit: float,
 ) -> None:
     track = make_track(np.full(20, logit), peaks=1)
@@ -104,11 +104,11 @@ def test_a_model_that_is_certain_beyond_precision_draws_no_evidence_of_fake(
     assert level(only(Overlay(report).marks(3))) == 0
 
 
-def test_empty_maps_are_drawn_as_nothing() -> None:
+def test_empty_heatmaps_are_not_drawn() -> None:
     assert level(only(Overlay(one_person(np.zeros(5))).marks(2))) == 0
 
 
-def test_a_single_map_among_empty_ones_keeps_its_size() -> None:
+def test_empty_heatmaps_do_not_change_the_scale() -> None:
     levels = np.zeros(40)
     levels[10] = 1e-3
     overlay = Overlay(one_person(levels), smooth=False)
@@ -141,14 +141,14 @@ def test_without_smoothing_the_nearest_examined_frame_is_shown() -> None:
 
 @pytest.mark.parametrize("frame", [0, 9, 21, 39, 10**6])
 @pytest.mark.parametrize("smooth", [True, False])
-def test_nobody_is_shown_where_nobody_is(frame: int, smooth: bool) -> None:
-    track = make_track(np.full(10, SURE), first=10)  # frames 10 to 19
+def test_nobody_is_shown_before_and_after_a_track(frame: int, smooth: bool) -> None:
+    track = make_track(np.full(10, CERTAIN), first=10)  # frames 10 to 19
     assert Overlay(make_report(track, maps=flat(*[1] * 10)), smooth=smooth).marks(frame) == []
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_nobody_is_shown_in_a_gap_of_their_track(every: int) -> None:
-    track = make_track(np.full(6, SURE), every=every)
+def test_nobody_is_shown_in_a_gap_of_a_track(every: int) -> None:
+    track = make_track(np.full(6, CERTAIN), every=every)
     track.frames[3:] += 2 * every
     track.times[:] = track.frames / 25
     overlay = Overlay(make_report(track, maps=flat(*[1] * 6), every=every))
@@ -158,9 +158,9 @@ def test_nobody_is_shown_in_a_gap_of_their_track(every: int) -> None:
     ]
 
 
-def test_everybody_on_the_frame_is_shown_with_their_own_number() -> None:
+def test_all_persons_on_a_frame_are_shown_with_their_numbers() -> None:
     tracks = [
-        make_track(np.full(10, SURE), person=person, first=first)
+        make_track(np.full(10, CERTAIN), person=person, first=first)
         for person, first in ((1, 0), (2, 5), (4, 8))
     ]
     overlay = Overlay(make_report(*tracks, maps=flat(*[1] * 10)))
@@ -168,11 +168,11 @@ def test_everybody_on_the_frame_is_shown_with_their_own_number() -> None:
     assert people == {0: [1], 5: [1, 2], 9: [1, 2, 4], 10: [2, 4], 17: [4]}
 
 
-def test_a_report_without_anybody_shows_nobody() -> None:
+def test_an_empty_report_shows_nobody() -> None:
     assert Overlay(make_report(maps=flat(1))).marks(0) == []
 
 
-def test_smoothing_leaves_what_is_steady_as_it_is() -> None:
+def test_smoothing_does_not_change_constant_values() -> None:
     maps = np.tile(np.random.default_rng(0).normal(0, 1, (8, 8)), (30, 1, 1))
     report = make_report(make_track(np.full(30, 1.5), peaks=1), maps=maps)
     raw, smooth = Overlay(report, smooth=False), Overlay(report, smooth=True)
@@ -182,7 +182,7 @@ def test_smoothing_leaves_what_is_steady_as_it_is() -> None:
         assert after.score == pytest.approx(before.score) == pytest.approx(1 / (1 + np.exp(-1.5)))
 
 
-def test_smoothing_averages_what_flickers() -> None:
+def test_smoothing_averages_flicker() -> None:
     levels, logits = np.tile([0.0, 1.0], 25), np.tile([-3.0, 3.0], 25)
     raw = Overlay(one_person(levels, logits), smooth=False)
     smooth = Overlay(one_person(levels, logits), smooth=True)
@@ -197,7 +197,7 @@ def test_smoothing_averages_what_flickers() -> None:
     np.testing.assert_allclose([only(smooth.marks(k)).score for k in frames], 0.5, atol=0.05)
 
 
-def test_smoothing_weighs_by_time_with_a_gaussian_of_a_tenth_of_a_second() -> None:
+def test_smoothing_weights_are_a_gaussian_of_a_tenth_of_a_second() -> None:
     levels = np.zeros(51)
     levels[25] = 1
     report = one_person(levels)
@@ -208,16 +208,16 @@ def test_smoothing_weighs_by_time_with_a_gaussian_of_a_tenth_of_a_second() -> No
     np.testing.assert_allclose(drawn / drawn.sum(), weights / weights.sum(), atol=1e-4)
 
 
-def test_a_person_is_steadied_by_themselves_alone() -> None:
-    calm = make_track(np.full(20, SURE), person=1, peaks=1, heatmaps=np.arange(20))
-    other = make_track(np.full(20, -SURE), person=2, peaks=1, heatmaps=np.arange(20, 40))
+def test_smoothing_does_not_mix_persons() -> None:
+    calm = make_track(np.full(20, CERTAIN), person=1, peaks=1, heatmaps=np.arange(20))
+    other = make_track(np.full(20, -CERTAIN), person=2, peaks=1, heatmaps=np.arange(20, 40))
     overlay = Overlay(make_report(calm, other, maps=flat(*[1] * 20, *[-1] * 20)))
     first, second = overlay.marks(10)
     assert (level(first), level(second)) == (pytest.approx(1), pytest.approx(-1))
 
 
-def test_a_mark_carries_the_verdict_on_the_whole_and_the_boxes() -> None:
-    track = make_track(np.full(50, SURE))
+def test_a_mark_has_the_verdict_on_the_whole_video_and_the_boxes() -> None:
+    track = make_track(np.full(50, CERTAIN))
     track.areas[:] = (30, 10, 90, 70)
     report = make_report(track, maps=flat(*[1] * 50))
     mark = only(Overlay(report).marks(7))
@@ -225,7 +225,7 @@ def test_a_mark_carries_the_verdict_on_the_whole_and_the_boxes() -> None:
     assert (mark.box, mark.area) == (Box(40, 20, 80, 70), Box(30, 10, 90, 70))
 
 
-def test_a_mark_carries_the_trust_in_the_persons_heatmaps() -> None:
+def test_a_mark_has_the_trust_mark_of_the_persons_heatmaps() -> None:
     report = one_person([1, 1, 1])
     assert only(Overlay(report).marks(1)).trust is None
     faithful = Faithfulness(TrustMark.CHANCE, "features", 0, 0, 0.5, 0, None, None, 3, None)

@@ -1,4 +1,4 @@
-"""A real browser for tests: the one that is installed, or the one that playwright keeps."""
+"""A real browser for tests: the installed Chromium, or the one of playwright."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# No talk with the maker's servers; no sandbox, since tests may run as root.
+# Without connections to the vendor's servers; without a sandbox, because tests may run as root.
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -28,7 +28,7 @@ _AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Chromium without a window; skips the test if there is none."""
+    """Start Chromium without a window; skip the test if it is not installed."""
     with sync_playwright() as playwright:
         installed = next(filter(None, map(shutil.which, _NAMES)), None)
         own = Path(playwright.chromium.executable_path)
@@ -39,40 +39,40 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
-class Watched:
-    """A page whose complaints and requests are noted.
+class RecordedPage:
+    """A page whose errors and requests are recorded.
 
     Attributes:
-        page: playwright's.
-        complaints: errors and warnings on the console, and uncaught exceptions.
-        requests: addresses of all that was asked for.
+        page: the page, as playwright's object.
+        errors: errors and warnings on the console, and uncaught exceptions.
+        requests: URLs of all requests.
     """
 
     def __init__(self, browser: Browser, **context: Any) -> None:
         self._context = browser.new_context(**context)
         self.page: Page = self._context.new_page()
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.requests: list[str] = []
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._record_message)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
 
-    def _hear(self, message: Any) -> None:
+    def _record_message(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
     def hosts(self) -> set[str]:
-        """Hosts of all requests; those for files and data have none."""
-        return {urlsplit(address).hostname or "" for address in self.requests} - {""}
+        """Return the hosts of all requests; those for files and data have none."""
+        return {urlsplit(url).hostname or "" for url in self.requests} - {""}
 
     def close(self) -> None:
-        """Close the page and what belongs to it."""
+        """Close the page and its browser context."""
         self._context.close()
 
 
 def accessibility_findings(page: Page) -> list[str]:
-    """What axe-core finds of serious or critical problems."""
-    # Evaluated, not added as a script, which the page's content security policy forbids.
+    """Return the serious and critical problems that axe-core finds."""
+    # Evaluated, because the page's content security policy forbids adding a script.
     page.evaluate(_AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     return [

@@ -1,4 +1,4 @@
-"""Small results made by hand, for tests that need no video."""
+"""Builds small tracks and reports, for tests without a video."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -62,7 +62,20 @@ def make_track(
     box: tuple[float, float, float, float] = (40, 20, 80, 70),
     drift: float = 0,
 ) -> Track:
-    """A person seen on every ``every``-th frame, moving ``drift`` pixels right a observation."""
+    """Build the track of a person seen on every ``every``-th frame.
+
+    Args:
+        logits: one per observation.
+        person: number of the person.
+        rate: frames per second.
+        every: interval between observations, frames.
+        first: frame of the first observation.
+        quality_flags: one for all observations, or one per observation.
+        heatmaps: rows; by default 0, 1, 2, ...
+        peaks: one for all observations, or one per observation.
+        box: of the first observation; also its area.
+        drift: movement to the right, pixels per observation.
+    """
     values = np.asarray(logits, dtype=np.float32)
     n = len(values)
     frames = first + every * np.arange(n)
@@ -92,7 +105,7 @@ def make_report(
     cam: str = "hirescam",
     info: VideoInfo = INFO,
 ) -> Report:
-    """A report of some tracks, with (rows, h, w) heatmaps."""
+    """Build a report of some tracks, with heatmaps (rows, h, w)."""
     store = HeatmapStore()
     store.append(np.asarray(maps, dtype=np.float32))
     return Report(

@@ -1,4 +1,4 @@
-"""Drawn faces, to try detectors and training without data."""
+"""Drawn faces for tests that need no data."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,11 @@ import numpy as np
 from fakelens.records.arrays import RGBImage
 
 LANDMARKS = np.array([(70, 80), (150, 80), (110, 125), (80, 170), (140, 170)], np.float32)
+"""(5, 2) landmarks of a drawn face, x, y in pixels."""
 
 
 def draw_face(seed: int) -> RGBImage:
-    """Blotchy ellipse with eyes and a mouth on other blotches, (224, 224, 3) uint8 RGB."""
+    """Draw an ellipse with eyes and mouth on a random background, (224, 224, 3) uint8 RGB."""
     rng = np.random.default_rng(seed)
     image = cv2.resize(rng.integers(0, 256, (28, 28, 3), np.uint8), (224, 224))
     skin = tuple(int(value) for value in rng.integers(90, 220, 3))

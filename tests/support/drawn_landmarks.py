@@ -1,17 +1,17 @@
-"""68 landmarks of a drawn face, to try training without a predictor."""
+"""68 landmarks of drawn faces, for tests that need no landmark predictor."""
 
 import numpy as np
 
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import Box, Face
-from training.faces.landmarks import Found
+from training.faces.landmarks import LandmarkedFace
 
 EYES_TO_MOUTH, BETWEEN_EYES = 100.0, 110.0
-"""Of ``frontal_face``, pixels."""
+"""Distances in ``frontal_face``, pixels."""
 
 
 def frontal_face() -> FloatArray:
-    """Upright face around (0, 0): eyes at y = -50, mouth at y = 50, chin at y = 110."""
+    """Return landmarks around (0, 0): eyes at y = -50, mouth at y = 50, chin at y = 110."""
     jaw_angle = np.linspace(np.pi, 0, 17)
     jaw = np.stack([120 * np.cos(jaw_angle), 150 * np.sin(jaw_angle) - 40], 1)
     brow_x = np.linspace(-1, 1, 5)
@@ -23,14 +23,14 @@ def frontal_face() -> FloatArray:
     outer_angle, inner_angle = np.arange(12) * np.pi / 6, np.arange(8) * np.pi / 4
     outer = np.stack([-40 * np.cos(outer_angle), 18 * np.sin(outer_angle) + 50], 1)
     inner = np.stack([-28 * np.cos(inner_angle), 7 * np.sin(inner_angle) + 50], 1)
-    aside = np.array([BETWEEN_EYES / 2, 0])
-    parts = [jaw, brow - aside, brow + aside, bridge, nostrils]
-    parts += [eye - aside, eye + aside, outer, inner]
+    offset = np.array([BETWEEN_EYES / 2, 0])
+    parts = [jaw, brow - offset, brow + offset, bridge, nostrils]
+    parts += [eye - offset, eye + offset, outer, inner]
     return np.concatenate(parts).astype(np.float32)
 
 
 def turned_face(rng: np.random.Generator, center: tuple[float, float], scale: float) -> FloatArray:
-    """A face of another shape and pose: stretched, sheared, turned, each point moved a little."""
+    """Return the landmarks of a face with random shape and pose, around ``center``."""
     angle = rng.normal(0, 0.3)
     turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
     shape = np.array([(rng.uniform(0.7, 1.2), rng.normal(0, 0.1)), (0, rng.uniform(0.8, 1.2))])
@@ -38,16 +38,16 @@ def turned_face(rng: np.random.Generator, center: tuple[float, float], scale: fl
     return (scale * points @ shape.T @ turn.T + center).astype(np.float32)
 
 
-class PlantedFinder:
-    """Reads the landmarks from the top left pixel: its red and green values are the centre.
+class PixelCodedFinder:
+    """Landmark finder that reads the face's centre from the red and green of the top left pixel.
 
-    Where both are 0 there is no face.
+    If both are 0, it finds no face.
     """
 
-    def find(self, image: RGBImage, box: Box | None = None) -> Found | None:
+    def find(self, image: RGBImage, box: Box | None = None) -> LandmarkedFace | None:
         x, y = (float(value) for value in image[0, 0, :2])
         if x == y == 0:
             return None
         scale = 0.002 * image.shape[0]
         points = scale * frontal_face() + np.array([x, y], np.float32)
-        return Found(points, Face(Box(x, y, x + 1, y + 1), None, 1.0))
+        return LandmarkedFace(points, Face(Box(x, y, x + 1, y + 1), None, 1.0))

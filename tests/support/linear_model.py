@@ -1,4 +1,4 @@
-"""A model whose every answer can be computed by hand: a weighted sum of how red each pixel is."""
+"""A model whose output can be computed by hand: a weighted sum of the redness of pixels."""
 
 from dataclasses import replace
 
@@ -12,15 +12,19 @@ from support.builders import CARD
 
 
 def redness(crops: NDArray[np.uint8]) -> FloatArray:
-    """Red less blue, of (..., side, side, 3), in units of 32 grey levels."""
+    """Compute red minus blue of crops (..., side, side, 3), in units of 32 grey levels."""
     return (crops[..., 0].astype(np.float32) - crops[..., 2]) / 32
 
 
 class LinearModel:
-    """The logit is the sum of weights (side, side) times redness, which is the explained layer.
+    """A model whose logit is the sum of weights x redness, where redness is the explained layer.
 
-    So HiResCAM is what each pixel adds to the logit. With ``channels`` the layer is (C, side, side)
-    of the caller's making, and the logit is still the same.
+    HiResCAM is therefore the contribution of each pixel to the logit.
+
+    Args:
+        weights: (side, side).
+        channels: (C, side, side), returned as activation instead of the redness; the logit stays
+            the same.
     """
 
     sha256 = "5" * 64
@@ -29,7 +33,7 @@ class LinearModel:
         side = weights.shape[0]
         self.card = replace(CARD, input_size=side, crop=CropGeometry("box", 1.0))
         self.weights = np.asarray(weights, np.float32)
-        self.seen: list[NDArray[np.uint8]] = []  # every batch
+        self.seen: list[NDArray[np.uint8]] = []  # all batches
         self._channels = channels
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
@@ -49,17 +53,19 @@ class LinearModel:
 
     @property
     def passes(self) -> int:
+        """Number of crops examined."""
         return sum(map(len, self.seen))
 
 
 def patch(side: int, rows: slice, columns: slice) -> NDArray[np.bool_]:
-    truth = np.zeros((side, side), bool)
-    truth[rows, columns] = True
-    return truth
+    """Return a mask (side, side) of a rectangle."""
+    mask = np.zeros((side, side), bool)
+    mask[rows, columns] = True
+    return mask
 
 
 def red_and_blue(side: int, red: NDArray[np.bool_], blue: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A grey crop with a red and a blue area."""
+    """Draw a grey crop with a red and a blue area."""
     crop = np.full((side, side, 3), 128, np.uint8)
     crop[red] = (220, 90, 60)
     crop[blue] = (60, 90, 220)

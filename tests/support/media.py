@@ -1,8 +1,8 @@
-"""Clips that tests make for themselves: every kind of file that a reader of videos may meet.
+"""Writes clips of many formats for tests, and damages them.
 
-Every frame carries its number as a row of black and white blocks along its top (``read_number``
-gets it back, after lossy coding too) over a slope of colour that no rotation or mirroring leaves
-alone. The sound is a tone.
+Every frame shows its number as a row of black and white blocks along its top edge, which
+``read_number`` decodes even after lossy compression, over a colour gradient that changes under any
+rotation or mirroring. The sound is a tone.
 """
 
 import gc
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 NTSC = Fraction(30000, 1001)
-_BITS = 8  # of the number that a frame carries
-_SAMPLES = 1024  # in a packet of sound
+_BITS = 8  # of a frame number
+_SAMPLES = 1024  # per sound packet
 _SOUND_RATE = 48000
 
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """How a clip says its colours are to be read, as FFmpeg's numbers; 2 and 0 are "unknown"."""
+    """Colour tags of a clip, as FFmpeg's numbers; 2 and 0 mean "unknown"."""
 
     colorspace: int = 2
     color_range: int = 0
@@ -37,7 +37,7 @@ UNTAGGED = Tags()
 
 
 def draw_frame(number: int, width: int = 128, height: int = 96) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8 RGB; red grows to the right, green downwards, blue is low."""
+    """Draw a frame, (height, width, 3) uint8 RGB: red rises to the right, green downwards."""
     image = np.empty((height, width, 3), dtype=np.uint8)
     image[..., 0] = np.linspace(40, 200, width)
     image[..., 1] = np.linspace(60, 180, height)[:, None]
@@ -49,7 +49,7 @@ def draw_frame(number: int, width: int = 128, height: int = 96) -> NDArray[np.ui
 
 
 def read_number(image: NDArray[np.uint8]) -> int:
-    """The number that an upright frame carries; ``image`` is (H, W, 3) RGB or (H, W) luma."""
+    """Read the number of an upright frame; ``image`` is (H, W, 3) RGB or (H, W) luma."""
     height, width = image.shape[:2]
     row = image[height // 12].reshape(width, -1).mean(axis=1)
     centres = [(2 * bit + 1) * width // (2 * _BITS) for bit in range(_BITS)]
@@ -74,23 +74,23 @@ def make_clip(
     more_videos: Sequence[tuple[int, int]] = (),
     muxer: dict[str, str] | None = None,
 ) -> Path:
-    """Write a clip; the suffix of ``path`` picks the container.
+    """Write a clip; the suffix of ``path`` selects the container.
 
     Args:
         path: file to write.
-        frames: how many; frame k carries the number k.
+        frames: number of frames; frame k shows the number k.
         size: width and height as stored, before rotation.
         rate: frames per second; sets the timestamps unless ``pts`` does.
-        pts: timestamp of each frame in ticks of ``time_base``: varying rate, late start.
-        time_base: seconds a tick, 1 / rate if not given.
-        codec: of the video, FFmpeg's name of an encoder.
-        pixel_format: FFmpeg's name.
+        pts: timestamp of each frame in ticks of ``time_base``, for a variable rate or a late start.
+        time_base: seconds per tick, 1 / rate if not given.
+        codec: of the video, by FFmpeg's name of the encoder.
+        pixel_format: by FFmpeg's name.
         options: of the encoder.
-        rotation: degrees counter-clockwise that a player has to turn the picture by.
+        rotation: degrees counter-clockwise by which a player has to rotate the picture.
         tags: colour tags; the pixels are converted accordingly.
-        aspect: width over height of one pixel.
+        aspect: width divided by height of one pixel.
         sounds: encoder of each sound stream; stream k plays (k + 2) * 220 Hz.
-        more_videos: sizes of further video streams, black, written before the main one.
+        more_videos: sizes of additional black video streams, written before the main one.
         muxer: options of the container.
     """
     ticks = range(frames) if pts is None else pts
@@ -127,7 +127,7 @@ def make_clip(
 
 
 def make_sound(path: Path, codec: str = "libmp3lame", cover: bool = False) -> Path:
-    """Write sound without a video, with a picture of the album on request."""
+    """Write sound without a video, optionally with cover art."""
     with av.open(path, "w") as container:
         tone = _add_sound(container, codec)
         if cover:
@@ -141,31 +141,31 @@ def make_sound(path: Path, codec: str = "libmp3lame", cover: bool = False) -> Pa
     return path
 
 
-def threads() -> int:
-    """How many threads this process has, those of FFmpeg included (Linux).
+def count_threads() -> int:
+    """Count the threads of this process, including FFmpeg's (Linux).
 
-    What earlier tests left to the garbage collector is gone first.
+    Collects garbage first, so that threads of earlier tests have ended.
     """
     gc.collect()
     return len(list(Path("/proc/self/task").iterdir()))
 
 
-def threads_come_down_to(number: int) -> bool:
-    """Whether so many threads are left; the system lists ended ones for a moment more."""
-    patience = time.monotonic() + 5
-    while (now := threads()) > number and time.monotonic() < patience:
+def thread_count_returns_to(number: int) -> bool:
+    """Wait up to 5 seconds until only ``number`` threads are left; return whether that happened."""
+    deadline = time.monotonic() + 5
+    while (now := count_threads()) > number and time.monotonic() < deadline:
         time.sleep(0.01)
     return now == number
 
 
 def open_files() -> list[str]:
-    """What this process holds open (Linux)."""
+    """List the open files of this process (Linux)."""
     links = Path("/proc/self/fd").iterdir()
     return [str(link.readlink()) for link in links if link.is_symlink()]
 
 
-def scribble(path: Path, start: float, end: float, *, seed: int = 0) -> Path:
-    """Overwrite the part of an MP4's sample data from ``start`` to ``end`` (0..1) with noise."""
+def overwrite_with_noise(path: Path, start: float, end: float, *, seed: int = 0) -> Path:
+    """Overwrite an MP4's sample data from ``start`` to ``end`` (0..1) with noise."""
     data = bytearray(path.read_bytes())
     first, last = _sample_data(data)
     a, b = (first + int((last - first) * part) for part in (start, end))
@@ -175,7 +175,7 @@ def scribble(path: Path, start: float, end: float, *, seed: int = 0) -> Path:
 
 
 def truncate(path: Path, part: float) -> Path:
-    """Cut a file off after ``part`` (0..1) of its bytes."""
+    """Truncate a file after ``part`` (0..1) of its bytes."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     return path
@@ -225,7 +225,7 @@ def _play(
 
 
 def _sample_data(data: bytes | bytearray) -> tuple[int, int]:
-    """Where the ``mdat`` box of an MP4 has its content."""
+    """Return the start and end of the content of an MP4's ``mdat`` box."""
     place = 0
     while place < len(data):
         length = int.from_bytes(data[place : place + 4], "big")

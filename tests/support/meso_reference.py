@@ -1,4 +1,4 @@
-"""An independent MesoNet in torch, written from the paper, and random weights for it."""
+"""An independent MesoNet in torch, written from the paper, with random weights."""
 
 from pathlib import Path
 
@@ -39,7 +39,10 @@ class Inception(nn.Module):
 
 
 class TorchMeso(nn.Module):
-    """Logits (N, 1), positive = fake, of (N, 3, side, side) in 0..1; explain ``relu4``."""
+    """MesoNet in torch: logits (N, 1), positive = fake, of (N, 3, side, side) in 0..1.
+
+    The layer to explain is ``relu4``.
+    """
 
     def __init__(self, architecture: Architecture, side: int, seed: int = 0) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class TorchMeso(nn.Module):
         self.dense1 = nn.Linear(16 * self.cells**2, 16)
         self.dense2 = nn.Linear(16, 1)
         with torch.no_grad():
-            for norm in self.norms:  # negative scales too: they turn maxima into minima
+            for norm in self.norms:  # also negative scales, which turn maxima into minima
                 norm.weight.uniform_(-2, 2)
                 norm.bias.normal_()
                 norm.running_mean.normal_(std=0.3)
@@ -125,7 +128,7 @@ def random_crops(count: int, side: int, seed: int = 0) -> np.ndarray:
 
 
 def write_keras_h5(meso: TorchMeso, path: Path, first: int = 1, root: str = "/") -> None:
-    """Save as Keras 2 does: real is positive, numbers start at ``first``, kernels H, W, in, out."""
+    """Save like Keras 2: positive = real, numbers from ``first``, kernels H, W, in, out."""
     groups: dict[str, dict[str, torch.Tensor]] = {}
     for number, conv in enumerate(meso.convs().values(), first):
         kernel = conv.weight.permute(2, 3, 1, 0)

@@ -1,4 +1,4 @@
-"""Patch models of random weights, and small runs of them."""
+"""Patch networks with random weights, and input for them."""
 
 import cv2
 import numpy as np
@@ -11,27 +11,27 @@ from training.network import PatchNet
 
 
 def drawn_crops(count: int, size: int) -> NDArray[np.uint8]:
-    """Different drawn faces, (count, size, size, 3)."""
+    """Return different drawn faces, (count, size, size, 3) uint8 RGB."""
     return np.stack([cv2.resize(draw_face(seed), (size, size)) for seed in range(count)])
 
 
 def planes(crops: NDArray[np.uint8]) -> torch.Tensor:
-    """(N, S, S, 3) in 0..255 -> (N, 3, S, S) in 0..1."""
+    """Convert crops (N, S, S, 3) in 0..255 to a tensor (N, 3, S, S) in 0..1."""
     return torch.from_numpy(crops.transpose(0, 3, 1, 2) / np.float32(255))
 
 
 def random_patchnet(seed: int) -> PatchNet:
-    """In evaluation; its statistics and signs are nowhere the neutral ones."""
+    """Make a network in evaluation mode, without neutral weights or batch statistics."""
     torch.manual_seed(seed)
-    model = PatchNet()
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    network = PatchNet()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
-        nn.init.normal_(model.contrast.weight, 0, 0.1)  # nothing until trained
+        nn.init.normal_(network.contrast.weight, 0, 0.1)  # 0 before training
         for norm in norms:
             norm.momentum = 1.0
             norm.weight.uniform_(0.7, 1.4)
             norm.bias.normal_(0.1, 0.2)
-        model(planes(drawn_crops(6, 128)))  # their statistics become those of drawn faces
+        network(planes(drawn_crops(6, 128)))  # sets the batch statistics to those of drawn faces
     for norm in norms:
         norm.momentum = 0.01
-    return model.eval()
+    return network.eval()

@@ -1,4 +1,4 @@
-"""A server in a process of its own, as its users start it, and ways to ask it."""
+"""A server in a process of its own, started from the command line, and helpers to use it."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 30  # seconds that anything may take before a test fails
-_OVER = {"done", "failed", "cancelled"}
+TIMEOUT = 30  # seconds before a test fails
+_END_STATES = {"done", "failed", "cancelled"}
 
 
 class Server:
@@ -31,73 +31,76 @@ class Server:
         self.log = folder.with_name(f"{folder.name}.log")
         command = [sys.executable, "-m", "fakelens", "serve", "--port", "0", "--folder", folder]
         with self.log.open("ab") as log:
-            began = self.log.stat().st_size
+            log_start = self.log.stat().st_size
             self.process = subprocess.Popen(
                 list(map(str, [*command, *options])), stdout=log, stderr=log, process_group=0
             )
-        self.printed = self._wait_for_address(began)
+        self.printed = self._wait_for_address(log_start)
         self.url = self.printed.split("?")[0].rstrip("/")
-        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
+        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT)
 
-    def _wait_for_address(self, began: int) -> str:
-        deadline = time.monotonic() + PATIENCE
+    def _wait_for_address(self, log_start: int) -> str:
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
-            said = self.log.read_bytes()[began:].decode()
-            if found := re.search(r"listening on (\S+)\n", said):
+            output = self.log.read_bytes()[log_start:].decode()
+            if found := re.search(r"listening on (\S+)\n", output):
                 return found[1]
-            assert self.process.poll() is None, said
+            assert self.process.poll() is None, output
             time.sleep(0.02)
         self.process.kill()
         self.process.wait()
-        raise AssertionError("the server does not listen")
+        raise AssertionError("the server did not start to listen")
 
-    def stop(self, how: int = signal.SIGTERM) -> float:
-        """End it; returns how many seconds that took."""
+    def stop(self, signal_number: int = signal.SIGTERM) -> float:
+        """Stop the server and return the seconds until it has exited."""
         began = time.monotonic()
         self.client.close()
-        self.process.send_signal(how)
-        self.process.wait(PATIENCE)
+        self.process.send_signal(signal_number)
+        self.process.wait(TIMEOUT)
         return time.monotonic() - began
 
     def upload(self, data: Path | bytes, name: str = "clip.mp4", **options: object) -> Any:
+        """Upload a file and return the job."""
         body = data.read_bytes() if isinstance(data, Path) else data
-        answer = self.client.post("/api/jobs", content=body, params={"name": name, **options})
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        response = self.client.post("/api/jobs", content=body, params={"name": name, **options})
+        assert response.status_code == 201, response.text
+        return response.json()
 
     def job(self, job: str) -> Any:
-        answer = self.client.get(f"/api/jobs/{job}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Return a job by its id."""
+        response = self.client.get(f"/api/jobs/{job}")
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def wait(self, job: str, *states: str) -> Any:
-        """Until it is in one of some states, over if none is given."""
-        deadline = time.monotonic() + PATIENCE
-        while (now := self.job(job))["state"] not in (states or _OVER):
+        """Wait until a job is in one of the given states, or has ended if none is given."""
+        deadline = time.monotonic() + TIMEOUT
+        while (now := self.job(job))["state"] not in (states or _END_STATES):
             assert time.monotonic() < deadline, now
             time.sleep(0.02)
         return now
 
     def wait_for_work(self, job: str) -> None:
-        """Until frames are being examined."""
-        deadline = time.monotonic() + PATIENCE
+        """Wait until the worker has examined frames of a job."""
+        deadline = time.monotonic() + TIMEOUT
         while not (now := self.job(job))["frames_done"]:
             assert now["state"] in ("queued", "running"), now
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
     def workers(self) -> list[int]:
-        """Process ids of its workers (Linux)."""
+        """Return the process ids of the workers (Linux)."""
         return children(self.process.pid)
 
     def files(self) -> set[str]:
-        """What lies in the folders of the jobs."""
+        """Return the paths of all files and folders of the jobs."""
         jobs = self.folder / "jobs"
         return {path.relative_to(jobs).as_posix() for path in jobs.rglob("*")}
 
 
 @contextmanager
 def serving(folder: Path, *options: object) -> Iterator[Server]:
+    """Run a server, and kill it in the end if it is still running."""
     server = Server(folder, *options)
     try:
         yield server
@@ -108,7 +111,7 @@ def serving(folder: Path, *options: object) -> Iterator[Server]:
 
 
 def children(parent: int) -> list[int]:
-    """Process ids of the children of a process (Linux)."""
+    """Return the process ids of the children of a process (Linux)."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -121,6 +124,7 @@ def children(parent: int) -> list[int]:
 
 
 def is_alive(process: int) -> bool:
+    """Return whether a process with this id exists."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -129,7 +133,7 @@ def is_alive(process: int) -> bool:
 
 
 def events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    """Name and data of the events of a stream."""
+    """Yield the name and data of each event in a stream."""
     name = "message"
     for line in lines:
         field, _, value = line.partition(": ")

@@ -1,4 +1,4 @@
-"""A detector and a model with a known answer, and clips for them, to try the whole program."""
+"""A face detector and a model of known output, and clips for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from support.media import draw_frame, read_number
 
 WIDTH, HEIGHT = 240, 144
 RATE = Fraction(25)
-RED, BLUE = (200, 90, 60), (60, 90, 200)  # the model takes red faces for fake, blue for real
+RED, BLUE = (200, 90, 60), (60, 90, 200)  # the model scores red faces as fake, blue ones as real
 
 
 @dataclass(frozen=True)
 class Actor:
-    """A square face of one colour that moves to the right, one pixel a frame."""
+    """A square face of one colour that moves right by one pixel per frame."""
 
     colour: tuple[int, int, int]
     x: int
@@ -46,7 +46,7 @@ FAKE, REAL = Actor(RED, 10), Actor(BLUE, 120)
 
 
 class ScriptedDetector:
-    """Reads a frame's number from its picture and knows who is on that frame."""
+    """Reads the number of a frame from its picture, and returns the actors on that frame."""
 
     name = "scripted"
     sure_confidence = 0.5
@@ -62,16 +62,16 @@ class ScriptedDetector:
 
 
 class RedModel:
-    """Fake is what has more red than blue: the logit is the mean of (red - blue) / 32.
+    """Scores red as fake and blue as real: the logit is the mean of (red - blue) / 32.
 
-    The explained layer is that difference on 8 x 8 cells; HiResCAM of it adds up to the logit.
+    The explained layer is that difference on 8 x 8 cells, so HiResCAM adds up to the logit.
     """
 
     sha256 = "2" * 64
 
     def __init__(self, card: ModelCard = CARD) -> None:
         self.card = card
-        self.calls: list[int] = []  # crops in each
+        self.calls: list[int] = []  # number of crops in each call
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         self.calls.append(len(crops))
@@ -96,7 +96,7 @@ def boxes_on(number: int, actors: Sequence[Actor]) -> list[Box]:
 
 
 def draw_scene(number: int, actors: Sequence[Actor]) -> RGBImage:
-    """A frame that carries its number, and the faces: a chequered square of their colour."""
+    """Draw a frame that shows its number, and each face as a chequered square of its colour."""
     image = draw_frame(number, WIDTH, HEIGHT)
     for actor in actors:
         if actor.box(number):
@@ -108,7 +108,7 @@ def draw_scene(number: int, actors: Sequence[Actor]) -> RGBImage:
 
 
 def film(path: Path, *actors: Actor, frames: int = 40, keys_every: int = 250) -> Path:
-    """Write a clip of some actors, nearly without loss, with a keyframe now and then."""
+    """Write an almost lossless clip of some actors; ``keys_every`` sets the key frame interval."""
     with av.open(path, "w") as container:
         stream = container.add_stream(
             "libx264", rate=RATE, options={"crf": "6", "g": str(keys_every)}
@@ -123,9 +123,9 @@ def film(path: Path, *actors: Actor, frames: int = 40, keys_every: int = 250) ->
 
 
 def analyzed(path: Path, *actors: Actor, every: int = 1) -> Report:
-    """The report of a clip or picture of some actors, without measures of trust.
+    """Analyze a clip or picture of some actors, without trust measures.
 
-    Uniformly red faces have uniform maps, which would be hatched in grey.
+    Uniformly red faces have uniform heatmaps, which would be hatched in grey.
     """
     return analyze(
         path,
@@ -136,7 +136,7 @@ def analyzed(path: Path, *actors: Actor, every: int = 1) -> Report:
 
 
 def photograph(path: Path, image: RGBImage) -> Path:
-    """Write a picture, without loss if the suffix is that of a format without."""
+    """Write a picture; its suffix selects the format."""
     assert cv2.imwrite(str(path), image[:, :, ::-1])
     return path
 

@@ -1,4 +1,4 @@
-"""How far a person's verdict and heatmaps can be trusted, measured on a few of the faces."""
+"""Measures how far a person's verdict and heatmaps can be trusted, on a few of the faces."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -27,7 +27,7 @@ from fakelens.trust.controls import (
     masks_to_cells,
     measure_controls,
 )
-from fakelens.trust.faithfulness import LEAST_CELLS, measure_faithfulness
+from fakelens.trust.faithfulness import MIN_CELLS, measure_faithfulness
 from fakelens.trust.region_ablation import ablate_regions
 from fakelens.trust.robustness import (
     MAX_FACES,
@@ -37,20 +37,20 @@ from fakelens.trust.robustness import (
     variants,
 )
 
-_BATCH = 8  # crops; more at a time are slower
-_STRONGEST = 5
-_APART = 0.5  # seconds, of two of the strongest frames
+_BATCH = 8  # crops per model call; larger batches are slower
+_MAX_STRONGEST = 5
+_MIN_SPACING = 0.5  # between two of the strongest frames, seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Assessor:
-    """Measures how far findings can be trusted.
+    """Runs the trust measures for one person at a time.
 
     Attributes:
-        model: that judged.
+        model: the detector model.
         method: of the heatmaps.
-        thresholds: where a score becomes a verdict.
-        ablation: how faithfulness is measured.
+        thresholds: scores at which a verdict changes, as used.
+        ablation: method used to test heatmap faithfulness.
     """
 
     model: Model
@@ -65,60 +65,62 @@ class Assessor:
         heatmaps: Heatmaps,
         samples: Sequence[FaceSample],
     ) -> Finding:
-        """A finding with its assessment, and with the verdict that this leaves.
+        """Add an assessment to a finding, and withdraw a verdict that it does not support.
 
         Args:
             finding: on the track.
             track: of one person.
-            heatmaps: that the track points to.
-            samples: usable faces of the person; without any, the finding stays as it is.
+            heatmaps: indexed by the rows in ``track.heatmaps``.
+            samples: usable faces of the person; without any, the finding is returned unchanged.
         """
         person = person_logit(track)
         if not samples or person is None:
             return finding
         card = self.model.card
-        # Where there is too little to judge, a band and plants would change nothing, and one face
-        # tells whether its heatmap is true.
-        judged = finding.seen_well
-        samples = samples if judged else samples[:1]
-        few = np.linspace(0, len(samples) - 1, min(len(samples), MAX_FACES)).round().astype(int)
-        tried = [samples[index] for index in few] if judged else []
+        # Without a verdict, robustness and controls would change nothing, and one face is enough
+        # to test the heatmap.
+        seen_well = finding.seen_well
+        samples = samples if seen_well else samples[:1]
+        spread = np.linspace(0, len(samples) - 1, min(len(samples), MAX_FACES)).round().astype(int)
+        tested = [samples[index] for index in spread] if seen_well else []
         with_landmarks = all(sample.face.landmarks is not None for sample in samples)
-        forged: list[NDArray[np.bool_]] = []
+        masks: list[NDArray[np.bool_]] = []
         crops = np.stack([sample.crop(card) for sample in samples])
         evidence = self._examine(
             iter(crops),
-            variants(tried, card),
-            forged_crops(tried, card, forged) if with_landmarks else iter(()),
+            variants(tested, card),
+            forged_crops(tested, card, masks) if with_landmarks else iter(()),
         )
         maps = self.method.function(evidence)
         own = select_rows(evidence, slice(len(crops)))
-        faithful = measure_faithfulness(
+        faithfulness = measure_faithfulness(
             self.model, crops, own, maps[: len(crops)], self.method, self.ablation
         )
-        steady, planted = None, None
-        if tried:
-            after = len(crops) + len(PERTURBATIONS) * len(tried)
-            logits, at_rest = evidence.logit[few], np.repeat(few, FORGERIES_PER_SAMPLE)
-            steady = measure_robustness(person, logits, evidence.logit[len(crops) : after])
+        robustness, controls = None, None
+        if tested:
+            forged_start = len(crops) + len(PERTURBATIONS) * len(tested)
+            unforged = np.repeat(spread, FORGERIES_PER_SAMPLE)
+            robustness = measure_robustness(
+                person, evidence.logit[spread], evidence.logit[len(crops) : forged_start]
+            )
             if with_landmarks:
-                planted = measure_controls(
+                controls = measure_controls(
                     person,
-                    log_odds(steady.scores[RECOMPRESSED]),
-                    evidence.logit[after:] - evidence.logit[at_rest],
-                    maps[after:] - maps[at_rest] if self._shows_fake else None,
-                    masks_to_cells(forged, (maps.shape[1], maps.shape[2])),
+                    log_odds(robustness.scores[RECOMPRESSED]),
+                    evidence.logit[forged_start:] - evidence.logit[unforged],
+                    maps[forged_start:] - maps[unforged] if self._shows_fake else None,
+                    masks_to_cells(masks, (maps.shape[1], maps.shape[2])),
                     (self.thresholds, card.thresholds),
                 )
         mean = mean_evidence(track, heatmaps)
         assessment = Assessment(
-            faithfulness=faithful,
-            robustness=steady,
-            controls=planted,
+            faithfulness=faithfulness,
+            robustness=robustness,
+            controls=controls,
             regions=None,
             agreement=mean.agreement if mean else None,
-            strongest=_strongest(track),
-            notes=tuple(self._notes(maps.shape[1:], faithful, with_landmarks=with_landmarks)),
+            strongest=_strongest_frames(track),
+            notes=tuple(self._notes(maps.shape[1:], faithfulness, with_landmarks=with_landmarks)),
         )
         finding = apply_assessment(replace(finding, assessment=assessment), self.thresholds)
         if finding.verdict is not Verdict.FAKE or not with_landmarks or not self._shows_fake:
@@ -128,52 +130,57 @@ class Assessor:
 
     @property
     def _shows_fake(self) -> bool:
-        """Whether positive cells of the heatmaps speak for fake."""
+        """Whether positive cells of the heatmaps are evidence for fake."""
         return self.method.positive == "fake"
 
     def _examine(self, *crops: Iterator[RGBImage]) -> Evidence:
-        """The evidence in all crops, which are made in another thread meanwhile."""
+        """Run the model on all crops, which are made in another thread at the same time."""
         with closing(prefetch(stack_batches(chain(*crops), _BATCH), 1)) as batches:
-            found = [self.model.examine(batch) for batch in batches]
+            results = [self.model.examine(batch) for batch in batches]
         return Evidence(
-            np.concatenate([evidence.logit for evidence in found]),
-            np.concatenate([evidence.activation for evidence in found]),
-            np.concatenate([evidence.gradient for evidence in found]),
+            np.concatenate([evidence.logit for evidence in results]),
+            np.concatenate([evidence.activation for evidence in results]),
+            np.concatenate([evidence.gradient for evidence in results]),
         )
 
     def _notes(
-        self, cells: Sequence[int], faithful: Faithfulness | None, *, with_landmarks: bool
+        self, shape: Sequence[int], faithfulness: Faithfulness | None, *, with_landmarks: bool
     ) -> Iterator[str]:
-        """What was not measured, and why."""
-        if faithful is None and np.prod(cells) < LEAST_CELLS:
+        """Yield what was not measured, and why.
+
+        Args:
+            shape: of the heatmaps, (h, w).
+            faithfulness: ``None`` if it was not measured.
+            with_landmarks: whether all samples have landmarks.
+        """
+        if faithfulness is None and np.prod(shape) < MIN_CELLS:
             yield (
-                "whether the heatmap is true to the model was not measured: "
-                f"it has too few cells ({cells[0]} x {cells[1]})"
+                "heatmap faithfulness was not measured: "
+                f"the heatmap has too few cells ({shape[0]} x {shape[1]})"
             )
-        elif faithful is None:
+        elif faithfulness is None:
             yield (
-                "whether the heatmap is true to the model was not measured: "
-                "the model cannot be asked from its explained layer on"
+                "heatmap faithfulness was not measured: "
+                "the part of the model after the explained layer cannot run on its own"
             )
         if not with_landmarks:
             yield (
-                "parts of the face and planted forgeries were left out: "
-                "the face detector gives no landmarks"
+                "face regions and controls were not measured: the face detector has no landmarks"
             )
         elif not self._shows_fake:
             yield (
-                f"parts of the face were left out: {self.method.title} does not show what speaks "
-                "for fake"
+                f"face regions were not measured: {self.method.title} does not show evidence for "
+                "fake"
             )
 
 
-def _strongest(track: Track) -> tuple[int, ...]:
-    """Frames with the most evidence of fake, usable and apart from each other."""
+def _strongest_frames(track: Track) -> tuple[int, ...]:
+    """Select the usable frames with the most evidence for fake, spaced apart in time."""
     rows = np.flatnonzero(track.usable)
-    chosen: list[int] = []
+    selected: list[int] = []
     for row in rows[np.argsort(-track.logits[rows], kind="stable")]:
-        if all(abs(track.times[row] - track.times[other]) >= _APART for other in chosen):
-            chosen.append(int(row))
-        if len(chosen) == _STRONGEST:
+        if all(abs(track.times[row] - track.times[other]) >= _MIN_SPACING for other in selected):
+            selected.append(int(row))
+        if len(selected) == _MAX_STRONGEST:
             break
-    return tuple(int(track.frames[row]) for row in chosen)
+    return tuple(int(track.frames[row]) for row in selected)

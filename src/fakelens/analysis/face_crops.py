@@ -1,4 +1,4 @@
-"""From frames to the face crops that a model examines: decode, detect, track, crop."""
+"""Produces the face crops that a model examines: decode, detect, track, crop."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -18,10 +18,10 @@ from fakelens.records.models import ModelCard
 from fakelens.records.settings import Settings
 
 DETECT_EVERY = 3
-"""Frames from one face detection to the next, where faces are tracked through every frame.
+"""Interval between face detections, in frames, if faces are tracked through every frame.
 
-Faces are tracked through every frame if they are examined at least that often; if they are examined
-less often, the frames in between are not decoded to pixels.
+That is the case if the interval between examined frames is not larger than this. Otherwise, faces
+are detected in the examined frames only, and the frames in between are not converted to pixels.
 """
 
 FULL_SEARCH_SECONDS = Fraction(2, 5)
@@ -61,7 +61,7 @@ class FrameFaces:
     Attributes:
         frame: index; ``None`` after the last frame, when only ``finished`` is filled.
         crops: of the faces to examine; empty if the frame is not to be examined.
-        finished: persons who will not be seen again, with the samples kept of each.
+        finished: persons who have left, with the samples of each.
     """
 
     frame: int | None
@@ -77,18 +77,21 @@ def face_crops(
     settings: Settings,
     profile: Profile,
 ) -> Iterator[Iterator[FrameFaces]]:
-    """Decode in one thread, detect, track and crop in another.
+    """Return a context with the face crops of every frame.
 
-    Both threads have ended when the context is left.
+    One thread decodes, another one detects, tracks and crops. Both have ended when the context is
+    left.
     """
     skip = settings.every if settings.every > DETECT_EVERY else 1
     stride = DETECT_EVERY if skip == 1 else 1
     gates = QualityGates(min_confidence=detector.sure_confidence)
-    decoding = profile.timed("decode", reader.frames(skip))
+    decoding = profile.measure_items("decode", reader.frames(skip))
     with closing(prefetch(decoding, _FRAMES_AHEAD)) as frames:
-        tracked = track_faces(frames, detector, every=stride, narrow=FULL_SEARCH_SECONDS)
+        tracked = track_faces(
+            frames, detector, every=stride, full_search_seconds=FULL_SEARCH_SECONDS
+        )
         cropping = _crop_frames(tracked, card, gates, settings)
-        timed = profile.timed("detect and track faces", cropping)
+        timed = profile.measure_items("detect and track faces", cropping)
         with closing(prefetch(timed, _CROPS_AHEAD)) as frame_faces:
             yield frame_faces
 
@@ -108,8 +111,8 @@ def _crop_frames(
                 crop.tracked.face,
                 usable=settings.trust and not crop.quality_flags,
             )
-        yield FrameFaces(tracked.frame.index, crops, sampler.finished(float(tracked.frame.time)))
-    yield FrameFaces(None, [], sampler.finish())
+        yield FrameFaces(tracked.frame.index, crops, sampler.pop_gone(float(tracked.frame.time)))
+    yield FrameFaces(None, [], sampler.pop_all())
 
 
 def _crop_faces(frame: TrackedFrame, card: ModelCard, gates: QualityGates) -> list[FaceCrop]:

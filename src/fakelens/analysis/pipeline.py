@@ -1,4 +1,4 @@
-"""The main path: a video in, a report out, in one pass over the frames."""
+"""The analysis pipeline: from a video to a report, in one pass over the frames."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from fakelens.records.report import Report
 from fakelens.records.settings import Progress, Settings
 from fakelens.trust.imputation import check_ablation
 
-_USUAL_RATE = 25  # frames a second, where the file does not tell
+_FALLBACK_RATE = 25  # frames per second, for files without a frame rate
 
 _EXAMINE = "model and heatmaps"
 _ASSESS = "verdicts and trust measures"
@@ -103,10 +103,10 @@ def analyze(
                 # A person is judged once all their faces have been examined.
                 while len(pending) >= settings.batch or (pending and frame.finished):
                     batch, pending = pending[: settings.batch], pending[settings.batch :]
-                    with profile.spend(_EXAMINE):
+                    with profile.measure(_EXAMINE):
                         _examine(batch, model, method, heatmaps, table)
                 for person, samples in frame.finished:
-                    with profile.spend(_ASSESS):
+                    with profile.measure(_ASSESS):
                         conclude(person, samples)
                 if progress and frame.frame is not None:
                     progress(frame.frame + 1, reader.info.frame_estimate)
@@ -128,18 +128,20 @@ def analyze(
         )
 
 
-def _thresholds(of_model: Thresholds, chosen: float | None) -> Thresholds:
-    if chosen is None:
+def _thresholds(of_model: Thresholds, fake: float | None) -> Thresholds:
+    """Return the model's thresholds, or those for a fake threshold chosen by the user."""
+    if fake is None:
         return of_model
-    return Thresholds(chosen, min(of_model.real, chosen), "chosen by the user")
+    return Thresholds(fake, min(of_model.real, fake), "chosen by the user")
 
 
 def _resolved(settings: Settings, video: VideoInfo) -> Settings:
+    """Return the settings with ``every`` set to the value for this input."""
     if video.is_picture:
         return replace(settings, every=1)
     if settings.per_second is None:
         return settings
-    rate = float(video.rate or _USUAL_RATE)
+    rate = float(video.rate or _FALLBACK_RATE)
     return replace(settings, every=max(1, round(rate / settings.per_second)))
 
 
@@ -150,8 +152,9 @@ def _examine(
     heatmaps: HeatmapStore,
     table: TrackTable,
 ) -> None:
+    """Run the model on a batch of crops, and store the heatmaps and observations."""
     evidence = model.examine(np.stack([crop.pixels for crop in batch]))
-    check_evidence(evidence, len(batch), model.card.name)  # it may be a caller's own model
+    check_evidence(evidence, len(batch), model.card.name)  # it may be a user-defined model
     maps = method.function(evidence)
     rows = heatmaps.append(maps)
     for crop, logit, heatmap, row in zip(batch, evidence.logit, maps, rows, strict=True):

@@ -1,4 +1,4 @@
-"""Records what is needed to repeat an analysis."""
+"""Collects the information needed to repeat an analysis."""
 
 import platform
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ _PACKAGES = ("fakelens", "numpy", "onnxruntime", "opencv-python-headless", "av",
 
 
 def collect_provenance(path: Path, model: Model, detector: FaceDetector) -> Provenance:
-    """Describe the input, the model, the detector and the software of an analysis made now."""
+    """Collect the provenance of an analysis that ends now."""
     return Provenance(
         input_name=_printable(path.name),
         input_sha256=file_sha256(path),
@@ -29,5 +29,5 @@ def collect_provenance(path: Path, model: Model, detector: FaceDetector) -> Prov
 
 
 def _printable(name: str) -> str:
-    """The name as valid Unicode; file names may hold any bytes."""
+    """Return the name as valid Unicode; file names may contain any bytes."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Collects the observations of each person in columns while the frames stream past."""
+"""Collects the observations of each person as columns while the frames stream past."""
 
 from array import array
 
@@ -12,11 +12,12 @@ from fakelens.records.tracks import Track
 
 
 class _Columns:
-    """One growing track; compact arrays, since there can be hundreds of thousands of rows."""
+    """The columns of a growing track, in compact arrays for hundreds of thousands of rows."""
 
     def __init__(self) -> None:
-        self.integers = array("q")  # frame, detected, quality_flags, heatmap row
-        self.reals = array("d")  # time, confidence, sharpness, logit, peak, 2 boxes, 5 landmarks
+        self.integers = array("q")  # per row: frame, detected, quality flags, heatmap row
+        # Per row: time, confidence, sharpness, logit, peak, 2 boxes, 5 landmarks.
+        self.reals = array("d")
 
     def track(self, person: int) -> Track:
         integers = np.array(self.integers, dtype=np.int64).reshape(-1, 4)
@@ -46,13 +47,20 @@ _NO_LANDMARKS = np.full((5, 2), np.nan)
 
 
 class TrackTable:
-    """Turns face_crops and what the model made of them into tracks."""
+    """Builds tracks from face crops and the model's output for them."""
 
     def __init__(self) -> None:
         self._people: dict[int, _Columns] = {}
 
     def add(self, face_crop: FaceCrop, logit: float, heatmap: FloatArray, row: int) -> None:
-        """Note one examined face; face_crops of a person come in the order of their frames."""
+        """Add one examined face; the crops of a person must be added in the order of their frames.
+
+        Args:
+            face_crop: that the model examined.
+            logit: of the crop, positive = fake.
+            heatmap: (h, w) float32 of the crop.
+            row: of the heatmap in the report's heatmaps.
+        """
         columns = self._people.setdefault(face_crop.tracked.track, _Columns())
         face = face_crop.tracked.face
         columns.integers.extend(
@@ -69,9 +77,9 @@ class TrackTable:
         columns.reals.extend(landmarks.ravel().tolist())
 
     def tracks(self) -> tuple[Track, ...]:
-        """One track per person seen so far, by number."""
+        """Return one track per person, ordered by number."""
         return tuple(self.track(person) for person in sorted(self._people))
 
     def track(self, person: int) -> Track:
-        """What was seen of one person so far."""
+        """Return the track of one person, as far as it was added."""
         return self._people[person].track(person)

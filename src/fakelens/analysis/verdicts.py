@@ -1,9 +1,10 @@
-"""From scores along a track to a verdict about a person, with its interval and its reasons.
+"""Computes the verdict on a person from the logits of a track, with an interval and reasons.
 
-Neighbouring frames of a video say nearly the same thing, so a thousand frames are not a thousand
-witnesses. Time is cut into half-second blocks; a block's logit is the *median* of its usable
-frames (single bad frames do not count), a person's logit the 10 % trimmed mean of the blocks, and
-its 95 % interval the percentile bootstrap over blocks (Kuensch 1989 for the idea of blocks).
+Neighbouring frames of a video are not independent, so a thousand frames are not a thousand
+measurements. Time is therefore divided into blocks of half a second. A block's logit is the
+*median* of its usable frames, which ignores single outliers. A person's logit is the 10 % trimmed
+mean of the blocks, and its 95 % interval is a percentile bootstrap over blocks (Kuensch 1989 for
+the block bootstrap).
 """
 
 from dataclasses import dataclass, replace
@@ -20,16 +21,16 @@ from fakelens.records.tracks import Track
 from fakelens.records.trust import ControlOutcome
 
 BLOCK_SECONDS = 0.5
-MIN_BLOCKS = 4  # with fewer there is neither an interval nor a verdict
+MIN_BLOCKS = 4  # with fewer blocks there is neither an interval nor a verdict
 TRIM = 0.1
 RESAMPLES = 1000
 SEED = 20180911
-_TABLE = 1 << 20
+_MAX_RESAMPLED = 1 << 20  # resampled blocks in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """The blocks of a track that hold a usable frame: block number and median logit."""
+    """The blocks of a track that contain a usable frame: block numbers and median logits."""
 
     numbers: NDArray[np.int64]
     logits: NDArray[np.float64]
@@ -50,17 +51,21 @@ def _blocks(track: Track) -> _Blocks:
 
 
 def trimmed_mean(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Mean along the last axis, (..., n), without the ``TRIM`` lowest and highest parts.
+    """Compute the mean along the last axis, without a share ``TRIM`` of values at each end.
 
-    As scipy.stats.trim_mean, whose import takes longer than some videos.
+    Equal to ``scipy.stats.trim_mean``; importing scipy would take longer than analyzing a short
+    video.
+
+    Args:
+        values: (..., n).
     """
-    left_out = int(TRIM * values.shape[-1])
-    kept = np.sort(values, axis=-1)[..., left_out : values.shape[-1] - left_out]
+    trimmed = int(TRIM * values.shape[-1])
+    kept = np.sort(values, axis=-1)[..., trimmed : values.shape[-1] - trimmed]
     return np.asarray(kept.mean(axis=-1))
 
 
 def person_logit(track: Track) -> float | None:
-    """Of a person over the whole track; ``None`` without a usable face."""
+    """Compute the logit of a person over the whole track; ``None`` without a usable face."""
     logits = _blocks(track).logits
     return float(trimmed_mean(logits)) if len(logits) else None
 
@@ -69,12 +74,12 @@ def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
     if len(logits) < MIN_BLOCKS:
         return None
     rng = np.random.default_rng(SEED)
-    # In parts: the blocks of a long video times all resamples would be a large table.
-    part = max(1, _TABLE // len(logits))
+    # In batches, to limit the memory for long videos.
+    batch = max(1, _MAX_RESAMPLED // len(logits))
     means = np.concatenate(
         [
-            trimmed_mean(rng.choice(logits, (min(part, RESAMPLES - done), len(logits))))
-            for done in range(0, RESAMPLES, part)
+            trimmed_mean(rng.choice(logits, (min(batch, RESAMPLES - done), len(logits))))
+            for done in range(0, RESAMPLES, batch)
         ]
     )
     low, high = np.quantile(means, (0.025, 0.975))
@@ -82,7 +87,7 @@ def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
 
 
 def _spans(blocks: _Blocks, track: Track, threshold: float) -> tuple[Span, ...]:
-    # Positions among the blocks that were seen: sampled sparsely, not every half second is.
+    # Indices of blocks, not block numbers: if frames are examined rarely, block numbers have gaps.
     high = np.flatnonzero(sigmoid(blocks.logits) >= threshold)
     spans = []
     for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
@@ -95,28 +100,29 @@ def _spans(blocks: _Blocks, track: Track, threshold: float) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _gate_reasons(track: Track) -> list[str]:
+def _quality_reasons(track: Track) -> list[str]:
     total = len(track)
     return [
-        f"{count} of {total} faces: {doubt.words[0]}"
-        for doubt in QualityFlag
-        if (count := int(np.count_nonzero(track.quality_flags & doubt.value)))
+        f"{count} of {total} faces: {flag.descriptions[0]}"
+        for flag in QualityFlag
+        if (count := int(np.count_nonzero(track.quality_flags & flag.value)))
     ]
 
 
-def _judge(
+def _verdict(
     score: float,
     interval: tuple[float, float] | None,
     spans: tuple[Span, ...],
     thresholds: Thresholds,
 ) -> tuple[Verdict, list[str]]:
+    """Compare a score and its interval with the thresholds; return the verdict and its reason."""
     low, high = interval if interval else (score, score)
     if low >= thresholds.fake:
         return Verdict.FAKE, [f"the score {score:.2f} stays above {thresholds.fake:.2f}"]
     if high <= thresholds.real:
         if long := [span for span in spans if span.end - span.start >= BLOCK_SECONDS]:
             parts = ", ".join(f"{span.start:.1f}-{span.end:.1f} s" for span in long)
-            return Verdict.INCONCLUSIVE, [f"real on the whole, but parts look fake: {parts}"]
+            return Verdict.INCONCLUSIVE, [f"real on the whole, but some parts look fake: {parts}"]
         return Verdict.REAL, [f"the score {score:.2f} stays below {thresholds.real:.2f}"]
     if thresholds.real < score < thresholds.fake:
         between = f"between {thresholds.real:.2f} and {thresholds.fake:.2f}"
@@ -128,14 +134,14 @@ def _judge(
 
 
 def _key_frame(track: Track, score: float | None) -> int:
-    """The frame to show: strongest evidence for the side the score is on, usable if possible."""
+    """Return the frame with the strongest evidence for the score's side, usable if possible."""
     candidates = np.flatnonzero(track.usable) if track.usable.any() else np.arange(len(track))
     logits = track.logits[candidates]
     best = np.argmin(logits) if score is not None and score < 0.5 else np.argmax(logits)
     return int(track.frames[candidates[best]])
 
 
-def _likelihood_ratio(logit: float, calibration: Calibration) -> float:
+def _log10_likelihood_ratio(logit: float, calibration: Calibration) -> float:
     return float(np.clip(logit / np.log(10), -calibration.limit, calibration.limit))
 
 
@@ -147,14 +153,14 @@ def judge_track(
     still: bool,
     smallest_face: float = 0.0,
 ) -> Finding:
-    """Say what the scores of one person amount to.
+    """Compute the finding on one person: score, interval, verdict and reasons.
 
     Args:
         track: at least one observation.
-        thresholds: where a score becomes a verdict.
+        thresholds: scores at which a verdict changes.
         calibration: of the model, if it has one.
-        still: the input is one picture, so one observation is all there can be.
-        smallest_face: as of the model's card, pixels.
+        still: whether the input is a still picture, so that there is only one observation.
+        smallest_face: see ``ModelCard``, pixels.
     """
     blocks = _blocks(track)
     logit = person_logit(track)
@@ -164,17 +170,21 @@ def judge_track(
     spans: tuple[Span, ...] = ()
     seen_well = False
     if logit is None:
-        verdict, reasons = Verdict.INCONCLUSIVE, ["no face of this person is good enough to judge"]
+        verdict, reasons = (
+            Verdict.INCONCLUSIVE,
+            ["no face of this person is good enough for a score"],
+        )
     else:
         score, interval = float(sigmoid(logit)), _interval(blocks.logits)
-        # It is made from single crops, so a picture has it too; a face_crop of a video has neither.
+        # The calibration is made with single crops, so it also holds for a picture. A short track
+        # of a video has neither an interval nor a likelihood ratio.
         if calibration is not None and (interval or still):
-            ratio = _likelihood_ratio(logit, calibration)
+            ratio = _log10_likelihood_ratio(logit, calibration)
         if len(blocks.logits) < MIN_BLOCKS and not still:
             verdict = Verdict.INCONCLUSIVE
             seconds = MIN_BLOCKS * BLOCK_SECONDS
-            reasons = [f"too little to judge: good faces in less than {seconds:g} s"]
-        elif (size := _usual_size(track)) < smallest_face:
+            reasons = [f"too short for a verdict: good faces in less than {seconds:g} s"]
+        elif (size := _median_size(track)) < smallest_face:
             verdict = Verdict.INCONCLUSIVE
             reasons = [
                 f"the face is {floor(size)} pixels wide: the model is not reliable below "
@@ -183,16 +193,16 @@ def judge_track(
         else:
             seen_well = True
             spans = _spans(blocks, track, thresholds.fake)
-            verdict, reasons = _judge(score, interval, spans, thresholds)
+            verdict, reasons = _verdict(score, interval, spans, thresholds)
             if still:
-                reasons.append("a single picture: nothing says how steady the score is")
+                reasons.append("a single picture: the uncertainty of the score is not known")
     return Finding(
         person=track.person,
         verdict=verdict,
         score=score,
         interval=interval,
         spans=spans,
-        reasons=(*reasons, *_gate_reasons(track)),
+        reasons=(*reasons, *_quality_reasons(track)),
         first=float(track.times[0]),
         last=float(track.times[-1]),
         examined=len(track),
@@ -203,39 +213,43 @@ def judge_track(
     )
 
 
-def _usual_size(track: Track) -> float:
-    """Median of the shorter side of the usable boxes, pixels."""
+def _median_size(track: Track) -> float:
+    """Compute the median of the shorter side of the usable boxes, pixels."""
     boxes = track.boxes[track.usable]
     return float(np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1)))
 
 
 def apply_assessment(finding: Finding, thresholds: Thresholds) -> Finding:
-    """Take a verdict back that its assessment does not bear out.
+    """Withdraw a verdict that its assessment does not support.
+
+    *Likely fake* and *likely real* become *inconclusive* if the score range crosses the
+    threshold; *likely real* also if the control is missed.
 
     Args:
         finding: with its assessment.
-        thresholds: where a score becomes a verdict.
+        thresholds: scores at which a verdict changes.
     """
     assessment = finding.assessment
     if assessment is None or finding.verdict is Verdict.INCONCLUSIVE:
         return finding
     objections = []
-    steady, is_fake = assessment.robustness, finding.verdict is Verdict.FAKE
-    if steady:
-        low, high = steady.score_range
+    robustness, is_fake = assessment.robustness, finding.verdict is Verdict.FAKE
+    if robustness:
+        low, high = robustness.score_range
         limit = thresholds.fake if is_fake else thresholds.real
         if low < limit if is_fake else high > limit:
             pick = min if is_fake else max
-            way = pick(steady.scores, key=lambda name: steady.scores[name])
+            worst = pick(robustness.scores, key=lambda name: robustness.scores[name])
             objections.append(
-                f"the score {finding.score:.2f} hangs on how the picture is prepared: "
-                f"{low:.2f}-{high:.2f} crosses {limit:.2f} ({way}: {steady.scores[way]:.2f})"
+                f"the score {finding.score:.2f} is not robust: re-cropping and recompression move "
+                f"it from {low:.2f} to {high:.2f}, across {limit:.2f} "
+                f"({worst}: {robustness.scores[worst]:.2f})"
             )
     controls = assessment.controls
     if not is_fake and controls and controls.outcome is ControlOutcome.MISSED:
         objections.append(
-            "blind here: a forgery planted into this person's own frames leaves the score at "
-            f"{controls.forged_score:.2f}"
+            "control missed: a synthetic forgery added to this person's own frames leaves the "
+            f"score at {controls.forged_score:.2f}"
         )
     if not objections:
         return finding

@@ -1,4 +1,4 @@
-"""From a face to the square picture a model sees, and whether that picture is good enough."""
+"""Cuts square crops out of frames: from a face to the input of a model."""
 
 from math import floor
 
@@ -10,12 +10,12 @@ from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
 from fakelens.records.media import Pixels
 
-# dlib's square over the distance from the midpoint of the eyes to that of the mouth corners.
 DLIB_SIDE = 2.31
+"""Side of dlib's square over the distance between the midpoints of the eyes and the mouth."""
 
 
 def crop_area(face: Face, geometry: CropGeometry) -> Box:
-    """The square of the picture that a model wants to see; it may reach over the edges."""
+    """Compute the square that a model takes as input; it may extend beyond the picture."""
     if geometry.reference == "dlib" and face.landmarks is not None:
         eyes = face.landmarks[:2].mean(axis=0)
         mouth = face.landmarks[3:].mean(axis=0)
@@ -29,31 +29,31 @@ def crop_area(face: Face, geometry: CropGeometry) -> Box:
 
 
 def extract_crop(image: RGBImage | Pixels, area: Box, size: int) -> NDArray[np.uint8]:
-    """Cut a square area out of a picture and bring it to ``size``.
+    """Crop a square area of a picture and resize it to ``size``.
 
-    The area is rounded to whole pixels. Where it leaves the picture, the picture's nearest pixel
-    is repeated, so the crop is never cut short, wrapped or stretched.
+    The area is rounded to whole pixels. Outside the picture, the nearest pixel of the picture is
+    repeated, so the crop is never cut short, wrapped or stretched.
 
     Args:
-        image: (H, W, 3) uint8; of pixels not yet converted, only the area is.
-        area: a square; of any place, even wholly outside.
+        image: (H, W, 3) uint8. Of ``Pixels``, only the area is converted.
+        area: a square anywhere, even completely outside the picture.
         size: side of the result, pixels.
 
     Returns:
-        (size, size, 3) uint8, in its own memory.
+        (size, size, 3) uint8, not sharing memory with ``image``.
 
     Raises:
         ValueError: the area is not square.
     """
     if abs(area.width - area.height) > 0.5:
-        raise ValueError(f"only a square can be cut without stretching it, not {area}")
+        raise ValueError(f"the area of a crop must be a square, not {area}")
     height, width = image.shape[:2]
     side = max(1, _nearest(area.width))
     left, right, before_x, after_x = _span(_nearest(area.x1), side, width)
     top, bottom, before_y, after_y = _span(_nearest(area.y1), side, height)
     crop = image[top:bottom, left:right]
     if before_x or after_x or before_y or after_y:
-        # numpy views carry no parent, so OpenCV repeats the view's own edge.
+        # OpenCV does not know the array behind a view, so it repeats the edge of the view.
         crop = cv2.copyMakeBorder(
             crop, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE
         ).astype(np.uint8, copy=False)
@@ -69,16 +69,16 @@ def resize_crop(crop: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def _nearest(value: float) -> int:
-    # Not round(): its ties go to even numbers, so a shifted face would not get a shifted crop.
+    # Not round(): it rounds ties to even numbers, so a shifted face would not get a shifted crop.
     return floor(value + 0.5)
 
 
 def _span(start: int, side: int, length: int) -> tuple[int, int, int, int]:
-    """One axis of a crop: begin and end within the picture, and pixels to repeat on either side.
+    """Compute one axis of a crop: start and stop within the picture, and padding before and after.
 
-    At least one row or column of the picture is kept: the one to be repeated.
+    At least one row or column of the picture is kept: the one that is repeated.
     """
-    begin = min(max(start, 0), length - 1)
-    end = min(max(start + side, 1), length)
+    first = min(max(start, 0), length - 1)
+    stop = min(max(start + side, 1), length)
     before = min(max(-start, 0), side - 1)
-    return begin, end, before, side - (end - begin) - before
+    return first, stop, before, side - (stop - first) - before

@@ -1,6 +1,6 @@
-"""The table of face detectors.
+"""The table of face detectors, and loading by name.
 
-Their confidences are on different scales and comparable only within one detector:
+Confidences have different scales and are comparable only within one detector:
 
 ======== ======== ========================== ====================================================
 name     extra    landmarks                  confidence
@@ -21,11 +21,11 @@ DETECTORS = {
     "dlib": "fakelens.faces.dlib_hog:DlibHog",
     "haar": "fakelens.faces.haar:Haar",
 }
-"""From the name on the command line to ``module:class``, imported when it is used."""
+"""From the name on the command line to ``module:class``; imported on first use."""
 
 
 def load_detector(name: str) -> FaceDetector:
-    """Load a face detector by name, with its default settings.
+    """Load a face detector by its name in ``DETECTORS``, with default settings.
 
     Raises:
         UsageError: no such name; the message lists the names.

@@ -1,4 +1,4 @@
-"""OpenCV's Haar cascade."""
+"""OpenCV's Haar cascade for frontal faces."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from fakelens.records.faces import Box, Face
 
 
 class Haar:
-    """Viola and Jones's cascade as trained for OpenCV (frontal faces, ``default``).
+    """The cascade of Viola and Jones as trained for OpenCV (frontal faces, ``default``).
 
-    Slow and full of false alarms; kept for comparison with older work.
+    Slow, with many false alarms; provided for comparison with older work.
 
     Raises:
-        FakelensError: this OpenCV (5.0 and later) has no cascades.
+        FakelensError: the installed OpenCV (5.0 or later) has no cascades.
     """
 
     name = f"haar-frontalface-default-opencv-{cv2.__version__}"
-    # Of 227 detections that YuNet shares seven eighths were above it, of 135 others a tenth.
+    # Of 227 detections that YuNet also makes, seven eighths were above it; of 135 others, a tenth.
     sure_confidence = 5.5
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Haar:
         self._cascade = cv2.CascadeClassifier(str(file))
 
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
-        """The faces in each of some pictures, the most confident first, without landmarks."""
+        """Detect the faces in each picture, the most confident first, without landmarks."""
         return [self._detect(image) for image in images]
 
     def _detect(self, image: RGBImage) -> list[Face]:

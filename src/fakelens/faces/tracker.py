@@ -12,25 +12,24 @@ from numpy.typing import NDArray
 from fakelens.errors import UsageError
 from fakelens.records.faces import Box, Face
 
-# Seconds ahead for which a head's velocity is worth anything.
-_TRUSTED_AHEAD = 0.5
-
-
-_FEW = 4  # faces, whose assignments are all tried: 24 at most
+_MAX_EXTRAPOLATION = 0.5  # seconds; a head's velocity predicts nothing beyond
+_MAX_DISTANCE = 1.0  # of a face that matches a person
+_BRUTE_FORCE_FACES = 4  # up to which all assignments are tried: 24 at most
 
 
 class Tracker:
-    """Gives faces the numbers of the people they belong to.
+    """Assigns the numbers of persons to detected faces.
 
-    Each person's face is predicted with constant velocity, then faces and people are matched so
-    that the sum of their distances is least (Hungarian assignment, as in SORT, Bewley et al.,
-    ICIP 2016). The distance of a face from a prediction is that of their centres in face sizes
-    plus the logarithm of the ratio of their sizes; above 1 there is no match. Unlike the overlap
-    of boxes, it still tells near from far when a head moves by its own width between detections.
+    The position of each person is predicted with constant velocity. Then faces and persons are
+    matched with the smallest sum of distances (Hungarian assignment, as in SORT, Bewley et al.,
+    ICIP 2016). The distance of a face from a prediction is the distance of their centres in face
+    sizes, plus the logarithm of the ratio of their sizes; above 1 there is no match. Unlike the
+    overlap of boxes, this distance is still informative if a head moves by its own width between
+    two detections.
 
     Args:
-        max_gap: seconds for which a face may stay undetected and keep its number; a face that was
-            there at the last detection keeps it however long ago that was.
+        max_gap: longest time in seconds for which a person who is not detected keeps their number.
+            A person seen in the last update keeps it, however long ago that was.
 
     Raises:
         UsageError: ``max_gap`` is negative.
@@ -38,79 +37,93 @@ class Tracker:
 
     def __init__(self, max_gap: float = 1.0) -> None:
         if max_gap < 0:
-            raise UsageError(f"a face's longest gap must be 0 seconds or more, not {max_gap}")
+            raise UsageError(f"the longest gap must be 0 seconds or more, not {max_gap}")
         self._max_gap = max_gap
         self._people: list[_Person] = []
-        self._numbers = 0
-        self._updated = 0.0
+        self._last_number = 0
+        self._last_update = 0.0
 
     def match(self, faces: Sequence[Face], time: float) -> list[int | None]:
-        """The number of each face at a time in seconds, ``None`` for a new one; notes nothing."""
+        """Return the number of each face, ``None`` for a new person; does not change the tracker.
+
+        Args:
+            faces: detected in one frame.
+            time: of the frame, seconds.
+        """
         people = [person for person in self._people if self._is_alive(person, time)]
         numbers: list[int | None] = [None] * len(faces)
         if not people or not faces:
             return numbers
-        distance = _distances([person.at(time) for person in people], [_place(f) for f in faces])
+        predicted, detected = [one.predict(time) for one in people], [_position(f) for f in faces]
+        distance = _distances(predicted, detected)
         for row, column in _assignment(distance):
-            if distance[row, column] < 1:
+            if distance[row, column] < _MAX_DISTANCE:
                 numbers[column] = people[row].number
         return numbers
 
     def update(self, faces: Sequence[Face], time: float) -> list[int]:
-        """The number of each face at a time in seconds, and remember where they are.
+        """Return the number of each face, and store the positions of the persons.
 
-        People who appear together are numbered from left to right.
+        Persons who appear in the same frame are numbered from left to right.
+
+        Args:
+            faces: detected in one frame.
+            time: of the frame, seconds.
         """
         known = {person.number: person for person in self._people}
         numbers: dict[int, int] = {}
         matches = self.match(faces, time)
         for index in sorted(range(len(faces)), key=lambda one: faces[one].box.x1):
-            place, number = _place(faces[index]), matches[index]
+            position, number = _position(faces[index]), matches[index]
             if number is None:
-                self._numbers += 1
-                number = self._numbers
-                known[number] = _Person(number, place, None, time)
+                self._last_number += 1
+                number = self._last_number
+                known[number] = _Person(number, position, None, time)
             else:
-                known[number] = known[number].moved(place, time)
+                known[number] = known[number].moved(position, time)
             numbers[index] = number
-        self._updated = time
+        self._last_update = time
         self._people = [person for person in known.values() if self._is_alive(person, time)]
         return [numbers[index] for index in range(len(faces))]
 
     def _is_alive(self, person: "_Person", time: float) -> bool:
-        return person.time >= self._updated or time - person.time <= self._max_gap
+        return person.time >= self._last_update or time - person.time <= self._max_gap
 
-    def expect(self, number: int, time: float) -> Box:
-        """A square about where the face of a person known should be at a time in seconds."""
+    def predict(self, number: int, time: float) -> Box:
+        """Predict the face of a known person at a time in seconds, as a square box."""
         (person,) = (person for person in self._people if person.number == number)
-        place = person.at(time)
-        half = place.size / 2
-        return Box(place.x - half, place.y - half, place.x + half, place.y + half)
+        position = person.predict(time)
+        half = position.size / 2
+        return Box(position.x - half, position.y - half, position.x + half, position.y + half)
 
     def copy(self) -> "Tracker":
-        """Another one that knows the same."""
+        """Return a copy with the same state."""
         other = Tracker(self._max_gap)
         other._people = self._people.copy()
-        other._numbers, other._updated = self._numbers, self._updated
+        other._last_number, other._last_update = self._last_number, self._last_update
         return other
 
-    def cut(self) -> None:
-        """A new scene begins: nobody keeps their number."""
+    def reset(self) -> None:
+        """Forget all persons, as at a shot change; numbers are not reused."""
         self._people = []
 
 
-class _Place(NamedTuple):
+class _Position(NamedTuple):
+    """Centre and size of a face, pixels."""
+
     x: float
     y: float
     size: float
 
 
-def _place(face: Face) -> _Place:
-    return _Place(*face.box.center, (face.box.width * face.box.height) ** 0.5)
+def _position(face: Face) -> _Position:
+    return _Position(*face.box.center, (face.box.width * face.box.height) ** 0.5)
 
 
-def _distances(predicted: Sequence[_Place], found: Sequence[_Place]) -> NDArray[np.float64]:
-    a, b = np.array(predicted)[:, None], np.array(found)[None]
+def _distances(
+    predicted: Sequence[_Position], detected: Sequence[_Position]
+) -> NDArray[np.float64]:
+    a, b = np.array(predicted)[:, None], np.array(detected)[None]
     size = (a[..., 2] + b[..., 2]) / 2
     apart = np.hypot(a[..., 0] - b[..., 0], a[..., 1] - b[..., 1])
     distance: NDArray[np.float64] = apart / size + np.abs(np.log(a[..., 2] / b[..., 2]))
@@ -118,13 +131,13 @@ def _distances(predicted: Sequence[_Place], found: Sequence[_Place]) -> NDArray[
 
 
 def _assignment(distance: NDArray[np.float64]) -> Iterable[tuple[int, int]]:
-    """Pairs of a row and a column, each in one pair at most, with the least sum of distances."""
+    """Pair rows with columns, each at most once, with the smallest sum of distances."""
     if distance.shape[0] > distance.shape[1]:
         return [(row, column) for column, row in _assignment(distance.T)]
-    # Clipped at the limit, an impossible match costs no more than none at all: otherwise the
-    # assignment would shift a good match to its neighbour to make one more poor one.
-    costs = np.minimum(distance, 1.0)
-    if distance.shape[1] > _FEW:
+    # Clipped, an impossible match costs no more than no match. Otherwise a good match could be
+    # given up for two poor ones.
+    costs = np.minimum(distance, _MAX_DISTANCE)
+    if distance.shape[1] > _BRUTE_FORCE_FACES:
         _, columns, _ = lap.lapjv(costs, extend_cost=True)
         return enumerate(columns.tolist())
     rows = costs.tolist()
@@ -135,27 +148,35 @@ def _assignment(distance: NDArray[np.float64]) -> Iterable[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """Where a face was last seen and how fast it went, in pixels a second."""
+    """State of a tracked person.
+
+    Attributes:
+        number: of the person.
+        position: at the last detection.
+        velocity: pixels per second; ``None`` before the second detection.
+        time: of the last detection, seconds.
+    """
 
     number: int
-    place: _Place
-    velocity: tuple[float, float] | None  # after the second detection
+    position: _Position
+    velocity: tuple[float, float] | None
     time: float
 
-    def at(self, time: float) -> _Place:
-        """The place to expect."""
-        # A head's velocity tells nothing about the next second: it sways about its place.
-        ahead = min(max(time - self.time, 0.0), _TRUSTED_AHEAD)
+    def predict(self, time: float) -> _Position:
+        """Predict the position at a time in seconds."""
+        # A head sways about its position, so its velocity does not predict the next second.
+        ahead = min(max(time - self.time, 0.0), _MAX_EXTRAPOLATION)
         vx, vy = self.velocity or (0.0, 0.0)
-        return _Place(self.place.x + vx * ahead, self.place.y + vy * ahead, self.place.size)
+        x, y, size = self.position
+        return _Position(x + vx * ahead, y + vy * ahead, size)
 
-    def moved(self, place: _Place, time: float) -> "_Person":
-        """The same person, seen again."""
+    def moved(self, position: _Position, time: float) -> "_Person":
+        """Return the state after another detection."""
         passed = time - self.time
         if passed <= 0:  # damaged files may repeat a time
-            return _Person(self.number, place, self.velocity, self.time)
-        vx, vy = (place.x - self.place.x) / passed, (place.y - self.place.y) / passed
+            return _Person(self.number, position, self.velocity, self.time)
+        vx, vy = (position.x - self.position.x) / passed, (position.y - self.position.y) / passed
         if self.velocity is not None:
-            # Halfway from the old velocity: boxes jitter by a pixel or two.
+            # The mean with the previous velocity, since boxes jitter by a pixel or two.
             vx, vy = (vx + self.velocity[0]) / 2, (vy + self.velocity[1]) / 2
-        return _Person(self.number, place, (vx, vy), time)
+        return _Person(self.number, position, (vx, vy), time)

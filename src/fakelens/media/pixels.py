@@ -1,7 +1,7 @@
-"""Decoded pictures, converted to RGB only where and as large as they are looked at.
+"""Decoded frames that are converted to RGB on demand: only an area, or at a smaller size.
 
-Most of a frame is never looked at in full: a face is a few per cent of it, and the face detector
-wants it small. Converting all of a 1080p frame takes as long as decoding it.
+Most of a frame is never needed at full size: a face is a few per cent of it, and the face detector
+takes a small picture. Converting a whole 1080p frame takes as long as decoding it.
 """
 
 from typing import Any
@@ -17,42 +17,46 @@ from fakelens.records.media import Pixels
 
 _Span = tuple[int, int]
 
-# Planar YUV in the byte order of this machine; their parts can be converted alone.
-_PLANAR = {
+# Planar YUV formats in native byte order, of which a part can be converted on its own.
+_PLANAR_FORMATS = {
     *("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"),
     *("yuv420p10le", "yuv422p10le", "yuv444p10le"),
 }
-# Corners are moved outwards to multiples of this, so that the converter takes the same way through
-# a part as through the whole (chroma in pairs, vectors of 32 pixels), and each pixel is the same.
-_ALIGNED = 32
-_REACH = 8  # pixels on which a pixel's colour may depend, where chroma is interpolated
+# The corners of a part are moved outwards to multiples of this. The converter then processes the
+# part like the whole frame (chroma in pairs, vectors of 32 pixels), with identical pixels.
+_ALIGNMENT = 32
+_CHROMA_REACH = 8  # distance, in pixels, from which interpolated chroma can depend on neighbours
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
-def upright(frame: av.VideoFrame, rotation: int) -> "RGBImage | DecodedPixels":
-    """A decoded frame as an upright RGB picture (H, W, 3) uint8, at once if it must be.
+def upright_pixels(frame: av.VideoFrame, rotation: int) -> "RGBImage | DecodedPixels":
+    """Return a decoded frame as an upright RGB picture, (H, W, 3) uint8.
+
+    Frames that cannot be converted in parts are converted at once.
 
     Args:
-        frame: not to be changed while the result is in use.
-        rotation: degrees counter-clockwise that make it upright: 0, 90, 180 or 270.
+        frame: must not be changed while the result is in use.
+        rotation: degrees counter-clockwise to turn the frame upright: 0, 90, 180 or 270.
     """
-    # With an odd side the last chroma belongs to one pixel, and the converter takes other ways; a
-    # negative line size is that of a picture stored upside down.
+    # With an odd side, the last chroma sample belongs to one pixel and the converter uses other
+    # code. A picture stored upside down has a negative line size.
     if (
-        frame.format.name in _PLANAR
+        frame.format.name in _PLANAR_FORMATS
         and not (frame.width % 2 or frame.height % 2)
         and all(plane.line_size > 0 for plane in frame.planes)
     ):
         return DecodedPixels(frame, rotation)
-    return _upright(frame, rotation // 90)
+    return _to_rgb(frame, rotation // 90)
 
 
 class DecodedPixels:
-    """A decoded frame as an upright RGB picture; ``data.Pixels``. Use :func:`upright`.
+    """A decoded frame as an upright RGB picture on demand; implements ``Pixels``.
+
+    Create it with :func:`upright_pixels`.
 
     Args:
-        frame: of a format and size whose parts can be converted alone.
-        rotation: degrees counter-clockwise that make it upright: 0, 90, 180 or 270.
+        frame: of a format and size of which parts can be converted on their own.
+        rotation: degrees counter-clockwise to turn the frame upright: 0, 90, 180 or 270.
     """
 
     def __init__(self, frame: av.VideoFrame, rotation: int) -> None:
@@ -62,13 +66,13 @@ class DecodedPixels:
         self.shape: tuple[int, ...] = (width, height, 3) if self._turns % 2 else (height, width, 3)
 
     def __array__(self, dtype: object = None, copy: object = None) -> RGBImage:
-        return _upright(self._frame, self._turns)
+        return _to_rgb(self._frame, self._turns)
 
     def __getitem__(self, area: tuple[slice, slice]) -> RGBImage:
-        """Rows and columns, both with a begin and an end within the picture."""
-        (top, bottom), (left, right) = self._stored(*area)
-        x1, x2 = _widened(left, right, self._frame.width)
-        y1, y2 = _widened(top, bottom, self._frame.height)
+        """Convert an area; its row and column slices have a start and a stop within the picture."""
+        (top, bottom), (left, right) = self._stored_area(*area)
+        x1, x2 = _aligned(left, right, self._frame.width)
+        y1, y2 = _aligned(top, bottom, self._frame.height)
         part = av.VideoFrame(x2 - x1, y2 - y1, self._frame.format.name)
         part.colorspace, part.color_range = self._frame.colorspace, self._frame.color_range
         for source, target in zip(planes(self._frame), planes(part), strict=True):
@@ -80,26 +84,26 @@ class DecodedPixels:
         inside = image[top - y1 : bottom - y1, left - x1 : right - x1]
         return np.ascontiguousarray(np.rot90(inside, self._turns), np.uint8)
 
-    def shrunk(self, size: tuple[int, int]) -> "DecodedPixels":
-        """The whole picture at another width and height; each pixel the mean of what it covers."""
+    def resized(self, size: tuple[int, int]) -> "DecodedPixels":
+        """Return the whole picture at another size (width, height), by area averaging."""
         width, height = size[::-1] if self._turns % 2 else size
         small = self._frame.reformat(width, height, interpolation=Interpolation.AREA, threads=1)
         small.colorspace, small.color_range = self._frame.colorspace, self._frame.color_range
         return DecodedPixels(small, 90 * self._turns)
 
     def luma(self, down: int, across: int) -> NDArray[np.uint8]:
-        """One pixel of each cell of ``down`` rows and ``across`` columns, 0..255."""
+        """Sample the luma, 0..255, of one pixel per cell of ``down`` x ``across`` pixels."""
         plane = np.rot90(planes(self._frame)[0], self._turns)
         sample = plane[down // 2 :: down, across // 2 :: across]
         if sample.dtype == np.uint16:
-            sample = (sample >> 2).astype(np.uint8)  # ten bits
+            sample = (sample >> 2).astype(np.uint8)  # from 10 bits
         name = self._frame.format.name
         if int(self._frame.color_range) == _FULL_RANGE or name.startswith("yuvj"):
             return np.ascontiguousarray(sample)
-        return np.asarray(cv2.LUT(sample, _FROM_LIMITED), np.uint8)
+        return np.asarray(cv2.LUT(sample, _FULL_FROM_LIMITED), np.uint8)
 
-    def _stored(self, rows: slice, columns: slice) -> tuple[_Span, _Span]:
-        """Begin and end of the rows and columns of the frame as it is stored."""
+    def _stored_area(self, rows: slice, columns: slice) -> tuple[_Span, _Span]:
+        """Return the start and stop of the rows and columns in the frame as stored."""
         height, width = self.shape[:2]
         y, x = (rows.start, rows.stop), (columns.start, columns.stop)
         down, across = (
@@ -109,23 +113,25 @@ class DecodedPixels:
         return ((y, x), (x, down), (down, across), (across, y))[self._turns]
 
 
-def _upright(frame: av.VideoFrame, turns: int) -> RGBImage:
+def _to_rgb(frame: av.VideoFrame, turns: int) -> RGBImage:
+    """Convert a whole frame to RGB and rotate it by ``turns`` x 90 degrees counter-clockwise."""
     image = frame.to_ndarray(format="rgb24", threads=1)
     return np.ascontiguousarray(np.rot90(image, turns), np.uint8)
 
 
-def _widened(begin: int, end: int, length: int) -> tuple[int, int]:
-    begin = max(0, begin - _REACH) // _ALIGNED * _ALIGNED
-    return begin, min(-(-(end + _REACH) // _ALIGNED) * _ALIGNED, length)
+def _aligned(start: int, stop: int, length: int) -> tuple[int, int]:
+    """Widen a range by the reach of chroma and to the alignment, within ``length``."""
+    start = max(0, start - _CHROMA_REACH) // _ALIGNMENT * _ALIGNMENT
+    return start, min(-(-(stop + _CHROMA_REACH) // _ALIGNMENT) * _ALIGNMENT, length)
 
 
-_FROM_LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+_FULL_FROM_LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
 def shrunk_size(image: RGBImage | Pixels, longest_side: int) -> tuple[int, int]:
-    """Width and height of the picture once its longest side is at most ``longest_side`` pixels.
+    """Compute the width and height at which the longest side is at most ``longest_side`` pixels.
 
-    A picture that has to be made smaller gets even sides.
+    A picture that has to be shrunk gets even sides.
     """
     height, width = image.shape[:2]
     if max(height, width) <= longest_side:
@@ -134,18 +140,18 @@ def shrunk_size(image: RGBImage | Pixels, longest_side: int) -> tuple[int, int]:
     return 2 * max(1, round(width * half)), 2 * max(1, round(height * half))
 
 
-def shrunk(image: RGBImage | Pixels, longest_side: int) -> RGBImage | Pixels:
-    """The whole picture in its :func:`shrunk_size`."""
+def shrink(image: RGBImage | Pixels, longest_side: int) -> RGBImage | Pixels:
+    """Return the whole picture at its :func:`shrunk_size`."""
     size = shrunk_size(image, longest_side)
     if size == (image.shape[1], image.shape[0]):
         return image
     if not isinstance(image, np.ndarray):
-        return image.shrunk(size)
+        return image.resized(size)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def luma(image: RGBImage | Pixels, down: int, across: int) -> NDArray[np.uint8]:
-    """One pixel of each cell of ``down`` rows and ``across`` columns, 0..255."""
+    """Sample the luma, 0..255, of one pixel per cell of ``down`` x ``across`` pixels."""
     if not isinstance(image, np.ndarray):
         return image.luma(down, across)
     sample = np.ascontiguousarray(image[down // 2 :: down, across // 2 :: across])
@@ -153,14 +159,14 @@ def luma(image: RGBImage | Pixels, down: int, across: int) -> NDArray[np.uint8]:
 
 
 def planes(frame: av.VideoFrame) -> list[NDArray[Any]]:
-    """The planes of a planar frame, uint8 or uint16, without the padding at the ends of rows.
+    """Return the planes of a planar frame, uint8 or uint16, without the padding of rows.
 
-    What is written to them is written to the frame.
+    They are views: writing to them changes the frame.
     """
-    kind = np.dtype(np.uint16 if frame.format.components[0].bits > 8 else np.uint8)
+    dtype = np.dtype(np.uint16 if frame.format.components[0].bits > 8 else np.uint8)
     views = []
     for plane in frame.planes:
-        rows = np.frombuffer(memoryview(plane), kind)
-        rows = rows.reshape(-1, plane.line_size // kind.itemsize)
+        rows = np.frombuffer(memoryview(plane), dtype)
+        rows = rows.reshape(-1, plane.line_size // dtype.itemsize)
         views.append(rows[: plane.height, : plane.width])
     return views

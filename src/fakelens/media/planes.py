@@ -1,4 +1,4 @@
-"""The writable planes of a frame."""
+"""The Y, U and V planes of a frame, to draw on."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,20 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8]
 
-
 # Luma weights of red and blue: ITU-R BT.601, BT.709, BT.2020.
-_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+_LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """The writable planes of one upright frame, 8 bits, chroma at half size.
+    """The writable planes of one upright frame: 8 bits, chroma at half size.
 
     Attributes:
         y: (H, W) uint8.
         u: (H/2, W/2) uint8.
         v: (H/2, W/2) uint8.
-        matrix: ``"bt601"``, ``"bt709"`` or ``"bt2020"``.
-        full_range: 0..255 instead of 16..235 for luma, 16..240 for chroma.
+        matrix: colour matrix: ``"bt601"``, ``"bt709"`` or ``"bt2020"``.
+        full_range: whether values span 0..255 instead of 16..235 (luma) and 16..240 (chroma).
     """
 
     y: Plane
@@ -31,8 +30,8 @@ class Planes:
     full_range: bool
 
     def encode(self, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(n, 3) uint8 RGB -> (n, 3) uint8 Y, U, V of this frame."""
-        red, blue = _WEIGHTS[self.matrix]
+        """Convert colours (n, 3) uint8 RGB to (n, 3) uint8 Y, U, V values of this frame."""
+        red, blue = _LUMA_WEIGHTS[self.matrix]
         rgb = colours.astype(np.float64) / 255
         luma = rgb @ (red, 1 - red - blue, blue)
         chroma_blue = (rgb[:, 2] - luma) / (2 * (1 - blue))

@@ -1,7 +1,7 @@
-"""Stages of work that overlap: each in a thread of its own, with short queues in between.
+"""Runs pipeline stages in parallel: each in its own thread, connected by short queues.
 
-Decoding, the face detector and the model spend their time in libraries that let other threads
-run, so that a stage can work on what comes next while the following one is still at it.
+Decoding, the face detector and the model spend their time in libraries that release the GIL, so
+one stage can work on the next item while the following stage processes the current one.
 """
 
 import threading
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Waiting(threading.local):
-    """Seconds that this thread has waited for other stages."""
+    """Time that the current thread has waited for other stages."""
 
     seconds = 0.0
 
@@ -23,66 +23,67 @@ waiting = _Waiting()
 
 
 def prefetch(items: Iterable[T], depth: int) -> Generator[T]:
-    """The same items in the same order, made in another thread, up to ``depth`` in advance.
+    """Yield the same items in the same order, produced in another thread up to ``depth`` ahead.
 
-    What goes wrong while they are made is raised here, after the items that came before it. To
-    stop early, close the generator (``contextlib.closing``): the thread ends after the item that
-    it is working on, and ``items`` is closed if it can be.
+    An error in that thread is raised here, after the items produced before it. To stop early,
+    close the generator (``contextlib.closing``): the thread ends after its current item, and
+    ``items`` is closed if it is a generator.
 
     Args:
         items: iterated, and closed, in the other thread only.
-        depth: 1 or more; so many items wait at most.
+        depth: largest number of items that wait in the queue, 1 or more.
     """
     queue: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
-    room = threading.Semaphore(depth - 1)
+    free_slots = threading.Semaphore(depth - 1)
     stopped, ended = threading.Event(), threading.Event()
 
-    def work() -> None:
-        end: BaseException | None = None
+    def produce() -> None:
+        error_at_end: BaseException | None = None
         try:
             try:
                 for item in items:
                     queue.put((item,))
-                    room.acquire()
+                    free_slots.acquire()
                     if stopped.is_set():
                         break
             finally:
                 if isinstance(items, Generator):
                     items.close()
-        except BaseException as error:  # raised again in the other thread
-            end = error
-        queue.put(end)
-        end = None  # its traceback knows this frame, and with it the last item
+        except BaseException as error:  # raised again in the consuming thread
+            error_at_end = error
+        queue.put(error_at_end)
+        error_at_end = None  # its traceback holds this frame, and with it the last item
         ended.set()
 
     def take() -> tuple[T] | BaseException | None:
-        began = time.perf_counter()
-        got = queue.get()
-        waiting.seconds += time.perf_counter() - began
-        return got
+        started = time.perf_counter()
+        received = queue.get()
+        waiting.seconds += time.perf_counter() - started
+        return received
 
-    worker = threading.Thread(target=work, name=f"ahead of {threading.current_thread().name}")
-    got: tuple[T] | BaseException | None = None
+    consumer = threading.current_thread().name
+    producer = threading.Thread(target=produce, name=f"prefetch for {consumer}")
+    received: tuple[T] | BaseException | None = None
     try:
-        worker.start()
-        while isinstance(got := take(), tuple):
-            room.release()
-            yield got[0]
-        if got is not None:
-            raise got
+        producer.start()
+        while isinstance(received := take(), tuple):
+            free_slots.release()
+            yield received[0]
+        if received is not None:
+            raise received
     finally:
-        got = None
+        received = None
         stopped.set()
-        room.release()
-        if worker.ident is not None:
+        free_slots.release()
+        if producer.ident is not None:
             _wait(ended)
-            worker.join()
+            producer.join()
 
 
 def _wait(ended: threading.Event) -> None:
-    """Wait for a thread's end even if interrupted: what it works with is about to be closed.
+    """Wait for the end of a thread even if interrupted: its resources are about to be closed.
 
-    Python 3.11 takes a thread for ended once ``join`` has been interrupted, so an event tells.
+    An event is used because Python 3.11 takes a thread as ended once ``join`` was interrupted.
     """
     interruption: KeyboardInterrupt | None = None
     while not ended.is_set():

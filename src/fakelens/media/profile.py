@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""Measures the time spent in each stage of a pipeline."""
 
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -8,34 +8,37 @@ from fakelens.media.prefetch import T, waiting
 
 
 class Profile:
-    """Where the time goes: seconds at work by stage, without waiting for earlier stages.
+    """Time spent in each stage, without waiting for earlier stages.
 
-    Stages overlap, so that their sum can be more than the time that passed.
+    Stages overlap, so their sum can exceed the elapsed time.
+
+    Attributes:
+        seconds: by name of the stage.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def spend(self, stage: str) -> Iterator[None]:
-        """Count what is done inside towards a stage."""
-        began, waited = time.perf_counter(), waiting.seconds
+    def measure(self, stage: str) -> Iterator[None]:
+        """Return a context whose time counts towards a stage."""
+        started, waited = time.perf_counter(), waiting.seconds
         try:
             yield
         finally:
-            busy = time.perf_counter() - began - (waiting.seconds - waited)
+            busy = time.perf_counter() - started - (waiting.seconds - waited)
             self.seconds[stage] = self.seconds.get(stage, 0.0) + busy
 
-    def timed(self, stage: str, items: Iterable[T]) -> Generator[T]:
-        """The same items; making them counts towards a stage, what is done with them does not.
+    def measure_items(self, stage: str, items: Iterable[T]) -> Generator[T]:
+        """Yield the same items; the time to produce them counts towards a stage.
 
-        Closed early, it closes ``items`` if it can be.
+        Closing this generator early also closes ``items`` if that is a generator.
         """
         iterator = iter(items)
         try:
             while True:
                 try:
-                    with self.spend(stage):
+                    with self.measure(stage):
                         item = next(iterator)
                 except StopIteration:
                     return

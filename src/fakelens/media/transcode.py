@@ -1,4 +1,4 @@
-"""A video drawn on and written again: same timestamps, same sound, same colours, H.264 in MP4."""
+"""Transcodes a video to H.264 in MP4 and draws on it; keeps timestamps, sound and colours."""
 
 import math
 from collections.abc import Callable, Generator
@@ -19,29 +19,18 @@ from fakelens.media.pixels import planes as planes_of
 from fakelens.media.planes import Planes
 from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
-from fakelens.media.reader import Picture, SoundPacket, VideoReader, open_video
+from fakelens.media.reader import DecodedFrame, SoundPacket, VideoReader, open_video
 from fakelens.media.sound import SoundWriter
 from fakelens.records.media import VideoInfo
 
 CRF = 20
-
-
 PRESET = "superfast"  # on two cores nearly twice as fast as veryfast
 
-
 _FRAMES_AHEAD = 3
-
-
-_FALLBACK_RATE = Fraction(25)
-
-
+_FALLBACK_RATE = Fraction(25)  # frames per second, for files without a frame rate
 _MAX_TIMESCALE = 2**31 - 1
-
-
 # FFmpeg's AVColorSpace; untagged video is treated as BT.601, as FFmpeg itself does.
 _MATRICES = {1: "bt709", 7: "bt709", 9: "bt2020"}
-
-
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
@@ -50,29 +39,29 @@ def transcode(
     target: Path,
     draw: Callable[[int, Planes], None],
     *,
-    watch: Callable[[Picture], None] | None = None,
+    on_frame: Callable[[DecodedFrame], None] | None = None,
     side_by_side: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
     profile: Profile | None = None,
 ) -> tuple[str, ...]:
-    """Decode a video, let every frame be drawn on, and write it as H.264 in MP4.
+    """Decode a video, draw on every frame, and write it as H.264 in MP4.
 
     Every timestamp is kept, sound is copied packet by packet, rotation is applied to the pixels,
-    colour tags and pixel aspect are carried. A side of an odd number of pixels is made even by
-    repeating the last row or column, which H.264 in 4:2:0 needs.
+    and colour tags and the pixel aspect ratio are preserved. A side with an odd number of pixels
+    is made even by repeating the last row or column, as H.264 in 4:2:0 requires.
 
     Args:
         source: the video.
-        target: written over if it exists.
-        draw: called with the index of each frame and its planes, which it edits in place; in
-            another thread than this one.
-        watch: shown each picture before it is drawn on, in that thread.
-        side_by_side: the untouched picture goes to the left of the drawn one.
-        progress: told after each frame.
-        profile: told where the time goes.
+        target: file to write; overwritten if it exists.
+        draw: called with the index and the planes of each frame, which it edits in place. It
+            runs in a background thread.
+        on_frame: called with each frame before it is drawn on, in that thread.
+        side_by_side: put the untouched frame to the left of the drawn one.
+        progress: called after each frame.
+        profile: collects the time spent in each stage.
 
     Returns:
-        Sentences on what could not be kept, such as sound that MP4 cannot hold.
+        Sentences about what could not be kept, such as sound that MP4 does not support.
 
     Raises:
         MediaError: the source cannot be read.
@@ -81,18 +70,18 @@ def transcode(
     profile = profile or Profile()
     with open_video(source) as reader:
         try:
-            # With "file:" a colon in the name is no protocol.
+            # With "file:", a colon in the name is not taken for a protocol.
             output = av.open(f"file:{target}", "w", format="mp4", options=_muxer_options(reader))
             with output:
-                writer = _Writer(output, reader, side_by_side=side_by_side)
-                drawing = _drawn(reader, writer, draw, watch, profile)
-                with closing(prefetch(drawing, _FRAMES_AHEAD)) as moments:
-                    for moment in moments:
-                        with profile.spend("encode"):
-                            writer.write(moment)
-                        if progress and moment.frame:
-                            progress(moment.index + 1, reader.info.frame_estimate)
-                with profile.spend("encode"):
+                writer = _VideoWriter(output, reader, side_by_side=side_by_side)
+                drawing = _draw_frames(reader, writer, draw, on_frame, profile)
+                with closing(prefetch(drawing, _FRAMES_AHEAD)) as items:
+                    for item in items:
+                        with profile.measure("encode"):
+                            writer.write(item)
+                        if progress and item.frame:
+                            progress(item.index + 1, reader.info.frame_estimate)
+                with profile.measure("encode"):
                     writer.finish()
         except av.error.FFmpegError as error:
             raise OutputError(f"{target}: the video cannot be written: {error.strerror}") from error
@@ -100,36 +89,42 @@ def transcode(
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
-    """A frame to be encoded and the sound that came before it; after the last, sound alone."""
+class _Drawn:
+    """A frame to encode and the sound packets before it.
+
+    Attributes:
+        index: of the frame; after the last frame, of that frame.
+        frame: drawn on; ``None`` for the sound after the last frame.
+        sounds: packets between the previous frame and this one.
+    """
 
     index: int
     frame: av.VideoFrame | None
     sounds: list[SoundPacket]
 
 
-def _drawn(
+def _draw_frames(
     reader: VideoReader,
-    writer: "_Writer",
+    writer: "_VideoWriter",
     draw: Callable[[int, Planes], None],
-    watch: Callable[[Picture], None] | None,
+    on_frame: Callable[[DecodedFrame], None] | None,
     profile: Profile,
-) -> Generator[_Moment]:
-    """Decode and draw; nothing is written here, since this is another thread than the muxer's."""
+) -> Generator[_Drawn]:
+    """Decode and draw. Runs in a background thread, so it must not use the muxer."""
     index, sounds = -1, list[SoundPacket]()
-    for picture in profile.timed("decode again", reader.pictures(sounds.append)):
-        with profile.spend("draw"):
-            if watch:
-                watch(picture)
-            frame = writer.prepare(picture, draw)
-        index = picture.index
-        yield _Moment(index, frame, sounds.copy())
+    for decoded in profile.measure_items("decode again", reader.decoded_frames(sounds.append)):
+        with profile.measure("draw"):
+            if on_frame:
+                on_frame(decoded)
+            frame = writer.prepare(decoded, draw)
+        index = decoded.index
+        yield _Drawn(index, frame, sounds.copy())
         sounds.clear()
-    yield _Moment(index, None, sounds)
+    yield _Drawn(index, None, sounds)
 
 
 def _muxer_options(reader: VideoReader) -> dict[str, str]:
-    """Players can start at once; the time before the first frame is kept to the tick."""
+    """Return options that let players start at once and keep the start time to the tick."""
     ticks = [reader.info.time_base, *(sound.time_base or 1 for sound in reader.audio_streams)]
     scale = math.lcm(*(Fraction(tick).denominator for tick in ticks))
     if scale > _MAX_TIMESCALE:
@@ -137,12 +132,12 @@ def _muxer_options(reader: VideoReader) -> dict[str, str]:
     return {"movflags": "+faststart", "movie_timescale": str(scale)}
 
 
-class _Writer:
-    """The output's picture; its sound is in ``sound``.
+class _VideoWriter:
+    """Encodes the frames of the output, and passes sound packets on to ``sound``.
 
     Attributes:
-        sound: of the output.
-        notes: sentences on what of the picture could not be kept.
+        sound: writes the sound of the output.
+        notes: sentences about what is changed in the frames.
     """
 
     def __init__(self, output: OutputContainer, reader: VideoReader, *, side_by_side: bool) -> None:
@@ -151,49 +146,49 @@ class _Writer:
         self._side_by_side = side_by_side
         rate = reader.info.rate or _FALLBACK_RATE
         self._step = max(1, round(1 / (rate * reader.info.time_base)))
-        self._end = 0  # of the last frame, in ticks
-        self._lead: int | None = None  # ticks by which decoding goes ahead of showing
+        self._end = 0  # end of the last frame, in ticks
+        self._decode_lead: int | None = None  # ticks from decoding to presentation
         self._stream: VideoStream = output.add_stream("libx264", rate=rate)
-        self._configure(self._canvas(reader.peek()), reader.peek())
+        self._configure(self._canvas(reader.first_frame()), reader.first_frame())
         if aspect := reader.pixel_aspect:
-            turned = reader.info.rotation in (90, 270)
-            self._stream.codec_context.sample_aspect_ratio = 1 / aspect if turned else aspect
+            swapped = reader.info.rotation in (90, 270)
+            self._stream.codec_context.sample_aspect_ratio = 1 / aspect if swapped else aspect
         self.sound = SoundWriter(output, reader.audio_streams)
-        self.notes = _changes(reader.info)
+        self.notes = _frame_notes(reader.info)
 
-    def prepare(self, picture: Picture, draw: Callable[[int, Planes], None]) -> av.VideoFrame:
-        """The frame as it is to be encoded, drawn on."""
-        frame = self._canvas(picture.frame)
+    def prepare(self, decoded: DecodedFrame, draw: Callable[[int, Planes], None]) -> av.VideoFrame:
+        """Convert a frame to the output's format and draw on it."""
+        frame = self._canvas(decoded.frame)
         y, u, v = planes_of(frame)
         width = y.shape[1] // 2 if self._side_by_side else 0
         matrix = _MATRICES.get(int(frame.colorspace), "bt601")
         full_range = int(frame.color_range) == _FULL_RANGE
         planes = Planes(y[:, width:], u[:, width // 2 :], v[:, width // 2 :], matrix, full_range)
-        draw(picture.index, planes)
-        frame.pts, frame.time_base = picture.pts, self._info.time_base
-        frame.pict_type = 0  # let the encoder choose, not repeat the source's choice
-        self._end = picture.pts + (picture.frame.duration or self._step)
+        draw(decoded.index, planes)
+        frame.pts, frame.time_base = decoded.pts, self._info.time_base
+        frame.pict_type = 0  # the encoder chooses the frame type, not the source
+        self._end = decoded.pts + (decoded.frame.duration or self._step)
         return frame
 
-    def write(self, moment: _Moment) -> None:
-        for sound in moment.sounds:
+    def write(self, item: _Drawn) -> None:
+        for sound in item.sounds:
             self.sound.write(sound)
-        if moment.frame:
-            self._output.mux(self._encode(moment.frame))
+        if item.frame:
+            self._output.mux(self._encode(item.frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds; the last frame is shown as long as in the source."""
+        """Flush the encoder; the last frame keeps its duration."""
         packets = self._encode(None)
-        if packets:  # MP4 adds up the times of decoding, which lag behind when the rate varies
+        if packets:  # MP4 adds up decoding times, which lag behind if the frame rate varies
             last = packets[-1]
-            last.duration = max(1, self._end - (self._lead or 0) - (last.dts or 0))
+            last.duration = max(1, self._end - (self._decode_lead or 0) - (last.dts or 0))
         self._output.mux(packets)
         self.sound.finish()
 
     def _encode(self, frame: av.VideoFrame | None) -> "list[Packet[VideoStream]]":
         packets = self._stream.encode(frame)
-        if packets and self._lead is None:
-            self._lead = (packets[0].pts or 0) - (packets[0].dts or 0)
+        if packets and self._decode_lead is None:
+            self._decode_lead = (packets[0].pts or 0) - (packets[0].dts or 0)
         return packets
 
     def _configure(self, frame: av.VideoFrame, original: av.VideoFrame) -> None:
@@ -206,7 +201,7 @@ class _Writer:
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
 
     def _canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """A writable, upright 8-bit 4:2:0 frame of even size; the decoder's own if it is one."""
+        """Return a writable, upright 8-bit 4:2:0 frame of even size (``frame`` if possible)."""
         full_range = not frame.format.is_rgb and (
             int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
         )
@@ -230,19 +225,19 @@ class _Writer:
         return canvas
 
 
-def _changes(info: VideoInfo) -> list[str]:
+def _frame_notes(info: VideoInfo) -> list[str]:
     notes = []
     if info.rotation:
-        notes.append("The picture was turned upright.")
+        notes.append("The frames were rotated upright.")
     if info.pixel_format not in ("yuv420p", "yuvj420p"):
         notes.append(f"The colours were converted from {info.pixel_format} to 8-bit 4:2:0.")
     if info.width % 2 or info.height % 2:
-        notes.append("A column or row was repeated to make the size even.")
+        notes.append("The last row or column was repeated to make the size even.")
     return notes
 
 
 def _convert(frame: av.VideoFrame, name: str) -> av.VideoFrame:
-    """Bring a frame of any pixel format to 4:2:0 of the same matrix and range."""
+    """Convert a frame of any pixel format to 4:2:0 with the same matrix and range."""
     if frame.format.is_rgb:
         return frame.reformat(
             format="yuv420p",

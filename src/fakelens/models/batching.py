@@ -10,7 +10,7 @@ from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.models import Model
 
 BATCH = 16
-"""Crops in one call of a model where the caller does not choose."""
+"""Default number of crops per model call."""
 
 
 def stack_batches(crops: Iterable[RGBImage], size: int = BATCH) -> Generator[NDArray[np.uint8]]:

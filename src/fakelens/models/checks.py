@@ -1,4 +1,4 @@
-"""What every ``examine`` checks before and after it runs its model."""
+"""Checks of a model's input and output, used by every ``examine``."""
 
 from dataclasses import fields
 from typing import Any
@@ -11,7 +11,7 @@ from fakelens.records.models import Evidence
 
 
 def check_crops(crops: NDArray[Any], side: int) -> None:
-    """Raise ValueError unless these are (N, side, side, 3) uint8 crops, N >= 1."""
+    """Raise ``ValueError`` unless the crops are (N, side, side, 3) uint8 with N >= 1."""
     if crops.dtype != np.uint8 or crops.shape[1:] != (side, side, 3) or crops.shape[0] < 1:
         raise ValueError(
             f"crops must be uint8 (N, {side}, {side}, 3) with N >= 1, "
@@ -20,18 +20,24 @@ def check_crops(crops: NDArray[Any], side: int) -> None:
 
 
 def check_evidence(evidence: Evidence, count: int, name: str) -> None:
-    """Raise ModelError unless the evidence of ``count`` crops is finite and of one shape."""
+    """Raise ``ModelError`` unless the evidence has valid shapes and finite numbers.
+
+    Args:
+        evidence: output of the model.
+        count: number of crops.
+        name: of the model, for messages.
+    """
     shape = evidence.activation.shape
     if evidence.logit.shape != (count,) or len(shape) != 4 or shape[0] != count:
         raise ModelError(
-            f"{name} answered {count} crops with logits {evidence.logit.shape} and an "
-            f"activation {shape} instead of ({count},) and ({count}, C, h, w)"
+            f"{name}: for {count} crops, logits must have the shape ({count},) and activations "
+            f"({count}, C, h, w), not {evidence.logit.shape} and {shape}"
         )
     if evidence.gradient.shape != shape:
         raise ModelError(
-            f"{name}: the gradient {evidence.gradient.shape} has not the shape "
-            f"of the activation {shape}"
+            f"{name}: the gradient has the shape {evidence.gradient.shape}, but the activation "
+            f"has {shape}"
         )
     for field in fields(evidence):
         if not np.isfinite(getattr(evidence, field.name)).all():
-            raise ModelError(f"{name} answered with a {field.name} that is not a finite number")
+            raise ModelError(f"{name}: the {field.name} contains values that are not finite")

@@ -1,4 +1,4 @@
-"""What onnxruntime can compute on, by its execution providers."""
+"""Compute devices, and the execution providers of onnxruntime that they stand for."""
 
 from typing import Any
 
@@ -14,35 +14,35 @@ DEVICES = {
     "openvino": "OpenVINOExecutionProvider",
     CPU: "CPUExecutionProvider",
 }
-"""From our names to onnxruntime's, in the order in which ``auto`` looks for them."""
+"""From device names to onnxruntime's execution providers, in the order ``auto`` tries them."""
 
-# Tensor cores round to 10 bits unless told not to, too coarse for the self-test of a model.
+# By default, tensor cores round to 10 bits (TF32), too coarse for the self-test of a model.
 _OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
 _PACKAGES = {"cuda": "onnxruntime-gpu", "directml": "onnxruntime-directml"}
 
 
 def find_device(name: str) -> str:
-    """A key of ``DEVICES`` that is available; for ``auto`` the first one.
+    """Return the key of ``DEVICES`` for a name; ``auto`` is the first device available.
 
     Raises:
-        UsageError: there is no such device, or the installed onnxruntime cannot use it.
+        UsageError: no such device, or the installed onnxruntime does not support it.
     """
     installed = ort.get_available_providers()
     available = [device for device, provider in DEVICES.items() if provider in installed]
     if name == "auto":
         return available[0]
     if name not in DEVICES:
-        raise UsageError(f"no device is called {name!r}; there are auto, {', '.join(DEVICES)}")
+        raise UsageError(f"no device {name!r}: choose auto or one of {', '.join(DEVICES)}")
     if name not in available:
         package = _PACKAGES.get(name, f"onnxruntime-{name}")
         raise UsageError(
-            f"the installed onnxruntime cannot use {name}, only {', '.join(available)}; "
-            f"the package {package} in place of onnxruntime can"
+            f"the installed onnxruntime does not support {name}, only {', '.join(available)}: "
+            f"install the package {package} instead of onnxruntime"
         )
     return name
 
 
 def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
-    """What to hand to onnxruntime for a key of ``DEVICES``; the processor does what is left."""
+    """Return onnxruntime's providers for a key of ``DEVICES``, with the CPU as fallback."""
     names = dict.fromkeys((DEVICES[device], DEVICES[CPU]))
     return [(name, _OPTIONS.get(name, {})) for name in names]

@@ -1,7 +1,7 @@
-"""Other models made of an evidence model's graph: its head alone, and copies that know nothing.
+"""Derives other models from the graph of an evidence model: its head, and randomised copies.
 
-A head tells what becomes of the logit when cells of the explained layer are changed, without a run
-of the trunk. A copy with random weights tells whether a heatmap depends on what was learned.
+A head computes the logit from changed activations of the explained layer, without running the
+trunk. A copy with permuted weights shows whether a heatmap depends on what the model has learned.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,38 +15,38 @@ from fakelens.errors import ModelError
 
 
 def extract_head(model: bytes, name: str, outputs: Sequence[str] = ("logit",)) -> bytes:
-    """The part of a graph that leads from ``activation`` to ``logit``, as a model of its own.
+    """Extract the part of a graph from ``activation`` to ``outputs`` as a model of its own.
 
     Args:
         model: a serialised evidence model.
         name: of the model, for messages.
-        outputs: ``logit``, and ``gradient`` if it is wanted too.
+        outputs: ``logit``, ``gradient`` or both.
 
     Raises:
-        ModelError: they depend on something besides the activation.
+        ModelError: the outputs depend on something other than the activation.
     """
     graph = onnx.load_from_string(model).graph
     made_by = {output: node for node in graph.node for output in node.output}
-    wanted, found = list(outputs), set[str]()
-    needed = []
-    while wanted:
-        value = wanted.pop()
-        if value in found or value == "activation" or not value:
+    pending, values = list(outputs), set[str]()
+    nodes = []
+    while pending:
+        value = pending.pop()
+        if value in values or value == "activation" or not value:
             continue
-        found.add(value)
+        values.add(value)
         if value in made_by:
-            needed.append(made_by[value])
-            wanted.extend(made_by[value].input)
-    if "crops" in found or "activation" not in {put for node in needed for put in node.input}:
-        raise ModelError(f"{name}: the logit does not follow from the explained layer alone")
+            nodes.append(made_by[value])
+            pending.extend(made_by[value].input)
+    if "crops" in values or "activation" not in {put for node in nodes for put in node.input}:
+        raise ModelError(f"{name}: the logit does not depend on the explained layer alone")
     head = onnx.ModelProto()
     head.CopyFrom(onnx.load_from_string(model))
     del head.graph.node[:], head.graph.input[:], head.graph.output[:], head.graph.value_info[:]
-    kept = {id(node) for node in needed}
+    kept = {id(node) for node in nodes}
     head.graph.node.extend(node for node in graph.node if id(node) in kept)
     head.graph.input.extend(put for put in graph.output if put.name == "activation")
     head.graph.output.extend(put for put in graph.output if put.name in outputs)
-    constants = [put for put in head.graph.initializer if put.name in found]
+    constants = [put for put in head.graph.initializer if put.name in values]
     del head.graph.initializer[:]
     head.graph.initializer.extend(constants)
     serialised: bytes = head.SerializeToString()
@@ -54,15 +54,15 @@ def extract_head(model: bytes, name: str, outputs: Sequence[str] = ("logit",)) -
 
 
 def randomise(model: bytes, seed: int) -> bytes:
-    """A copy of a graph whose kernels and matrices hold their own values in a random order.
+    """Return a copy of a model with the values of each kernel and matrix permuted.
 
-    So each layer keeps the distribution of its weights and loses what it learned (Adebayo et al.,
+    Each layer keeps the distribution of its weights and loses what it has learned (Adebayo et al.,
     "Sanity Checks for Saliency Maps", NeurIPS 2018, with the weights of each layer shuffled).
-    Biases, scales and whatever else is a vector or a single number stay as they are.
+    Vectors and scalars, such as biases and scales, are not changed.
 
     Args:
-        model: a serialised ONNX model; integers and floating point alike.
-        seed: of the order.
+        model: a serialised ONNX model, with integer or floating-point weights.
+        seed: of the permutations.
     """
     rng = np.random.default_rng(seed)
     copy = onnx.load_from_string(model)
@@ -73,8 +73,8 @@ def randomise(model: bytes, seed: int) -> bytes:
     return serialised
 
 
-def has_kernels(model: bytes) -> bool:
-    """Whether there is anything that ``randomise`` would put in another order."""
+def has_weights(model: bytes) -> bool:
+    """Return whether a model has kernels or matrices that ``randomise`` would permute."""
     return any(True for _ in _kernels(onnx.load_from_string(model).graph))
 
 

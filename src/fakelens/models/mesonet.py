@@ -1,9 +1,9 @@
 """The published MesoNet weights: Keras ``.h5`` files of Meso4 and MesoInception4.
 
-Keras keeps a layer's weights in a group of the layer's name, a type and a running number
-(``conv2d_5``). Within a type the numbers follow the order in which the layers were created, that
-of the authors' ``classifiers.py``. Where they start differs from file to file, and the file's own
-list of layers is in another order, in which several kernels of equal shape are swapped.
+Keras stores a layer's weights in a group named after the layer: a type and a number
+(``conv2d_5``). Within a type, the numbers follow the order in which the layers were created, that
+of the authors' ``classifiers.py``. The first number differs from file to file. The file's own list
+of layers is in another order, in which several kernels of equal shape are swapped.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import CropGeometry
 from fakelens.records.models import ModelCard, Thresholds
 
-# What h5py raises at damaged structures, by what is damaged.
+# What h5py raises for damaged files, depending on what is damaged.
 _H5PY_ERRORS = (OSError, LookupError, RuntimeError, ValueError, OverflowError, MemoryError)
 
 _KERAS_BN_EPSILON = 1e-3
@@ -41,7 +41,7 @@ _INCEPTION_BRANCHES = (
     "branch1.conv1",
     *(f"branch{branch}.conv{conv}" for branch in (2, 3, 4) for conv in (1, 2)),
 )
-# The convolutions of each model, by their number, in the order in which Keras created them.
+# The convolutions of each architecture, in the order of creation, by the number of convolutions.
 _CONVS: dict[int, tuple[Architecture, tuple[str, ...]]] = {
     4: ("meso4", ("conv1", "conv2", "conv3", "conv4")),
     16: (
@@ -61,8 +61,8 @@ _TRAINED_ON = {
     "f2f": "faces of forged (Face2Face) and real videos of FaceForensics",
 }
 _LIMITS = (
-    "It catches only the kind of forgery that it was trained on.",
-    "The margin around the face decides much of its answer.",
+    "It detects only the kind of forgery that it was trained on.",
+    "Its score depends strongly on the margin around the face.",
     "Its score is not calibrated.",
 )
 
@@ -70,13 +70,18 @@ _Layers = dict[str, list[dict[str, FloatArray]]]
 
 
 def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
-    """Load Meso4 or MesoInception4 from a Keras ``.h5`` file, of weights or of a whole model.
+    """Load Meso4 or MesoInception4 from a Keras ``.h5`` file of weights or of a whole model.
 
-    The output of these models is 1 for real; it is turned round here, so that a positive logit
-    means fake. A file that is not one of the four published ones gets a card that says so.
+    The original output is 1 for real. Its sign is inverted here, so that a positive logit means
+    fake. A file that is not one of the four published ones gets a card that says so.
+
+    Args:
+        path: of the file.
+        threads: see ``OnnxModel``.
+        device: see ``OnnxModel``.
 
     Raises:
-        ModelError: the file is missing, damaged, no HDF5 file, or holds another model.
+        ModelError: the file is missing, damaged, not an HDF5 file, or contains another model.
     """
     data = store.read(path)
     weights = _read_weights(path, data)
@@ -86,10 +91,10 @@ def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU
 
 
 def read_mesonet_h5(path: Path) -> MesoWeights:
-    """The weights alone, with the sign of :func:`load_mesonet_h5`: where training may start.
+    """Read the weights alone, with the sign of :func:`load_mesonet_h5`, to start training from.
 
     Raises:
-        ModelError: as there.
+        ModelError: see :func:`load_mesonet_h5`.
     """
     return _read_weights(path, store.read(path))
 
@@ -99,15 +104,15 @@ def _read_weights(path: Path, data: bytes) -> MesoWeights:
         with h5py.File(io.BytesIO(data), "r") as file:
             layers = _read_layers(file.get("model_weights", file))
     except _H5PY_ERRORS as error:
-        raise ModelError(f"{path} is damaged or no Keras .h5 file: {error}") from error
+        raise ModelError(f"{path} is damaged or not a Keras .h5 file: {error}") from error
     try:
         return _convert(layers)
     except ModelError as error:
-        raise ModelError(f"{path} holds neither Meso4 nor MesoInception4: {error}") from error
+        raise ModelError(f"{path} contains neither Meso4 nor MesoInception4: {error}") from error
 
 
 def _read_layers(root: h5py.Group) -> _Layers:
-    """The weights of the layers of each type, in the order of creation."""
+    """Read the weights of the layers of each type, in the order of creation."""
     numbered: dict[str, list[tuple[int, dict[str, FloatArray]]]] = {}
     for name, group in root.items():
         match = _LAYER_NAME.fullmatch(name)
@@ -128,7 +133,7 @@ def _read_layers(root: h5py.Group) -> _Layers:
 
 
 def _convert(layers: _Layers) -> MesoWeights:
-    """Keras layouts (kernels H, W, in, out; dense in, out; flattened H, W, C) to ours."""
+    """Convert Keras' layouts (kernels H, W, in, out; dense in, out; flattened H, W, C) to ours."""
     convs, norms, denses = (
         layers.get(kind, []) for kind in ("conv2d", "batch_normalization", "dense")
     )
@@ -151,7 +156,7 @@ def _convert(layers: _Layers) -> MesoWeights:
         raise ModelError(f"its first dense layer has the shape {kernel.shape}")
     tensors["dense1.weight"] = kernel.reshape(cells, cells, 16, 16).transpose(3, 2, 0, 1)
     tensors["dense1.bias"] = _tensor(denses[0], "bias", 1)
-    # The one place where the sign is turned: Keras' logit is positive for real.
+    # The only place where the sign is inverted: Keras' logit is positive for real.
     tensors["dense2.weight"] = -_tensor(denses[1], "kernel", 2).transpose()
     tensors["dense2.bias"] = -_tensor(denses[1], "bias", 1)
     return MesoWeights(architecture, tensors, _KERAS_BN_EPSILON)
@@ -160,12 +165,12 @@ def _convert(layers: _Layers) -> MesoWeights:
 def _tensor(layer: dict[str, FloatArray], name: str, rank: int) -> FloatArray:
     tensor = layer.get(name)
     if tensor is None or tensor.ndim != rank:
-        raise ModelError(f"a layer has no {name} with {rank} axes")
+        raise ModelError(f"a layer has no {name} with {rank} dimensions")
     return tensor
 
 
 def published_card(model: KnownModel) -> ModelCard:
-    """The card of one of the published models; its weights need not be there."""
+    """Return the card of a published model; its weights need not have been downloaded."""
     title = _TITLES[model.name.rpartition("-")[0]]
     url = model.download.url if model.download else ""
     return ModelCard(
@@ -179,7 +184,7 @@ def published_card(model: KnownModel) -> ModelCard:
         crop=CropGeometry("dlib", 1.4),
         layer=LAYER,
         cam="hirescam",
-        polarity="0 = fake, 1 = real (turned round on load)",
+        polarity="0 = fake, 1 = real (inverted on load)",
         thresholds=Thresholds(
             fake=0.6, real=0.4, source="not calibrated: a convention around the paper's 0.5"
         ),

@@ -1,10 +1,12 @@
-"""MesoNet (Afchar et al., "MesoNet: a Compact Facial Video Forgery Detection Network", WIFS 2018)
-as an ONNX graph that returns, with the logit, what the heatmaps need.
+"""Builds MesoNet as an ONNX graph that returns the logit and what heatmaps need.
 
-Both models end in the same tail: convolution, ReLU (the *activation* that is explained), batch
+MesoNet: Afchar et al., "MesoNet: a Compact Facial Video Forgery Detection Network", WIFS 2018.
+
+Both architectures end in the same layers: convolution, ReLU (the explained *activation*), batch
 normalisation, 4x4 max-pooling, flatten, Dense(16), LeakyReLU(0.1), Dense(1). The derivative of the
-logit with respect to the activation therefore has a closed form made of forward operators, and the
-graph computes it next to the logit in the same run. Dropout is absent: the graph only infers.
+logit with respect to the activation therefore has a closed form that consists of forward
+operators, and the graph computes it together with the logit. There is no dropout, since the graph
+is for inference only.
 
 Weights are a mapping from these names to float32 arrays:
 
@@ -19,17 +21,17 @@ name                shape                        meaning
 ``BN.mean``         (channels,)                  running mean,
 ``BN.variance``     (channels,)                  running variance
 ``dense1.weight``   (16, 16, side/32, side/32)   output, then channel, row, column of the last
-                                                 pool: the four axes settle the flatten order
+                                                 pool: the four axes define the flatten order
 ``dense1.bias``     (16,)
 ``dense2.weight``   (1, 16)
 ``dense2.bias``     (1,)
 ==================  ===========================  =================================================
 
-The side of the crop in pixels is a multiple of 32 and follows from ``dense1.weight``; published
-models have 256. BN is ``bn1`` to ``bn4``, one per stage. CONV is ``conv1`` to ``conv4`` in Meso4.
-In MesoInception4 the first two stages are inception modules instead; their convolutions are
-``inceptionI.branchB.convK``: branch 1 is one 1x1 convolution; branches 2, 3 and 4 are a 1x1 and
-then a 3x3 one of dilation 1, 2 and 3. ``weight_shapes`` lists them all.
+The side of the crop in pixels is a multiple of 32 and follows from ``dense1.weight``; it is 256 in
+the published models. BN is ``bn1`` to ``bn4``, one per stage. CONV is ``conv1`` to ``conv4`` in
+Meso4. In MesoInception4, the first two stages are inception modules with the convolutions
+``inceptionI.branchB.convK``: branch 1 is a 1x1 convolution; branches 2, 3 and 4 are a 1x1
+convolution followed by a 3x3 convolution of dilation 1, 2 and 3. ``weight_shapes`` lists them all.
 """
 
 from collections.abc import Mapping
@@ -50,25 +52,25 @@ LAYER = "conv4"
 LEAKY_SLOPE = 0.1
 
 _OPSET = 17
-_IR_VERSION = 8  # the oldest that goes with the opset, so that older runtimes read the file
+_IR_VERSION = 8  # the oldest for this opset, so that older runtimes can read the file
 
 _POOLS = (2, 2, 2, 4)
-_STRIDE = 32  # the product of the pools: one flattened cell sees a square of this many pixels
+_STRIDE = 32  # product of the pools: side in pixels of the square behind one flattened cell
 _DILATIONS = {1: 1, 2: 1, 3: 2, 4: 3}  # of the 3x3 convolution, by inception branch
 
-# Outputs, inputs and side of the kernels.
+# Outputs, inputs and side of each kernel.
 _MESO4 = {"conv1": (8, 3, 3), "conv2": (8, 8, 5), "conv3": (16, 8, 5), "conv4": (16, 16, 5)}
 _INCEPTION_TAIL = {"conv3": (16, 12, 5), "conv4": (16, 16, 5)}
-_INCEPTION_MODULES = {1: (3, (1, 4, 4, 2)), 2: (11, (2, 4, 4, 2))}  # inputs, width by branch
+_INCEPTION_MODULES = {1: (3, (1, 4, 4, 2)), 2: (11, (2, 4, 4, 2))}  # inputs, outputs by branch
 
 
 @dataclass(frozen=True, slots=True)
 class MesoWeights:
-    """The weights of one MesoNet whose logit is positive for FAKE.
+    """The weights of a MesoNet whose logit is positive for FAKE.
 
     Attributes:
-        architecture: which of the two models.
-        tensors: float32 arrays, named and shaped as the module's table says.
+        architecture: ``"meso4"`` or ``"mesoinception4"``.
+        tensors: float32 arrays, with the names and shapes of the table in the module docstring.
         bn_epsilon: added to the running variances (Keras uses 1e-3, torch 1e-5).
 
     Raises:
@@ -83,7 +85,9 @@ class MesoWeights:
         expected = weight_shapes(self.architecture, self.input_size)
         differing = sorted(expected.keys() ^ self.tensors.keys())
         if differing:
-            raise ModelError(f"these are not {self.architecture} weights: {differing[0]} differs")
+            raise ModelError(
+                f"these are not {self.architecture} weights: {differing[0]} is missing or unknown"
+            )
         for name, shape in expected.items():
             tensor = self.tensors[name]
             if tensor.shape != shape:
@@ -92,19 +96,19 @@ class MesoWeights:
                     f"{name} has the shape {tensor.shape} instead of {shape}"
                 )
             if not np.isfinite(tensor).all():
-                raise ModelError(f"the weights are damaged: {name} holds numbers not finite")
+                raise ModelError(f"the weights are damaged: {name} has values that are not finite")
 
     @property
     def input_size(self) -> int:
-        """Side of the square crop, pixels."""
+        """Side of the square crop in pixels."""
         dense = self.tensors.get("dense1.weight")
         if dense is None or dense.ndim != 4:
-            raise ModelError("dense1.weight is missing or has not the four axes it needs")
+            raise ModelError("dense1.weight is missing or does not have 4 dimensions")
         return int(dense.shape[2]) * _STRIDE
 
 
 def weight_shapes(architecture: Architecture, input_size: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a model for crops of ``input_size`` pixels."""
+    """Return the name and shape of every tensor, for crops of ``input_size`` pixels."""
     convs = dict(_MESO4 if architecture == "meso4" else _INCEPTION_TAIL)
     norms = {stage: convs[f"conv{stage}"][0] for stage in range(1, 5) if f"conv{stage}" in convs}
     if architecture == "mesoinception4":
@@ -127,20 +131,20 @@ def weight_shapes(architecture: Architecture, input_size: int) -> dict[str, tupl
 
 
 def build_graph(weights: MesoWeights) -> onnx.ModelProto:
-    """The model as an ONNX model.
+    """Build the ONNX model.
 
     Returns:
         A model with the input ``crops`` (N, side, side, 3) uint8 RGB and the float32 outputs
         ``logit`` (N,), positive = fake; ``activation`` (N, 16, side/8, side/8), the last
         convolution after its ReLU; ``gradient``, of the same shape, d logit / d activation.
-        Where cells of a pooling window tie, the first in row-major order gets the gradient, as
-        in TensorFlow and torch; the gradient is one-sided there.
+        If cells of a pooling window tie, the first in row-major order gets the gradient, as in
+        TensorFlow and torch; the gradient is one-sided there.
     """
     return _GraphBuilder(weights).build()
 
 
 class _GraphBuilder:
-    """Collects the nodes and constants of one graph; every method returns a value's name."""
+    """Collects the nodes and constants of one graph; each method returns the name of a value."""
 
     def __init__(self, weights: MesoWeights) -> None:
         self._weights = weights
@@ -171,7 +175,7 @@ class _GraphBuilder:
         )
 
     def _trunk(self, crops: str) -> str:
-        """From the crops to the activation."""
+        """Add the nodes from the crops to the activation."""
         planes = self._node("Transpose", [crops], "planes", perm=[0, 3, 1, 2])
         pixels = self._node("Cast", [planes], "pixels", to=TensorProto.FLOAT)
         x = self._node("Div", [pixels, self._constant("white", np.float32(255))], "stage0")
@@ -185,7 +189,7 @@ class _GraphBuilder:
         return self._conv(LAYER, x, output="activation")
 
     def _tail(self, activation: str) -> None:
-        """From the activation to the logit and back to the gradient."""
+        """Add the nodes from the activation to the logit, and back to the gradient."""
         window = _window(_POOLS[3])
         normal = self._norm(4, activation)
         pooled = self._node("MaxPool", [normal], "pooled", "winners", **window)
@@ -210,8 +214,8 @@ class _GraphBuilder:
         d_pooled = self._node(
             "Reshape", [d_flat, self._node("Shape", [pooled], "pooled_shape")], "d_pooled"
         )
-        # Normalisation acts per channel, so its factor may be applied before the unpooling,
-        # to a sixteenth of the cells.
+        # Normalisation is per channel, so its factor can be applied before unpooling, to a
+        # sixteenth of the cells.
         d_winners = self._node("Mul", [d_pooled, self._norm_factor(4)], "d_winners")
         shape = self._node("Shape", [activation], "activation_shape")
         self._node("MaxUnpool", [d_winners, "winners", shape], "gradient", **window)
@@ -225,7 +229,7 @@ class _GraphBuilder:
         return self._node("Concat", branches, module, axis=1)
 
     def _conv(self, name: str, x: str, dilation: int = 1, output: str | None = None) -> str:
-        """Convolution with ReLU."""
+        """Add a convolution with ReLU."""
         weight, bias = self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias")
         side = self._weights.tensors[f"{name}.weight"].shape[2]
         x = self._node(
@@ -243,7 +247,7 @@ class _GraphBuilder:
         return self._node("BatchNormalization", [x, *parts], f"bn{stage}", epsilon=epsilon)
 
     def _norm_factor(self, stage: int) -> str:
-        """The derivative of a batch normalisation, (channels, 1, 1)."""
+        """Add the derivative of a batch normalisation, (channels, 1, 1), as a constant."""
         variance = self._weights.tensors[f"bn{stage}.variance"].astype(np.float64)
         gamma = self._weights.tensors[f"bn{stage}.gamma"]
         factor = gamma / np.sqrt(variance + self._weights.bn_epsilon)

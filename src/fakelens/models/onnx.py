@@ -1,17 +1,17 @@
-"""Evidence models: ONNX files that say what they are and return what the heatmaps need.
+"""Evidence models: self-describing ONNX files that also return what heatmaps need.
 
-Such a file has the input ``crops`` (N, side, side, 3) uint8 RGB, the float32 outputs ``logit``
+Such a file has the input ``crops`` (N, side, side, 3) uint8 RGB and the float32 outputs ``logit``
 (N,), positive = fake, ``activation`` (N, C, h, w) and ``gradient`` (N, C, h, w), the derivative of
-the logit with respect to the activation, and three metadata entries:
+the logit with respect to the activation. It has three metadata entries:
 
 * ``fakelens.format``: ``"1"``;
-* ``fakelens.card``: a ``data.ModelCard`` as JSON;
+* ``fakelens.card``: a ``ModelCard`` as JSON;
 * ``fakelens.self_test``: a ``SelfTest`` as JSON.
 
-A fourth, ``fakelens.layout`` = ``"blocked"``, says that its convolutions are wide enough for
-onnxruntime's layout in blocks of 8 or 16 channels. A trunk of 16 to 672 channels then takes less
-than half the time (in integers, which it arranges by pixels instead, three quarters); MesoNet's
-layers of 1 to 16 channels would take twice.
+A fourth entry, ``fakelens.layout`` = ``"blocked"``, declares that the convolutions are wide enough
+for onnxruntime's layout in blocks of 8 or 16 channels. A trunk of 16 to 672 channels then takes
+less than half the time (three quarters with integer weights, for which onnxruntime uses a
+channels-last layout instead). MesoNet's layers of 1 to 16 channels would take twice as long.
 """
 
 import hashlib
@@ -28,22 +28,24 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic import TypeAdapter, ValidationError
 
 from fakelens.errors import ModelError
-from fakelens.models import graph_editing as surgery
-from fakelens.models import store
+from fakelens.models import graph_editing, store
 from fakelens.models.checks import check_crops, check_evidence
 from fakelens.models.devices import CPU, providers
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Evidence, Head, ModelCard
 
 FORMAT = "1"
+"""Version of the evidence model format."""
 
 Layout = Literal["plain", "blocked"]
+"""How onnxruntime arranges channels, see the module docstring."""
+
 _LEVELS = {
     "plain": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "blocked": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 
-_ORT_ERRORS = (  # they share no base but Exception
+_ORT_ERRORS = (  # they have no common base class but Exception
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
@@ -55,13 +57,13 @@ _ORT_ERRORS = (  # they share no base but Exception
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What a sound model answers to ``self_test_crops``.
+    """The output of an undamaged model for ``self_test_crops``.
 
     Attributes:
         logit: of each crop.
-        contribution: the sum over activation * gradient of each crop; it covers the two outputs
-            that the logit says nothing about.
-        tolerance: the largest difference that rounding on another machine explains.
+        contribution: sum of activation x gradient of each crop; verifies the two outputs that the
+            logit does not depend on.
+        tolerance: largest difference that rounding on another machine can cause.
     """
 
     logit: tuple[float, ...]
@@ -74,18 +76,20 @@ _SELF_TEST = TypeAdapter(SelfTest)
 
 
 class OnnxModel:
-    """A ``data.Model`` that runs a serialised ONNX model.
+    """A serialised ONNX model.
+
+    Implements ``Model``, ``HasHead``, ``HasRandomHeads`` and ``HasDevice``.
 
     Args:
-        model: with inputs and outputs as the module says.
-        card: what the model says of itself.
-        sha256: of the file the weights came from, hexadecimal.
-        threads: for one run; ``None`` leaves it to onnxruntime, which takes one per core.
-        layout: how onnxruntime arranges channels, see the module.
+        model: ONNX model, with the inputs and outputs of an evidence model.
+        card: description of the model.
+        sha256: of the weights file, hexadecimal; empty if the weights came from no file.
+        threads: for one run; ``None`` uses onnxruntime's default, one per core.
+        layout: how onnxruntime arranges channels.
         device: a key of ``devices.DEVICES``.
 
     Raises:
-        ModelError: onnxruntime cannot load the model, or its inputs or outputs are others.
+        ModelError: onnxruntime cannot load the model, or its inputs or outputs are different.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class OnnxModel:
     ) -> None:
         self._session = _open(model, card.name, threads, _LEVELS[layout], device)
         self._model, self._layout = model, layout
-        self._random_heads: list[Head] = []  # opened once, they serve all persons
+        self._random_heads: list[Head] = []  # loaded once and used for all persons
         self.device = device
         self.card = card
         self.sha256 = sha256
@@ -108,20 +112,22 @@ class OnnxModel:
         inputs = {put.name: (put.type, put.shape[1:]) for put in self._session.get_inputs()}
         if inputs != {"crops": ("tensor(uint8)", [side, side, 3])}:
             raise ModelError(
-                f"{card.name} is no evidence model: it must have the one input crops, "
+                f"{card.name} is not an evidence model: it must have one input, crops, "
                 f"uint8 (N, {side}, {side}, 3)"
             )
         outputs = {put.name: put.type for put in self._session.get_outputs()}
         for name in ("logit", "activation", "gradient"):
             if outputs.get(name) != "tensor(float)":
-                raise ModelError(f"{card.name} is no evidence model: no float32 output {name}")
+                raise ModelError(
+                    f"{card.name} is not an evidence model: it has no float32 output {name}"
+                )
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
-        """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
+        """Run the model on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
 
         Raises:
-            ValueError: the crops have another shape or type.
-            ModelError: the run failed, or an answer is not finite.
+            ValueError: the crops have another shape or dtype.
+            ModelError: the run fails, or the output is not finite.
         """
         check_crops(crops, self.card.input_size)
         try:
@@ -129,82 +135,82 @@ class OnnxModel:
                 ["logit", "activation", "gradient"], {"crops": crops}
             )
         except _ORT_ERRORS as error:
-            raise ModelError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
+            raise ModelError(f"{self.card.name} cannot run: {_one_line(error)}") from error
         evidence = Evidence(logit, activation, gradient)
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
 
     def head(self, activation: FloatArray) -> FloatArray:
-        """The logits (N,) that follow from an explained layer (N, C, h, w), changed or not.
+        """Compute the logits (N,) from activations (N, C, h, w) of the explained layer.
 
         Raises:
-            ModelError: the logit depends on something besides the explained layer.
+            ModelError: the logit depends on something other than the explained layer.
         """
         try:
             (logit,) = self._head.run(["logit"], {"activation": activation})
         except _ORT_ERRORS as error:
-            raise ModelError(f"{self.card.name} cannot be run: {_one_line(error)}") from error
+            raise ModelError(f"{self.card.name} cannot run: {_one_line(error)}") from error
         return np.asarray(logit, np.float32)
 
     @cached_property
     def _head(self) -> ort.InferenceSession:
-        return self._open_head(surgery.extract_head(self._model, self.card.name))
+        return self._open_head(graph_editing.extract_head(self._model, self.card.name))
 
     def random_heads(self, count: int) -> list[Head]:
-        """So many heads with their weights in random orders; none if it has no weights.
+        """Return ``count`` heads with permuted weights; none if the head has no weights.
 
         Raises:
-            ModelError: the logit depends on something besides the explained layer.
+            ModelError: the logit depends on something other than the explained layer.
         """
-        head = surgery.extract_head(self._model, self.card.name, ("logit", "gradient"))
-        if not surgery.has_kernels(head):
+        head = graph_editing.extract_head(self._model, self.card.name, ("logit", "gradient"))
+        if not graph_editing.has_weights(head):
             return []
         for seed in range(len(self._random_heads), count):
-            session = self._open_head(surgery.randomise(head, seed))
-            self._random_heads.append(partial(_answer_of_head, session))
+            session = self._open_head(graph_editing.randomise(head, seed))
+            self._random_heads.append(partial(_run_head, session))
         return self._random_heads[:count]
 
     def _open_head(self, model: bytes) -> ort.InferenceSession:
         return _open(model, self.card.name, 1, _LEVELS["plain"], CPU)
 
     def randomised(self, seed: int) -> "OnnxModel":
-        """The same model with its weights in a random order; see ``surgery.randomise``."""
-        model = surgery.randomise(self._model, seed)
+        """Return a copy of the model with permuted weights; see ``graph_editing.randomise``."""
+        model = graph_editing.randomise(self._model, seed)
         return OnnxModel(model, self.card, "", layout=self._layout, device=self.device)
 
 
-def _answer_of_head(session: ort.InferenceSession, activation: FloatArray) -> Evidence:
+def _run_head(session: ort.InferenceSession, activation: FloatArray) -> Evidence:
     logit, gradient = session.run(["logit", "gradient"], {"activation": activation})
     return Evidence(logit, activation, gradient)
 
 
 def load_evidence_model(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
-    """Load an evidence model and let it pass its self-test.
+    """Load an evidence model and run its self-test.
 
     Args:
         path: of the file.
-        threads: as of ``OnnxModel``.
-        device: likewise.
+        threads: see ``OnnxModel``.
+        device: see ``OnnxModel``.
 
     Raises:
-        ModelError: the file is missing, damaged, no evidence model, of another format
-            version, or its self-test differs.
+        ModelError: the file is missing, damaged, not an evidence model or of another format
+            version, or the self-test fails.
     """
     data = store.read(path)
-    # Not to be run: only opened as it is, which takes no time.
+    # A session only to read the metadata: without optimisation it opens quickly.
     session = _open(data, str(path), 1, ort.GraphOptimizationLevel.ORT_DISABLE_ALL, CPU)
     try:
         metadata = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
-        raise ModelError(f"the fakelens metadata of {path} are damaged: {error}") from error
+        raise ModelError(f"{path}: the fakelens metadata is damaged: {error}") from error
     version = metadata.get("fakelens.format")
     if version is None:
         raise ModelError(
-            f"{path} is an ONNX file but no evidence model: it lacks the fakelens metadata"
+            f"{path} is an ONNX file but not an evidence model: it has no fakelens metadata"
         )
     if version != FORMAT:
         raise ModelError(
-            f"{path} has the evidence model format {version}, this fakelens reads {FORMAT}: "
+            f"{path} has evidence model format {version}, but this fakelens reads {FORMAT}: "
             "update fakelens or export the model again"
         )
     try:
@@ -212,17 +218,17 @@ def load_evidence_model(path: Path, *, threads: int | None = None, device: str =
         expected = _SELF_TEST.validate_json(metadata.get("fakelens.self_test", ""))
     except ValidationError as error:
         raise ModelError(
-            f"the fakelens metadata of {path} are damaged: {error.title} is not valid"
+            f"{path}: the fakelens metadata is damaged: {error.title} is not valid"
         ) from error
     layout: Layout = "blocked" if metadata.get("fakelens.layout") == "blocked" else "plain"
     sha256 = hashlib.sha256(data).hexdigest()
     model = OnnxModel(data, card, sha256, threads=threads, layout=layout, device=device)
-    logit, contribution = _answers(model)
-    for answer, wanted in ((logit, expected.logit), (contribution, expected.contribution)):
-        if len(wanted) != len(answer) or np.abs(answer - wanted).max() > expected.tolerance:
+    logit, contribution = _self_test_output(model)
+    for found, wanted in ((logit, expected.logit), (contribution, expected.contribution)):
+        if len(wanted) != len(found) or np.abs(found - wanted).max() > expected.tolerance:
             raise ModelError(
-                f"{path} fails its self-test, it is damaged or this machine computes wrongly: "
-                f"the answer is {answer.tolist()} instead of {list(wanted)}"
+                f"{path} fails its self-test: the file is damaged or this machine computes wrongly "
+                f"(the output is {found.tolist()} instead of {list(wanted)})"
             )
     return model
 
@@ -235,37 +241,37 @@ def save_evidence_model(
     layout: Layout = "plain",
     tolerance: float = 1e-3,
 ) -> None:
-    """Write a model as an evidence model; its answers now become its self-test.
+    """Write a model as an evidence model; its current output becomes its self-test.
 
     Args:
-        model: with inputs and outputs as the module says; it is not changed.
-        card: what the model says of itself.
-        path: written completely or not at all, over an older file.
-        layout: "blocked" if onnxruntime should arrange channels in blocks, see the module.
-        tolerance: of the self-test, as a part of its largest answer.
+        model: with the inputs and outputs of an evidence model; it is not changed.
+        card: description of the model.
+        path: file to write, completely or not at all; an existing file is overwritten.
+        layout: ``"blocked"`` if onnxruntime should arrange channels in blocks.
+        tolerance: of the self-test, relative to the largest value of its output.
 
     Raises:
-        ModelError: the model has other inputs or outputs or does not run.
+        ModelError: the model has different inputs or outputs, or does not run.
         OutputError: the file cannot be written.
     """
-    logit, contribution = _answers(OnnxModel(model.SerializeToString(), card, ""))
+    logit, contribution = _self_test_output(OnnxModel(model.SerializeToString(), card, ""))
     largest = max(1.0, float(np.abs([logit, contribution]).max()))
     self_test = SelfTest(tuple(logit), tuple(contribution), tolerance * largest)
-    described = onnx.ModelProto()
-    described.CopyFrom(model)
-    del described.metadata_props[:]
+    with_metadata = onnx.ModelProto()
+    with_metadata.CopyFrom(model)
+    del with_metadata.metadata_props[:]
     for key, value in (
         ("fakelens.format", FORMAT),
         ("fakelens.card", _CARD.dump_json(card).decode()),
         ("fakelens.self_test", _SELF_TEST.dump_json(self_test).decode()),
         ("fakelens.layout", layout),
     ):
-        described.metadata_props.add(key=key, value=value)
-    store.write_atomically(path, described.SerializeToString(deterministic=True))
+        with_metadata.metadata_props.add(key=key, value=value)
+    store.write_atomically(path, with_metadata.SerializeToString(deterministic=True))
 
 
 def self_test_crops(side: int) -> NDArray[np.uint8]:
-    """Two crops (2, side, side, 3), the same everywhere: rings that grow finer outwards.
+    """Create the two crops (2, side, side, 3) of the self-test: rings that get finer outwards.
 
     The value of crop n at row y, column x, channel c is
     ``((x * x + (n + 1) * y * y) // 64 + 80 * c) mod 256``, all integers.
@@ -274,7 +280,7 @@ def self_test_crops(side: int) -> NDArray[np.uint8]:
     return np.asarray(((x * x + (n + 1) * y * y) // 64 + 80 * c) % 256, np.uint8)
 
 
-def _answers(model: OnnxModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _self_test_output(model: OnnxModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     evidence = model.examine(self_test_crops(model.card.input_size))
     product = evidence.activation.astype(np.float64) * evidence.gradient
     return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
@@ -289,9 +295,9 @@ def _open(
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
-    # Threads that spin while they wait take the processor from the decoder beside them.
+    # Spinning threads take processor time from the decoder that runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # failures are raised; the log would say them twice
+    options.log_severity_level = 4  # errors are raised; the log would repeat them
     options.graph_optimization_level = level
     try:
         return ort.InferenceSession(
@@ -299,7 +305,7 @@ def _open(
         )
     except (*_ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
         raise ModelError(
-            f"{name} is damaged or no ONNX file that onnxruntime can run: {_one_line(error)}"
+            f"{name} is damaged or not an ONNX file that onnxruntime can run: {_one_line(error)}"
         ) from error
 
 

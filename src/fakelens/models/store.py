@@ -1,4 +1,4 @@
-"""Where the files of known models lie, and how they get there undamaged."""
+"""Locates, downloads and verifies the files of known models."""
 
 import hashlib
 import os
@@ -13,54 +13,63 @@ from fakelens.models.registry import Download, KnownModel
 
 
 def cache_folder() -> Path:
-    """Where pulled weights are kept: ``$FAKELENS_CACHE/weights`` or the user's cache folder."""
+    """Return the folder of downloaded weights.
+
+    It is ``$FAKELENS_CACHE/weights`` if that variable is set, or ``weights`` in the user's cache
+    folder of fakelens.
+    """
     root = os.environ.get("FAKELENS_CACHE")
     return (Path(root) if root else platformdirs.user_cache_path("fakelens")) / "weights"
 
 
 def locate(model: KnownModel) -> Path:
-    """The file of a model, verified.
+    """Return the path of a model's file, after verifying the file.
 
     Raises:
-        WeightsMissingError: it has not been pulled yet.
-        ModelError: it is damaged, or missing from the installation.
+        WeightsMissingError: the file has not been downloaded yet.
+        ModelError: the file is damaged, or missing from the installation.
     """
     if model.download is None:
         path = Path(str(resources.files("fakelens.models"))) / "weights" / model.file
         if not path.is_file():
-            raise ModelError(
-                f"the installation lacks {path}, the file of {model.name}: reinstall fakelens"
-            )
+            raise ModelError(f"{path}: the file of {model.name} is missing: reinstall fakelens")
         return path
     path = cache_folder() / model.file
     if not path.exists():
         raise WeightsMissingError(
-            f"the weights of {model.name} are not on this machine yet: "
+            f"the weights of {model.name} have not been downloaded yet: "
             f"run 'fakelens models pull {model.name}'"
         )
     if hashlib.sha256(read(path)).hexdigest() != model.download.sha256:
         raise ModelError(
-            f"{path} is damaged, its SHA-256 is not that of {model.name}: "
+            f"{path}: damaged, its SHA-256 is not that of {model.name}: "
             f"run 'fakelens models pull {model.name}' again"
         )
     return path
 
 
 def fetch(model: KnownModel, source: Path | None = None) -> Path:
-    """Put the file of a published model into the cache, from its address or from ``source``.
+    """Store the file of a published model in the cache.
+
+    Args:
+        model: entry of the registry.
+        source: file to copy; ``None`` downloads it.
+
+    Returns:
+        The path of the file in the cache.
 
     Raises:
-        UsageError: the model comes with the package.
-        ModelError: the file cannot be fetched or is not the published one; the cache is
-            as it was.
+        UsageError: the model is bundled with fakelens.
+        ModelError: the file cannot be fetched or is not the published one; the cache is not
+            changed.
         OutputError: the cache cannot be written.
     """
     if model.download is None:
-        raise UsageError(f"{model.name} comes with fakelens: there is nothing to pull")
+        raise UsageError(f"{model.name} is bundled with fakelens and need not be downloaded")
     path = cache_folder() / model.file
     data = _download(model.name, model.download) if source is None else read(source)
     if hashlib.sha256(data).hexdigest() != model.download.sha256:
-        raise ModelError(_not_the_file(source or model.download.url, model.name))
+        raise ModelError(_wrong_file(source or model.download.url, model.name))
     write_atomically(path, data)
     return path
 
@@ -71,26 +80,26 @@ def _download(name: str, download: Download) -> bytes:
     pooch.get_logger().setLevel("WARNING")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            known = f"sha256:{download.sha256}"
-            return Path(pooch.retrieve(download.url, known, path=folder)).read_bytes()
-    except OSError as error:  # the base of all that requests raises
+            expected = f"sha256:{download.sha256}"
+            return Path(pooch.retrieve(download.url, expected, path=folder)).read_bytes()
+    except OSError as error:  # base class of all errors of requests
         raise ModelError(
             f"{download.url} cannot be downloaded ({type(error).__name__}): check the connection, "
-            f"or run 'fakelens models pull {name} --from FILE' with a copy"
+            f"or run 'fakelens models pull {name} --from FILE' with a copy of the file"
         ) from error
     except ValueError as error:
-        raise ModelError(_not_the_file(download.url, name)) from error
+        raise ModelError(_wrong_file(download.url, name)) from error
 
 
-def _not_the_file(origin: str | Path, name: str) -> str:
-    return f"{origin} is not the published file of {name}: its SHA-256 differs, nothing was stored"
+def _wrong_file(origin: str | Path, name: str) -> str:
+    return f"{origin} is not the published file of {name}: its SHA-256 differs; it was not stored"
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a model's file.
+    """Read a model's file.
 
     Raises:
-        ModelError: it does not exist or cannot be read.
+        ModelError: the file does not exist or cannot be read.
     """
     try:
         return path.read_bytes()
@@ -101,10 +110,10 @@ def read(path: Path) -> bytes:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there completely or not at all.
+    """Write a file completely or not at all; overwrite an existing one.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

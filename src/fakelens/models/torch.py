@@ -1,4 +1,4 @@
-"""Adapts a torch module to ``data.Model`` (extra ``torch``)."""
+"""Adapts torch modules to the ``Model`` interface (extra ``torch``)."""
 
 from dataclasses import dataclass
 
@@ -13,24 +13,24 @@ from fakelens.records.models import Evidence, ModelCard
 try:
     import torch
 except ImportError as error:
-    raise MissingExtraError("a torch network", "torch") from error
+    raise MissingExtraError("a torch model", "torch") from error
 
-_HEADS = 16  # answered at a time
+_HEAD_BATCH = 16
 _SIGNS = {"fake": 1.0, "real": -1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """What a torch classifier takes and what its logits mean.
+    """Preprocessing of a torch classifier, and the meaning of its logits.
 
     Attributes:
-        outputs: what each logit speaks for: ``("fake",)`` or ``("real",)`` for a sigmoid head,
+        outputs: class of each logit: ``("fake",)`` or ``("real",)`` for a sigmoid head,
             ``("real", "fake")`` or ``("fake", "real")`` for a softmax head.
-        mean: red, green, blue, of pixels scaled to 0..1.
-        std: likewise; the module sees ``(pixel / 255 - mean) / std``.
+        mean: of red, green and blue pixels scaled to 0..1.
+        std: likewise; the input of the module is ``(pixel / 255 - mean) / std``.
 
     Raises:
-        UsageError: ``outputs`` is none of the four.
+        UsageError: ``outputs`` is none of these four.
     """
 
     outputs: tuple[str, ...]
@@ -39,22 +39,24 @@ class Convention:
 
     def __post_init__(self) -> None:
         if sorted(self.outputs) not in (["fake"], ["real"], ["fake", "real"]):
-            raise UsageError(f"the outputs of a model must be fake, real or both: {self.outputs}")
+            raise UsageError(
+                f"the outputs of a model must be fake, real or both, not {self.outputs}"
+            )
 
 
 class TorchModel:
-    """A torch image classifier as a ``data.Model``.
+    """A torch image classifier; implements ``Model`` and ``HasHead``.
 
     Args:
-        module: takes (N, 3, side, side) float32 RGB and returns (N,) or (N, K) logits, from
-            before the sigmoid or softmax; it is put into evaluation mode.
-        card: what the model says of itself; ``card.layer`` is the dotted name of the submodule
-            to explain, which gives (N, C, h, w) and runs once.
-        convention: the module's preprocessing and polarity.
-        sha256: of the file the weights came from, hexadecimal; empty if they came from none.
+        module: takes (N, 3, side, side) float32 RGB and returns (N,) or (N, K) logits, before the
+            sigmoid or softmax. It is set to evaluation mode.
+        card: description of the model. ``card.layer`` is the dotted name of the submodule to
+            explain, which returns (N, C, h, w) and runs once per forward pass.
+        convention: the module's preprocessing and the meaning of its logits.
+        sha256: of the weights file, hexadecimal; empty if the weights came from no file.
 
     Raises:
-        UsageError: the module has no layer of that name.
+        UsageError: the module has no submodule ``card.layer``.
     """
 
     def __init__(
@@ -74,19 +76,19 @@ class TorchModel:
         self._std = torch.tensor(convention.std, device=self._device).view(3, 1, 1)
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
-        """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1, in one forward pass.
+        """Run the module on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1, in one pass.
 
         Raises:
-            ValueError: the crops have another shape or type.
-            ModelError: the module answers with other shapes than promised, or not finite.
+            ValueError: the crops have another shape or dtype.
+            ModelError: the output has other shapes than declared, or is not finite.
         """
         check_crops(crops, self.card.input_size)
         planes = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         captured: list[torch.Tensor] = []
 
         def capture(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-            # Cut here: the gradient then needs neither the trunk nor trainable weights. The
-            # module goes on with a copy, which it may change in place.
+            # Detached, so that the gradient needs neither the trunk nor trainable weights. The
+            # module continues with a copy, since it may change the copy in place.
             captured.append(output.detach().requires_grad_())
             return captured[-1].clone()
 
@@ -99,8 +101,8 @@ class TorchModel:
             logit = self._fake_logit(output, len(crops))
             if len(captured) != 1:
                 raise ModelError(
-                    f"{self.card.name} ran its layer {self.card.layer} {len(captured)} times, "
-                    "not once"
+                    f"{self.card.name}: the layer {self.card.layer} must run once per forward "
+                    f"pass, not {len(captured)} times"
                 )
             (gradient,) = torch.autograd.grad(logit.sum(), captured[0])
         arrays = (t.detach().float().cpu().numpy() for t in (logit, captured[0], gradient))
@@ -109,23 +111,24 @@ class TorchModel:
         return evidence
 
     def head(self, activation: FloatArray) -> FloatArray:
-        """The logits (N,) that follow from an explained layer (N, C, h, w), changed or not.
+        """Compute the logits (N,) from activations (N, C, h, w) of the explained layer.
 
-        The module runs on black pictures with the layer's output replaced, so the answer is right
-        where nothing leads past the layer.
+        The module runs on black pictures with the output of the layer replaced. The result is
+        therefore correct only if the logit depends on the pixels through this layer alone.
         """
-        # In parts: each takes a run of the whole module.
-        parts = (activation[at : at + _HEADS] for at in range(0, len(activation), _HEADS))
-        return np.concatenate([self._answer(part) for part in parts])
+        # In batches, since each activation takes a run of the whole module.
+        starts = range(0, len(activation), _HEAD_BATCH)
+        batches = (activation[start : start + _HEAD_BATCH] for start in starts)
+        return np.concatenate([self._run_head(batch) for batch in batches])
 
-    def _answer(self, activation: FloatArray) -> FloatArray:
-        given = torch.from_numpy(activation).to(self._device)
+    def _run_head(self, activation: FloatArray) -> FloatArray:
+        replacement = torch.from_numpy(activation).to(self._device)
         side = self.card.input_size
-        planes = torch.zeros(len(given), 3, side, side, device=self._device)
-        hook = self._layer.register_forward_hook(lambda *_: given.clone())
+        planes = torch.zeros(len(replacement), 3, side, side, device=self._device)
+        hook = self._layer.register_forward_hook(lambda *_: replacement.clone())
         try:
             with torch.inference_mode():
-                logit = self._fake_logit(self._module(planes), len(given))
+                logit = self._fake_logit(self._module(planes), len(replacement))
         finally:
             hook.remove()
         return np.asarray(logit.float().cpu().numpy(), np.float32)
@@ -134,7 +137,7 @@ class TorchModel:
         logits = output.reshape(count, -1)
         if logits.shape[1] != len(self._signs):
             raise ModelError(
-                f"{self.card.name} gave {logits.shape[1]} logits per crop instead of "
-                f"{len(self._signs)}"
+                f"{self.card.name}: the module must return {len(self._signs)} logits per crop, "
+                f"not {logits.shape[1]}"
             )
         return logits @ self._signs

@@ -1,4 +1,4 @@
-"""Faces, the crops made of them, and the interface of face detectors."""
+"""Boxes, detected faces, the geometry of crops, and the interface of face detectors."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from fakelens.records.arrays import FloatArray, RGBImage
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An axis-aligned rectangle in pixels, half-open; it may reach over the picture's edge."""
+    """An axis-aligned rectangle in pixels, half-open; it may extend beyond the picture."""
 
     x1: float
     y1: float
@@ -21,25 +21,25 @@ class Box:
 
     def __post_init__(self) -> None:
         if not (self.x2 > self.x1 and self.y2 > self.y1):
-            raise ValueError(f"a box needs a positive width and height, not {self}")
+            raise ValueError(f"a box must have a positive width and height, not {self}")
 
     @property
     def width(self) -> float:
-        """Pixels."""
+        """Width in pixels."""
         return self.x2 - self.x1
 
     @property
     def height(self) -> float:
-        """Pixels."""
+        """Height in pixels."""
         return self.y2 - self.y1
 
     @property
     def center(self) -> tuple[float, float]:
-        """The middle, x and y."""
+        """Centre point, x and y."""
         return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
 
     def iou(self, other: "Box") -> float:
-        """Intersection over union, 0..1."""
+        """Compute the intersection over union with another box, 0..1."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
         if width <= 0 or height <= 0:
@@ -50,14 +50,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face as a detector saw it.
+    """A detected face.
 
     Attributes:
         box: around the face.
-        landmarks: (5, 2) float32 x, y in pixels: the eye, then the eye, the nose tip, the mouth
-            corner, the mouth corner - in each pair the one on the picture's left first when the
-            person is upright and faces the camera. ``None`` from detectors that give none.
-        confidence: of the detector, on its own scale; comparable only within one detector.
+        landmarks: (5, 2) float32 x, y in pixels: both eyes, the nose tip, both mouth corners. In
+            each pair, the one on the picture's left comes first if the person is upright and faces
+            the camera. ``None`` if the detector has no landmarks.
+        confidence: the detector's, on its own scale; comparable only within one detector.
 
     Raises:
         ValueError: a landmark or the confidence is not a finite number.
@@ -70,10 +70,10 @@ class Face:
     def __post_init__(self) -> None:
         known = self.landmarks is None or np.isfinite(self.landmarks).all()
         if not (known and math.isfinite(self.confidence)):
-            raise ValueError(f"a face needs finite landmarks and confidence, not {self}")
+            raise ValueError(f"a face must have finite landmarks and confidence, not {self}")
 
     def moved(self, x: float, y: float) -> "Face":
-        """The same face further to the right by ``x`` pixels and down by ``y``."""
+        """Return the face moved right by ``x`` pixels and down by ``y`` pixels."""
         box = Box(self.box.x1 + x, self.box.y1 + y, self.box.x2 + x, self.box.y2 + y)
         landmarks = (
             None if self.landmarks is None else self.landmarks + np.array([x, y], np.float32)
@@ -81,7 +81,7 @@ class Face:
         return Face(box, landmarks, self.confidence)
 
     def scaled(self, x: float, y: float) -> "Face":
-        """The same face in the picture stretched by two factors."""
+        """Return the face in a picture resized by the factors ``x`` and ``y``."""
         box = Box(self.box.x1 * x, self.box.y1 * y, self.box.x2 * x, self.box.y2 * y)
         landmarks = (
             None if self.landmarks is None else self.landmarks * np.array([x, y], np.float32)
@@ -91,14 +91,14 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class CropGeometry:
-    """Which square of the picture a model wants to see, relative to a face.
+    """Which square of the picture a model takes as input, relative to a face.
 
     Attributes:
         reference: ``"box"``: centred on the box, side = ``scale`` x its longer side.
             ``"dlib"``: dlib's frontal-face square, estimated from the landmarks (centred midway
             between the eyes' and the mouth's midpoints, side = ``scale`` x 2.31 x their
-            distance); without landmarks the box is taken to be dlib's.
-        scale: side of the crop over the side of the reference square.
+            distance). Without landmarks, the box is taken as dlib's square.
+        scale: side of the crop divided by the side of the reference square.
     """
 
     reference: Literal["box", "dlib"]
@@ -106,38 +106,45 @@ class CropGeometry:
 
 
 class FaceDetector(Protocol):
-    """Finds faces. A detector may also be a ``ScaledDetector`` or a ``TiledDetector``."""
+    """Finds faces in pictures.
+
+    A detector may also be a ``ScaledDetector`` or a ``TiledDetector``.
+    """
 
     @property
     def name(self) -> str:
-        """Short name and version, for the report."""
+        """Short name and version, shown in the report."""
         ...
 
     @property
     def sure_confidence(self) -> float:
-        """Confidence, on the detector's own scale, below which a detection may not be a face."""
+        """Confidence, on the detector's own scale, below which a detection is not reliable."""
         ...
 
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
-        """Detect the faces in each of some pictures of one size, the most confident first."""
+        """Detect the faces in each picture, the most confident first.
+
+        Args:
+            images: (H, W, 3) uint8 RGB pictures, all of one size.
+        """
         ...
 
 
 @runtime_checkable
 class ScaledDetector(Protocol):
-    """A face detector that works on smaller pictures than it is given, to save time."""
+    """A face detector that works on pictures scaled down to a fixed size."""
 
     @property
     def longest_side(self) -> int:
-        """Pictures are scaled down to this longest side, in pixels."""
+        """Longest side, in pixels, that pictures are scaled down to."""
         ...
 
 
 @runtime_checkable
 class TiledDetector(Protocol):
-    """A face detector that finds the same faces in a part of a picture as in the whole."""
+    """A face detector that finds the same faces in part of a picture as in the whole picture."""
 
     @property
     def grid(self) -> int:
-        """The corners of a part must be multiples of this, in pixels of the scaled picture."""
+        """The corners of a part are multiples of this number of pixels of the scaled picture."""
         ...

@@ -7,7 +7,7 @@ from fakelens.records.trust import Assessment, TrustMark
 
 
 class Verdict(StrEnum):
-    """What fakelens says of a person."""
+    """The verdict on a person."""
 
     FAKE = "likely fake"
     REAL = "likely real"
@@ -16,12 +16,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time in which a person's score is high.
+    """A period of time in which a person's score is high.
 
     Attributes:
         start: seconds.
         end: seconds.
-        score: 0..1 over the stretch.
+        score: 0..1, over the whole span.
     """
 
     start: float
@@ -31,27 +31,27 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found about one person.
+    """The result of the analysis for one person.
 
     Attributes:
         person: number of the person.
-        verdict: in words.
-        score: 0..1, robust to single frames; ``None`` when no face was good enough.
-        interval: 95 % bootstrap interval of the score; ``None`` when there is too little to say.
-        log10_likelihood_ratio: of fake over real, by the model's calibration and within its
-            limit: 1 means that a typical face of this person would be ten times as frequent among
-            the fakes of the calibration data as among its real faces. ``None`` without a
-            calibration, or where there is too little to say.
-        spans: where the score is high.
-        reasons: why the verdict is what it is, and what limits it; sentences.
-        first: seconds, first observation.
-        last: seconds, last observation.
+        verdict: *likely fake*, *likely real* or *inconclusive*.
+        score: 0..1, robust to outlier frames; ``None`` if no face passes the quality gates.
+        interval: 95 % bootstrap interval of the score; ``None`` if there is too little data.
+        log10_likelihood_ratio: base-10 logarithm of the likelihood ratio, fake over real, by the
+            model's calibration and within its limit: 1 means that a typical face of this person
+            is ten times as frequent among the fake faces of the calibration data as among its
+            real faces. ``None`` without a calibration, or if the person is not seen well.
+        spans: periods in which the score is high.
+        reasons: reasons for the verdict, and its limits; sentences.
+        first: time of the first observation, seconds.
+        last: time of the last observation, seconds.
         examined: number of faces examined.
-        usable: number of those that pass the quality gates.
-        key_frame: frame index with the strongest usable evidence for the score's side.
-        assessment: how far the score and the heatmaps can be trusted; ``None`` if that was not
-            measured.
-        seen_well: enough good faces, large enough for the model, for a verdict.
+        usable: number of examined faces that pass the quality gates.
+        key_frame: index of the frame with the strongest usable evidence in the direction of the
+            score (for fake from 0.5 on, for real below).
+        assessment: how far the score and the heatmaps can be trusted; ``None`` if not measured.
+        seen_well: whether there are enough good faces, large enough for the model, for a verdict.
     """
 
     person: int
@@ -71,6 +71,6 @@ class Finding:
 
     @property
     def trust_mark(self) -> TrustMark | None:
-        """Of the person's heatmaps; ``None`` where it was not measured."""
-        measured = self.assessment and self.assessment.faithfulness
-        return measured.mark if measured else None
+        """Trust mark of the person's heatmaps; ``None`` if it was not measured."""
+        faithfulness = self.assessment and self.assessment.faithfulness
+        return faithfulness.mark if faithfulness else None

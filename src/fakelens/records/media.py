@@ -1,4 +1,4 @@
-"""What is read from a video or picture."""
+"""What a reader returns: frames, their pixels, header information and damage."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,9 +11,9 @@ from fakelens.records.arrays import RGBImage
 
 
 class Pixels(Protocol):
-    """An upright RGB picture that is not converted before its pixels are asked for.
+    """An upright RGB picture that is converted only where its pixels are read.
 
-    ``numpy.asarray`` gives all of it.
+    ``numpy.asarray`` converts the whole picture.
 
     Attributes:
         shape: height, width and 3.
@@ -22,30 +22,30 @@ class Pixels(Protocol):
     shape: tuple[int, ...]
 
     def __array__(self) -> RGBImage:
-        """(H, W, 3) uint8."""
+        """Convert the whole picture, (H, W, 3) uint8."""
         ...
 
     def __getitem__(self, area: tuple[slice, slice], /) -> RGBImage:
-        """Rows and columns, each from a begin to an end within the picture."""
+        """Convert an area; its row and column slices have a start and a stop within the picture."""
         ...
 
-    def shrunk(self, size: tuple[int, int]) -> "Pixels":
-        """The whole picture at a smaller width and height."""
+    def resized(self, size: tuple[int, int]) -> "Pixels":
+        """Return the whole picture at a smaller size (width, height)."""
         ...
 
     def luma(self, down: int, across: int) -> NDArray[np.uint8]:
-        """The luma, 0..255, of one pixel in each cell of ``down`` rows and ``across`` columns."""
+        """Sample the luma, 0..255, of one pixel per cell of ``down`` x ``across`` pixels."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One displayed picture of a video.
+    """One frame of a video, as displayed.
 
     Attributes:
         index: 0-based position among the frames that could be decoded.
         time: presentation timestamp, seconds.
-        pixels: (H, W, 3) uint8 RGB, upright; an array, or what makes one where it is looked at.
+        pixels: (H, W, 3) uint8 RGB, upright; an array, or ``Pixels`` to be converted on demand.
     """
 
     index: int
@@ -60,21 +60,22 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What an input is, as far as its header says.
+    """Properties of an input, read from its header.
 
     Attributes:
         width: pixels, as displayed (after rotation).
         height: pixels, as displayed.
-        rotation: degrees counter-clockwise that were applied to get there: 0, 90, 180 or 270.
+        rotation: degrees counter-clockwise applied for display: 0, 90, 180 or 270.
         rate: average frames per second, if known.
-        time_base: seconds in one tick of the timestamps.
-        start: timestamp of the first frame, seconds; not 0 in recordings of broadcasts.
-        frame_estimate: number of frames, if the header or the duration tells; may be wrong.
+        time_base: seconds per tick of the timestamps.
+        start: timestamp of the first frame, seconds; not always 0, such as in broadcast recordings.
+        frame_estimate: number of frames according to the header or the duration, if known; may be
+            wrong.
         duration: seconds, if known.
-        codec: of the video stream, FFmpeg's name.
-        pixel_format: FFmpeg's name.
-        is_picture: a still picture rather than a video or an animation.
-        audio: codec of every sound stream.
+        codec: of the video stream, by FFmpeg's name.
+        pixel_format: by FFmpeg's name.
+        is_picture: whether the input is a still picture, not a video or an animation.
+        audio: codec of each audio stream, by FFmpeg's name.
     """
 
     width: int
@@ -96,8 +97,8 @@ class Damage:
     """A place in the input that could not be read.
 
     Attributes:
-        time: seconds, where it was noticed.
-        message: what is wrong, in words.
+        time: where the damage was found, seconds.
+        message: what is wrong.
     """
 
     time: Fraction

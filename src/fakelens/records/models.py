@@ -1,4 +1,4 @@
-"""Detector models: their cards, their evidence, and the interface they implement."""
+"""Detector models: their cards, their output, and the interface they implement."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from fakelens.records.faces import CropGeometry
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where a person's score becomes a verdict.
+    """The scores at which a verdict changes.
 
     Attributes:
         fake: *likely fake* from this score on.
-        real: *likely real* up to this score; between the two is *inconclusive*.
-        source: what these numbers rest on, in words (calibration data, or "not calibrated").
+        real: *likely real* up to this score; *inconclusive* between the two.
+        source: where these numbers come from (calibration data, or "not calibrated").
     """
 
     fake: float
@@ -32,12 +32,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """What became of the faces that got about the same score.
+    """Faces of about the same score, in the calibration data.
 
     Attributes:
         score: mean score of the bin's faces.
-        fake: share of them that are fake, each class weighing one half.
-        faces: how many.
+        fake: share of fake faces among them, where each class has a total weight of one half.
+        faces: number of faces.
     """
 
     score: float
@@ -47,19 +47,19 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a model's score is worth, on the data it was calibrated with.
+    """How a model's scores relate to likelihood ratios, on the calibration data.
 
     A calibrated logit is the natural logarithm of the likelihood ratio, fake over real: how much
-    more often a face of the calibration data looks like this if it is fake. So the score is the
-    probability of a fake where one half is fake.
+    more often a face like this occurs among the fake faces of the calibration data than among the
+    real ones. The score is therefore the probability of a fake if half of all faces are fake.
 
     Attributes:
-        method: how the logit was made a log-likelihood ratio.
-        data: with which faces, and what they are not; a sentence.
-        limit: largest magnitude of the base-10 logarithm of the ratio that these faces bear
-            out (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
+        method: how logits are calibrated.
+        data: which faces were used, and what they do not cover; a sentence.
+        limit: largest magnitude of the base-10 logarithm of the ratio that these faces
+            support (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often
             based on extrapolation: when to stop extrapolating?", Science & Justice 56, 2016).
-        bins: in order of the score; none of these faces was trained on.
+        bins: in order of the score; none of these faces was used for training.
     """
 
     method: str
@@ -70,26 +70,27 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a model says of itself; stored in its file, copied into every report.
+    """Description of a model; stored in its file and copied into every report.
 
     Attributes:
-        name: short name, as on the command line.
+        name: short name, as used on the command line.
         version: of the weights.
         description: one sentence.
-        licence: SPDX identifier or words, of the weights.
-        source: where it comes from (paper, address).
+        licence: of the weights; SPDX identifier or free text.
+        source: origin of the model (paper, URL).
         input_size: side of the square crop in pixels.
-        crop: which square of the picture it wants.
-        layer: the layer that is explained.
-        cam: the heatmap method that suits it best (a key of ``explain.METHODS``).
-        polarity: what the *original* output meant, for the record; inside fakelens a positive
-            logit always means fake.
-        thresholds: score -> verdict.
-        trained_on: data, in words.
-        limits: what it cannot do, one sentence each.
-        calibration: what the score is worth; ``None`` if the model was never calibrated.
-        smallest_face: shorter side of a face's box, pixels, below which the model is not
-            reliable; a person whose median face is smaller gets no verdict.
+        crop: which square of the picture it takes as input.
+        layer: name of the layer that heatmaps explain.
+        cam: default heatmap method, a key of ``explain.cam.METHODS``.
+        polarity: meaning of the *original* output, for documentation only; inside fakelens a
+            positive logit always means fake.
+        thresholds: scores at which a verdict changes.
+        trained_on: description of the training data.
+        limits: what the model cannot do, one sentence each.
+        calibration: how scores relate to likelihood ratios; ``None`` if the model is not
+            calibrated.
+        smallest_face: shorter side of a face's box, in pixels, below which the model is not
+            reliable. A person whose median face is smaller gets no verdict.
     """
 
     name: str
@@ -111,7 +112,7 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a model found in a batch of N crops, in one forward pass.
+    """Output of a model for a batch of N crops, from one forward pass.
 
     Attributes:
         logit: (N,) float32, positive = fake.
@@ -137,11 +138,11 @@ class Model(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the weights file, hexadecimal; empty if the weights came from no file."""
+        """SHA-256 of the weights file, hexadecimal; empty if the weights came from no file."""
         ...
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
-        """Examine (N, input_size, input_size, 3) uint8 RGB crops, N >= 1."""
+        """Run the model on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1."""
         ...
 
 
@@ -153,7 +154,9 @@ class HasHead(Protocol):
     """
 
     def head(self, activation: FloatArray) -> FloatArray:
-        """Compute the logits (N,) of an explained layer (N, C, h, w), changed or not.
+        """Compute the logits (N,) from activations (N, C, h, w) of the explained layer.
+
+        The activations may be changed ones.
 
         Raises:
             ModelError: the logit does not depend on the explained layer alone.
@@ -162,12 +165,12 @@ class HasHead(Protocol):
 
 
 Head = Callable[[FloatArray], Evidence]
-"""From an explained layer (N, C, h, w) to the logits (N,) and their gradient."""
+"""Computes the logits (N,) and their gradient from activations (N, C, h, w)."""
 
 
 @runtime_checkable
 class HasRandomHeads(Protocol):
-    """A model that can make copies of its head with permuted weights, for sanity checks."""
+    """A model that can provide copies of its head with permuted weights, for sanity checks."""
 
     def random_heads(self, count: int) -> Sequence[Head]:
         """Return ``count`` heads with permuted weights; none if the head has no weights."""
@@ -176,9 +179,9 @@ class HasRandomHeads(Protocol):
 
 @runtime_checkable
 class HasDevice(Protocol):
-    """A model that says what it runs on."""
+    """A model that reports the device it runs on."""
 
     @property
     def device(self) -> str:
-        """Such as ``"cpu"`` or ``"cuda"``."""
+        """Name of the device, such as ``"cpu"`` or ``"cuda"``."""
         ...

@@ -1,4 +1,4 @@
-"""What an analysis results in: tracks, findings and the report that holds them."""
+"""The report of an analysis: its tracks, findings, heatmaps and provenance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,42 +13,45 @@ from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 
 SCHEMA_VERSION = 2
-"""Of ``report.json``; increased when a field is removed, renamed or changes its meaning."""
+"""Version of ``report.json``; increased if a field is removed, renamed or changes its meaning."""
 
 
 class Heatmaps(Protocol):
-    """The heatmaps of a report, by row. ``explain.heatmaps.HeatmapStore`` keeps them on disk."""
+    """The heatmaps of a report, by row.
+
+    ``explain.heatmaps.HeatmapStore`` implements this with a file on disk.
+    """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> FloatArray:
-        """One heatmap, (h, w) float32."""
+        """Return one heatmap, (h, w) float32."""
         ...
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """(h, w) of every heatmap; ``None`` if there is none."""
+        """Shape (h, w) of every heatmap; ``None`` if there are no heatmaps."""
         ...
 
     def save(self, path: Path) -> None:
-        """Write all heatmaps to a file, little-endian float16, row after row."""
+        """Write all heatmaps to a file, as little-endian float16, row after row."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """All that is needed to repeat an analysis.
+    """The information needed to repeat an analysis.
 
     Attributes:
         input_name: file name of the input.
-        input_sha256: hexadecimal.
-        input_bytes: size.
-        model_sha256: of the file the weights came from.
-        device: that the model ran on; empty where it does not tell.
+        input_sha256: SHA-256 of the input, hexadecimal.
+        input_bytes: size of the input, bytes.
+        model_sha256: SHA-256 of the weights file, hexadecimal.
+        device: device that the model ran on; empty if unknown.
         detector: name and version of the face detector.
-        versions: of fakelens and of the libraries that can change a number.
-        platform: operating system, processor, Python.
-        created: ISO 8601, UTC.
+        versions: of fakelens and of the libraries that can change a result.
+        platform: operating system, processor and Python version.
+        created: time of the analysis, ISO 8601, UTC.
     """
 
     input_name: str
@@ -64,23 +67,23 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """Everything that is known after an analysis; writers make files of it.
+    """The result of an analysis.
 
     Attributes:
-        source: the input's path on this machine.
-        video: what the input is.
+        source: path of the input on this machine.
+        video: properties of the input.
         frames: number of frames decoded.
-        damage: where the input could not be read.
-        model: the card of the model that judged.
-        settings: as the caller chose.
-        cam: heatmap method used, a key of ``explain.METHODS``.
-        thresholds: score -> verdict, as used.
+        damage: places where the input could not be read.
+        model: card of the detector model.
+        settings: the settings used.
+        cam: heatmap method used, a key of ``explain.cam.METHODS``.
+        thresholds: scores at which a verdict changes, as used.
         tracks: one per person.
         findings: one per track, in the same order.
-        heatmaps: rows that ``Track.heatmaps`` points to.
-        provenance: how to repeat it.
-        mean_faces: by person, a JPEG of the mean of some faces brought into one frame, see
-            ``regions.mean_face``; not part of ``report.json``.
+        heatmaps: indexed by the rows in ``Track.heatmaps``.
+        provenance: the information needed to repeat the analysis.
+        mean_faces: by person, a JPEG of the mean of some aligned faces, see
+            ``explain.regions.mean_face``; not part of ``report.json``.
     """
 
     source: Path
@@ -99,15 +102,15 @@ class Report:
 
     @property
     def decisive(self) -> Finding | None:
-        """The most suspicious person who was seen well enough: the answer for the whole input.
+        """Finding of the most suspicious person who is seen well: the answer for the whole input.
 
-        Persons of whom too little was seen, whose faces are too small for the model or who may be
-        no faces do not decide. ``None`` if nobody was seen well enough.
+        A person who is seen too briefly, whose faces are too small for the model or who may not
+        be a face does not count. ``None`` if no person is seen well.
         """
         seen = [finding for finding in self.findings if finding.seen_well]
         return max(seen, key=_suspicion, default=None)
 
 
 def _suspicion(finding: Finding) -> tuple[bool, float]:
-    """A verdict counts for more than a score that was found not to be robust."""
+    """Return a sort key: verdict first, since a high score need not be a robust one."""
     return finding.verdict is Verdict.FAKE, finding.score or 0.0

@@ -1,4 +1,4 @@
-"""Observations of one person over time."""
+"""Tracks: the observations of each person over time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Observation:
         frame: index of the frame.
         time: its presentation timestamp, seconds.
         box: around the face.
-        area: the square that the model saw and the heatmap covers.
+        area: the square that the model examined and the heatmap covers.
         logit: positive = fake.
-        quality_flags: bit set of ``crops.Doubt``; 0 = usable.
-        heatmap: row in the report's heatmaps.
+        quality_flags: bit set of ``faces.quality.QualityFlag``; 0 = usable.
+        heatmap: row of ``Report.heatmaps``.
     """
 
     frame: int
@@ -34,32 +34,32 @@ class Observation:
 
     @property
     def score(self) -> float:
-        """0..1, 1 = fake."""
+        """Score, 0..1, 1 = fake."""
         return float(sigmoid(self.logit))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """One person through the video: n observations as columns, ordered by frame.
+    """All observations of one person: n rows, stored as columns, ordered by frame.
 
-    Columns because everything downstream (findings, drawing, files) works on whole columns, and
-    because a two-hour video has hundreds of thousands of observations.
+    Stored as columns because verdicts, drawing and files work on whole columns, and because a
+    two-hour video has hundreds of thousands of observations.
 
     Attributes:
-        person: number of the person, from 1, the same in every output.
+        person: number of the person, from 1; the same in every output.
         frames: (n,) int64 frame indices, increasing.
         times: (n,) float64 presentation timestamps, seconds.
         boxes: (n, 4) float32 x1, y1, x2, y2 around the face.
-        areas: (n, 4) float32, the square that the model saw and the heatmap covers.
-        landmarks: (n, 5, 2) float32 as in ``data.Face``, NaN where the detector gives none.
-        confidences: (n,) float32, the detector's.
-        detected: (n,) bool, false where the box is interpolated between two detections.
-        sharpness: (n,) float32, see ``crops.sharpness``.
-        quality_flags: (n,) uint8 bit sets of ``crops.Doubt``; 0 = usable.
+        areas: (n, 4) float32, the square that the model examined and the heatmap covers.
+        landmarks: (n, 5, 2) float32 as in ``Face``; NaN if the detector has no landmarks.
+        confidences: (n,) float32, of the face detector.
+        detected: (n,) bool; false where the box is interpolated between two detections.
+        sharpness: (n,) float32, see ``faces.quality.sharpness``.
+        quality_flags: (n,) uint8 bit sets of ``faces.quality.QualityFlag``; 0 = usable.
         logits: (n,) float32, positive = fake.
-        heatmaps: (n,) int64 rows in the report's heatmaps.
-        peaks: (n,) float32, largest magnitude in each heatmap as drawn, see
-            ``heatmaps.smooth_heatmap``.
+        heatmaps: (n,) int64 rows of ``Report.heatmaps``.
+        peaks: (n,) float32, largest magnitude of each heatmap as drawn, see
+            ``explain.heatmaps.smooth_heatmap``.
     """
 
     person: int
@@ -95,5 +95,5 @@ class Track:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(n,) where no quality gate objects."""
+        """(n,) bool, where the face passes all quality gates."""
         return np.equal(self.quality_flags, 0)

@@ -1,15 +1,15 @@
-"""What was measured of an explanation and a verdict: records, part of a ``results.Finding``."""
+"""Trust measures of a verdict and its heatmaps; part of a ``Finding``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 Ablation = Literal["features", "deletion", "insertion", "road"]
-"""How the marked fifth is taken away; see ``ablation``."""
+"""How the marked cells are removed; see ``trust.faithfulness``."""
 
 
 class TrustMark(StrEnum):
-    """How far a heatmap shows what the model's answer rests on."""
+    """Whether a heatmap shows what the model's output depends on."""
 
     SUPPORTED = "supported"
     WEAK = "weak"
@@ -18,25 +18,25 @@ class TrustMark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """What becomes of the logit when the strongest fifth of the heatmap is taken away.
+    """How the logit changes when the strongest fifth of the heatmap is removed.
 
     Attributes:
-        mark: in words.
-        ablation: how it was taken away.
-        drop: mean fall of the logit; for ``"insertion"`` when all but that fifth is taken away.
-        random_drop: the same for random fifths whose heatmaps are as smooth as this one.
-        p: share of the random ones, and this one, that do as well: 0..1.
-        effect: ``drop`` less ``random_drop`` (for ``"insertion"``, or heatmaps that show what
-            speaks for real, the contrary) over the distance of the model's two thresholds in
-            logits: 1 takes a person from one to the other.
-        share: that difference over the one of the best of the reference heatmaps, at most 1;
-            ``None`` where these do nothing either.
-        random_effect: the most that a heatmap of the same method takes away, in logits and less
-            than random fifths do, of heads with their weights in random orders; ``None`` where
-            there are none, or where the heatmap is not supported anyway.
-        faces: number of faces it was measured on.
-        completeness: sum of the heatmaps over the sum of the logits; 1 where the cells add up to
-            the answer. ``None`` for methods other than HiResCAM and XGrad-CAM, or where the
+        mark: the result.
+        ablation: how the cells were removed.
+        drop: mean decrease of the logit; for ``"insertion"``, when all but that fifth is removed.
+        random_drop: the same for random fifths, taken from random maps as smooth as the heatmap.
+        p: share of the random fifths, this one included, whose effect is as large, 0..1.
+        effect: ``drop`` minus ``random_drop`` (with the opposite sign for ``"insertion"`` and for
+            heatmaps that show evidence for real), divided by the distance between the model's two
+            thresholds in logits: 1 moves a person from one threshold to the other.
+        share: that difference divided by the one of the best reference heatmap, at most 1;
+            ``None`` if the reference heatmaps have no effect either.
+        random_effect: the largest such difference, in logits, of heatmaps of the same method on
+            heads with permuted weights; ``None`` if the model has no such heads, or if the
+            heatmap is not supported anyway.
+        faces: number of faces measured.
+        completeness: sum of the heatmaps divided by the sum of the logits; 1 if the cells add up
+            to the logit. ``None`` for methods other than HiResCAM and XGrad-CAM, or if the
             logits are close to 0.
     """
 
@@ -58,7 +58,7 @@ class Robustness:
 
     Attributes:
         score_range: lowest and highest score, 0..1, over all perturbations.
-        scores: 0..1, by perturbation; see ``robustness.PERTURBATIONS``.
+        scores: 0..1, by perturbation; see ``trust.robustness.PERTURBATIONS``.
         faces: number of faces measured.
     """
 
@@ -68,7 +68,7 @@ class Robustness:
 
 
 class ControlOutcome(StrEnum):
-    """What the model makes of a synthetic forgery added to a person's own frames.
+    """How the model scores synthetic forgeries added to a person's own frames.
 
     ``DETECTED``: the score reaches *likely fake*; ``PARTIAL``: it rises, but not that far;
     ``MISSED``: it does not rise; ``UNKNOWN``: the person already scores as fake, so the control
@@ -88,10 +88,10 @@ class Controls:
     Attributes:
         outcome: whether the synthetic forgeries are detected.
         forged_score: score with a synthetic forgery, 0..1.
-        evidence_inside: share of the increase of the heatmap that lies inside the forged area,
-            0..1; ``None`` if nothing increases.
-        area_inside: share of the heatmap that the forged area covers, the value expected of a
-            heatmap that points nowhere.
+        evidence_inside: share of the heatmap's increase that lies inside the forged area, 0..1;
+            ``None`` if it does not increase anywhere.
+        area_inside: share of the heatmap that the forged area covers, 0..1: the value expected
+            of ``evidence_inside`` for a heatmap that does not locate the forgery.
         recompressed_score: score of the untouched face after recompression, 0..1.
         recompression_false_alarm: whether recompression alone makes the person look fake.
         faces: number of faces measured.
@@ -108,18 +108,19 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of the face and the evidence in it.
+    """A region of the face and the evidence in it.
 
     Attributes:
-        name: see ``regions.REGION_NAMES``.
-        area: share of the heatmap that the part covers, 0..1.
-        fake: share of the evidence for fake that lies in the part, 0..1.
-        contribution: mean sum of its cells, signed, in the unit of the heatmap.
-        fake_over_time: ``fake`` in each time step of ``Regions``; -1 where nothing was seen.
-        contribution_over_time: ``contribution`` in each time step; 0 where nothing was seen.
-        ablated_score: score with its cells of the explained layer set to zero, 0..1; ``None`` if
-            the model has no head that runs on its own.
-        control_score: score with as many cells elsewhere set to zero, 0..1; likewise.
+        name: one of ``explain.regions.REGION_NAMES``.
+        area: share of the heatmap that the region covers, 0..1.
+        fake: share of the evidence for fake that lies in the region, 0..1.
+        contribution: mean sum of the region's cells, signed, in the unit of the heatmap.
+        fake_over_time: ``fake`` in each time step of ``Regions``; -1 for steps without faces.
+        contribution_over_time: ``contribution`` in each time step; 0 for steps without faces.
+        ablated_score: score with the region's cells of the explained layer set to zero, 0..1;
+            ``None`` if the model has no head that can run on its own.
+        control_score: score with equally many cells elsewhere set to zero, 0..1; ``None`` in the
+            same case.
     """
 
     name: str
@@ -134,14 +135,14 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """Where on the face the evidence lies, of somebody who looks fake.
+    """Where on the face the evidence lies, for a person who is likely fake.
 
     Attributes:
-        parts: in the order of ``regions.REGION_NAMES``.
-        start: seconds, of the first stretch of time.
-        step: seconds, length of each stretch.
-        score: 0..1 of the faces that parts were hidden of, as they are.
-        sentences: what hiding the parts that matter does.
+        parts: one per region, in the order of ``explain.regions.REGION_NAMES``.
+        start: of the first time step, seconds.
+        step: length of each time step, seconds.
+        score: score of the measured faces without ablation, 0..1.
+        sentences: effect of ablating the regions that matter.
     """
 
     parts: tuple[Region, ...]
@@ -156,14 +157,15 @@ class Assessment:
     """How far a finding and its heatmaps can be trusted.
 
     Attributes:
-        faithfulness: of the heatmaps; ``None`` where the model cannot be asked.
-        robustness: of the score; ``None`` where there is too little to judge.
-        controls: of the detector on this footage; likewise, and without landmarks.
-        regions: of the face; only of somebody who is likely fake.
-        agreement: mean correlation of each heatmap, aligned by the face, with the mean of all;
-            ``None`` with fewer than three, or without landmarks.
-        strongest: frame indices of the most evidence of fake, the strongest first.
-        notes: what could not be measured and why; sentences.
+        faithfulness: of the heatmaps; ``None`` if the model does not allow the measurement.
+        robustness: of the score; ``None`` if the person is not seen well.
+        controls: of the model on this footage; ``None`` if the person is not seen well, or
+            without landmarks.
+        regions: of the face; ``None`` unless the person is likely fake.
+        agreement: mean correlation of each heatmap, aligned by landmarks, with the mean of the
+            others; ``None`` with fewer than three heatmaps, or without landmarks.
+        strongest: indices of the frames with the most evidence for fake, the strongest first.
+        notes: what could not be measured, and why; sentences.
     """
 
     faithfulness: Faithfulness | None

@@ -1,4 +1,4 @@
-"""What to show on a frame: for each person a box, a steadied score and a heatmap on one scale."""
+"""Computes what to draw on a frame: for each person a box, a smoothed score and a heatmap."""
 
 import math
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from fakelens.records.tracks import Track
 from fakelens.records.trust import TrustMark
 
 SMOOTHING_SECONDS = 0.1
-"""Standard deviation of the Gaussian that heatmaps and scores are smoothed with along a track."""
+"""Standard deviation, in seconds, of the Gaussian that smooths heatmaps and scores over time."""
 
-_REACH = 2.5  # standard deviations; what lies beyond weighs under 5 %
-_LEAST_REACH = 0.05  # where the two thresholds coincide
-_QUANTILE = 0.9  # of peaks and scores over a video, so that a few frames do not set the scale
+_CUTOFF = 2.5  # standard deviations; weights beyond are below 5 %
+_MIN_HALF_DISTANCE = 0.05  # between the thresholds, in case they coincide
+_QUANTILE = 0.9  # of peaks and scores over a video, so that a few frames do not define the scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,12 @@ class Mark:
     Attributes:
         person: number of the person.
         verdict: on the person, over the whole video.
-        score: 0..1 of this moment, 1 = fake; ``None`` for somebody who cannot be judged.
+        score: at this time, 0..1, 1 = fake; ``None`` for a person without a score.
         box: around the face.
         area: the square that the heatmap covers.
-        strength: (h, w) float32, -1..1 on the video's one scale, positive = evidence of fake.
-        trust: of the person's heatmaps; ``None`` where that was not measured.
+        strength: (h, w) float32, -1..1 on one scale for the whole video, positive = evidence for
+            fake.
+        trust: trust mark of the person's heatmaps; ``None`` if it was not measured.
     """
 
     person: int
@@ -47,14 +48,14 @@ class Mark:
 
 
 def heatmap_scale(report: Report) -> float:
-    """The magnitude that is drawn at full strength, one number for all faces of a video.
+    """Compute the magnitude that is drawn at full strength, for all faces of a video.
 
     It is the largest magnitude in the video (90th percentile of the faces' peaks), divided by the
-    *conviction* of the model: 1 where scores reach a threshold, less in proportion where they
-    stay between the two. So the maps of a model that has no opinion are drawn faintly, instead
-    of being stretched until they look like one. Methods that show evidence of fake (or real) alone
-    are stretched by high (or low) scores only. Empty maps do not count. Where there are no others,
-    or no conviction at all, the scale is infinite and nothing is drawn.
+    *certainty* of the model: 1 if scores reach a threshold, proportionally less if they stay
+    between the two thresholds. The heatmaps of an undecided model are therefore drawn faintly,
+    instead of being stretched to full strength. For methods that show only evidence for fake (or
+    real), only high (or low) scores count. Empty heatmaps are ignored. If there are no others, or
+    if the certainty is 0, the scale is infinite and nothing is drawn.
     """
     peaks = np.concatenate([t.peaks for t in report.tracks])
     peaks = peaks[peaks > 0]
@@ -62,23 +63,23 @@ def heatmap_scale(report: Report) -> float:
         return math.inf
     scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
     middle = (report.thresholds.fake + report.thresholds.real) / 2
-    reach = max(report.thresholds.fake - middle, _LEAST_REACH)
+    half_distance = max(report.thresholds.fake - middle, _MIN_HALF_DISTANCE)
     method = METHODS[report.cam]
     beyond = []
     if method.signed or method.positive != "real":
         beyond.append(float(np.quantile(scores, _QUANTILE)) - middle)
     if method.signed or method.positive != "fake":
         beyond.append(middle - float(np.quantile(scores, 1 - _QUANTILE)))
-    conviction = min(1.0, max(beyond) / reach)
-    return float(np.quantile(peaks, _QUANTILE)) / conviction if conviction > 0 else math.inf
+    certainty = min(1.0, max(beyond) / half_distance)
+    return float(np.quantile(peaks, _QUANTILE)) / certainty if certainty > 0 else math.inf
 
 
 class Overlay:
-    """Looks up what to show on any frame of a report's video.
+    """Computes what to draw on any frame of a report's video.
 
     Args:
         report: with its heatmaps.
-        smooth: steady heatmaps and scores over time along each track.
+        smooth: smooth heatmaps and scores over time along each track.
     """
 
     def __init__(self, report: Report, *, smooth: bool = True) -> None:
@@ -91,32 +92,32 @@ class Overlay:
         }
 
     def marks(self, frame: int) -> list[Mark]:
-        """The persons on a frame; between two examined frames they are interpolated."""
-        found = (self.mark(number, frame) for number in range(len(self._report.tracks)))
-        return [mark for mark in found if mark]
+        """Return the marks of all persons on a frame, interpolated between examined frames."""
+        marks = (self.mark(number, frame) for number in range(len(self._report.tracks)))
+        return [mark for mark in marks if mark]
 
     def mark(self, number: int, frame: int) -> Mark | None:
-        """The person of the report's ``number``-th track on a frame; ``None`` if not there."""
+        """Return the mark of the ``number``-th track on a frame; ``None`` if it is not visible."""
         track, finding = self._report.tracks[number], self._report.findings[number]
-        place = self._place(track, frame)
-        if place is None:
+        position = self._position(track, frame)
+        if position is None:
             return None
-        rows, weights = self._witnesses(track, place)
+        rows, weights = self._smoothing_weights(track, position)
         heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
         values = smooth_heatmap(np.tensordot(weights, np.stack(heatmaps), axes=1))
-        steadied = float(sigmoid(float(weights @ track.logits[rows])))
+        smoothed_score = float(sigmoid(float(weights @ track.logits[rows])))
         return Mark(
             person=track.person,
             verdict=finding.verdict,
-            score=None if finding.score is None else steadied,
-            box=Box(*_between(track.boxes, place)),
-            area=Box(*_between(track.areas, place)),
+            score=None if finding.score is None else smoothed_score,
+            box=Box(*_interpolate(track.boxes, position)),
+            area=Box(*_interpolate(track.areas, position)),
             strength=np.clip(values / self._scale, -1, 1).astype(np.float32),
             trust=finding.trust_mark,
         )
 
-    def _place(self, track: Track, frame: int) -> float | None:
-        """Where in a track a frame lies, in rows; ``None`` where the person is not there."""
+    def _position(self, track: Track, frame: int) -> float | None:
+        """Return the fractional row of a frame in a track; ``None`` if it is not visible."""
         after = int(np.searchsorted(track.frames, frame))
         if after < len(track) and track.frames[after] == frame:
             return after
@@ -127,22 +128,24 @@ class Overlay:
             return None
         return after - 1 + (frame - start) / (end - start)
 
-    def _witnesses(self, track: Track, place: float) -> tuple[NDArray[np.int64], FloatArray]:
-        """The rows of a track that speak for a place in it, and their weights (sum 1)."""
+    def _smoothing_weights(
+        self, track: Track, position: float
+    ) -> tuple[NDArray[np.int64], FloatArray]:
+        """Return the rows of a track to average at a fractional row, and their weights (sum 1)."""
         if not self._smooth:
-            return np.array([round(place)]), np.ones(1, dtype=np.float32)
-        time = _between(track.times, place)
+            return np.array([round(position)]), np.ones(1, dtype=np.float32)
+        time = _interpolate(track.times, position)
         sigma = max(SMOOTHING_SECONDS, self._spacing[track.person] / 2)
-        reach = _REACH * sigma
-        first, last = np.searchsorted(track.times, (time - reach, time + reach))
-        near = np.arange(first, last)
-        weights = np.exp(-0.5 * ((track.times[near] - time) / sigma) ** 2)
-        return near, (weights / weights.sum()).astype(np.float32)
+        cutoff = _CUTOFF * sigma
+        first, last = np.searchsorted(track.times, (time - cutoff, time + cutoff))
+        rows = np.arange(first, last)
+        weights = np.exp(-0.5 * ((track.times[rows] - time) / sigma) ** 2)
+        return rows, (weights / weights.sum()).astype(np.float32)
 
 
-def _between(column: NDArray[np.floating], place: float) -> NDArray[np.float64]:
-    """A column's value at a fractional row, interpolated linearly."""
-    row = int(place)
-    share = place - row
+def _interpolate(column: NDArray[np.floating], position: float) -> NDArray[np.float64]:
+    """Interpolate a column linearly at a fractional row."""
+    row = int(position)
+    fraction = position - row
     value = np.asarray(column[row], dtype=np.float64)
-    return value + share * (column[row + 1] - value) if share else value
+    return value + fraction * (column[row + 1] - value) if fraction else value

@@ -1,4 +1,4 @@
-"""How heatmaps and boxes are drawn."""
+"""The style of heatmaps and boxes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,20 +6,20 @@ from typing import Literal
 from fakelens.errors import UsageError
 
 COLORMAPS = ("inferno", "magma", "hot", "turbo", "jet", "viridis")
-"""Names of OpenCV's colour maps that evidence for fake can be drawn in."""
+"""Colour maps for evidence for fake, by OpenCV's names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to draw.
+    """The style of heatmaps and boxes.
 
     Attributes:
-        colormap: a key of ``COLORMAPS``, for evidence of fake; evidence of real is blue.
-        opacity: 0..1, of the strongest evidence.
-        evidence: which sign of the heatmap to draw.
-        contour: outline the strong areas instead of colouring them.
-        smooth: steady heatmaps and scores over time.
-        side_by_side: the untouched picture to the left of the drawn one.
+        colormap: one of ``COLORMAPS``, for evidence for fake; evidence for real is blue.
+        opacity: of the strongest evidence, 0..1.
+        evidence: draw evidence for fake, for real, or both.
+        contour: outline areas of strong evidence instead of colouring them.
+        smooth: smooth heatmaps and scores over time.
+        side_by_side: put the untouched picture to the left of the drawn one.
 
     Raises:
         UsageError: a value is out of range.
@@ -35,8 +35,8 @@ class Style:
     def __post_init__(self) -> None:
         if self.colormap not in COLORMAPS:
             known = ", ".join(COLORMAPS)
-            raise UsageError(f"no colour map is called {self.colormap!r}; there are {known}")
+            raise UsageError(f"no colour map {self.colormap!r}: choose one of {known}")
         if not 0 <= self.opacity <= 1:
-            raise UsageError(f"the opacity lies between 0 and 1, not at {self.opacity:g}")
+            raise UsageError(f"the opacity must lie between 0 and 1, not {self.opacity:g}")
         if self.evidence not in ("fake", "real", "both"):
-            raise UsageError(f"evidence is fake, real or both, not {self.evidence!r}")
+            raise UsageError(f"evidence must be fake, real or both, not {self.evidence!r}")

@@ -1,0 +1,152 @@
+"""The settings of an analysis."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakelens.analysis.pipeline import analyze
+from fakelens.errors import UsageError
+from fakelens.records.report import Report
+from fakelens.records.settings import Settings
+from fakelens.records.tracks import Track
+from fakelens.render.overlay import Overlay
+from fakelens.report.wording import not_examined
+from support.builders import CARD
+from support.examining import FRAMES, examine
+from support.toys import FAKE, REAL, RedModel, ScriptedDetector, draw_scene, photograph
+
+
+def assert_same_track(found: Track, wanted: Track) -> None:
+    for field in dataclasses.fields(Track):
+        np.testing.assert_allclose(
+            getattr(found, field.name), getattr(wanted, field.name), rtol=1e-5, err_msg=field.name
+        )
+
+
+def test_the_batch_size_does_not_change_the_result(clip: Path, report: Report) -> None:
+    for size in (1, 3, 80, 1000):
+        model = RedModel()
+        found = examine(clip, FAKE, REAL, model=model, batch=size, trust=False)
+        full, rest = divmod(2 * FRAMES, size)
+        assert model.calls == [size] * full + [rest] * bool(rest)
+        for track, wanted in zip(found.tracks, report.tracks, strict=True):
+            assert_same_track(track, wanted)
+        for row in range(2 * FRAMES):
+            np.testing.assert_allclose(found.heatmaps[row], report.heatmaps[row], rtol=1e-3)
+        assert found.findings == tuple(
+            dataclasses.replace(finding, assessment=None) for finding in report.findings
+        )
+
+
+def test_persons_are_assessed_unless_trust_is_off(clip: Path, report: Report) -> None:
+    for finding in report.findings:
+        assert finding.assessment is not None
+        assert finding.assessment.faithfulness is not None
+        assert finding.assessment.faithfulness.completeness == pytest.approx(1, abs=1e-4)
+        low, high = finding.assessment.robustness.score_range
+        assert finding.score is not None
+        assert low <= finding.score <= high
+    assert all(not f.assessment for f in examine(clip, FAKE, REAL, trust=False).findings)
+
+
+def test_the_ablation_can_be_chosen(clip: Path) -> None:
+    found = examine(clip, FAKE, ablation="deletion").findings[0].assessment
+    assert found is not None
+    assert found.faithfulness is not None
+    assert found.faithfulness.ablation == "deletion"
+
+
+@pytest.mark.parametrize("every", [2, 3, 7, 100])
+def test_every_nth_frame_is_examined(clip: Path, report: Report, every: int) -> None:
+    found = examine(clip, FAKE, REAL, every=every)
+    assert found.frames == FRAMES
+    for track, whole in zip(found.tracks, report.tracks, strict=True):
+        np.testing.assert_array_equal(track.frames, np.arange(0, FRAMES, every))
+        np.testing.assert_allclose(track.logits, whole.logits[::every], atol=0.02)
+        np.testing.assert_array_equal(track.times, whole.times[::every])
+
+
+def test_the_threshold_can_be_chosen(clip: Path) -> None:
+    def verdicts(threshold: float | None) -> list[str]:
+        found = examine(clip, FAKE, REAL, threshold=threshold)
+        return [finding.verdict for finding in found.findings]
+
+    assert verdicts(None) == ["likely fake", "likely real"]
+    assert verdicts(0.999) == ["inconclusive", "likely real"]
+    assert verdicts(0.001) == ["likely fake", "likely fake"]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.3])
+def test_a_chosen_threshold_is_in_the_report(clip: Path, threshold: float) -> None:
+    used = examine(clip, FAKE, threshold=threshold).thresholds
+    assert (used.fake, used.source) == (threshold, "chosen by the user")
+    assert used.real == min(CARD.thresholds.real, threshold)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"threshold": 0.0},
+        {"threshold": 1.0},
+        {"threshold": float("nan")},
+        {"every": 0},
+        {"every": -1},
+        {"per_second": 0},
+        {"per_second": float("nan")},
+        {"batch": 0},
+        {"cam": "no-such-method"},
+    ],
+)
+def test_a_setting_out_of_range_is_a_usage_error(clip: Path, settings: dict) -> None:
+    with pytest.raises(UsageError):
+        examine(clip, FAKE, **settings)
+
+
+def test_the_heatmap_method_can_be_chosen(clip: Path, report: Report) -> None:
+    found = examine(clip, FAKE, REAL, cam="layercam")
+    assert found.cam == "layercam"
+    assert min(found.heatmaps[row].min() for row in range(len(found.heatmaps))) >= 0
+    assert report.heatmaps[int(report.tracks[1].heatmaps[0])].min() < 0
+
+
+def test_frames_between_examined_ones_are_interpolated(clip: Path, report: Report) -> None:
+    found = examine(clip, FAKE, REAL, per_second=5)
+    assert (found.frames, found.settings.every) == (FRAMES, 5)
+    overlay = Overlay(found)
+    assert len(found.tracks) == 2
+    for track, whole in zip(found.tracks, report.tracks, strict=True):
+        np.testing.assert_array_equal(
+            track.frames, np.arange(0, FRAMES, 5)
+        )  # of 25 frames per second
+        np.testing.assert_array_equal(track.times, whole.times[track.frames])
+        np.testing.assert_allclose(track.boxes, whole.boxes[track.frames], atol=0.01)
+        np.testing.assert_allclose(track.logits, whole.logits[track.frames], atol=0.02)
+        for frame in range(int(track.frames[-1]) + 1):
+            (mark,) = (mark for mark in overlay.marks(frame) if mark.person == track.person)
+            box = (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2)
+            np.testing.assert_allclose(box, whole.boxes[frame], atol=0.5)
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_progress_is_reported_after_each_frame(clip: Path, every: int) -> None:
+    reported: list[tuple[int, int | None]] = []
+    analyze(
+        clip,
+        model=RedModel(),
+        detector=ScriptedDetector(FAKE),
+        settings=Settings(every=every),
+        progress=lambda done, total: reported.append((done, total)),
+    )
+    # Up to every third frame, faces are tracked through all frames.
+    assert reported == [
+        (frame + 1, FRAMES) for frame in range(0, FRAMES, every if every > 3 else 1)
+    ]
+
+
+def test_a_picture_is_examined_with_every_set_to_1(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "one.png", draw_scene(0, (FAKE,)))
+    report = analyze(path, model=RedModel(), detector=ScriptedDetector(FAKE))
+    assert report.settings.every == 1
+    assert not any("frame" in sentence for sentence in not_examined(report))
