@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test unit lint docs clean
 
 # Each target installs what it needs, and again when the dependencies change.
 $(VENV)/.demo: pyproject.toml
@@ -21,6 +21,14 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadscope
 
+# The quick part: no browser, no server, no training, nothing marked slow.
+unit: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist loadscope -m "not slow and not shared" \
+	    --ignore tests/browser --ignore tests/web --ignore tests/training --ignore tests/project
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs site
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -28,4 +36,4 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache

@@ -54,9 +54,8 @@ def find_messages() -> list[Message]:
 def _raised(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
     """Name and arguments of each error that is made in a module."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in _ERRORS:
-                yield node.func.id, node.args
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in _ERRORS:
+            yield ast.unparse(node.func), node.args
 
 
 def _text(expression: ast.expr) -> str:

@@ -1,6 +1,7 @@
-"""Make the pictures of the docs from the demo clip: ``python docs/make_pictures.py``.
+"""Make the pictures of the documentation from the demo clip: ``python docs/make_pictures.py``.
 
-Needs the published weights: ``fakelens models pull mesoinception4-df``.
+Needs the extra ``browser-test`` and Chromium, and for ``hatched.jpg`` published weights:
+``fakelens models pull mesoinception4-df``. Without them that picture stays as it is.
 """
 
 import subprocess
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 import fakelens
+from fakelens.errors import WeightsMissingError
 from fakelens.evaluation import demo
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
@@ -21,30 +23,44 @@ from support.browser import running_browser
 
 IMAGES = Path(__file__).parent / "images"
 FRAME = 60
-TAMPERED = 2  # the number of the tampered person
+FORGED = 2  # number of the person with the forged face
 
 
 def main() -> None:
-    """Analyze the demo clip; keep an annotated frame, a hatched one, mean faces and the page."""
+    """Analyze the demo clip; save an annotated frame, mean faces and screenshots of the pages."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         clip, results = Path(folder) / "demo.mp4", Path(folder) / "results"
         demo.make_clip(clip)
         fakelens.save_report(fakelens.analyze(clip), results)
         annotated = frame_of(results / "annotated.mp4")
-        photograph(results)
-        photograph_server(clip, Path(folder))
-        means = cv2.imread(str(results / "mean_faces" / f"person-{TAMPERED}.png"))
-        wrong = fakelens.analyze(clip, settings=fakelens.Settings(cam="gradcam++"), model=meso())
-        fakelens.save_report(wrong, results, force=True)
-        hatched = frame_of(results / "annotated.mp4")
-    write("demo.jpg", annotated)
+        capture_report(results)
+        capture_server(clip, Path(folder))
+        means = cv2.imread(str(results / "mean_faces" / f"person-{FORGED}.png"))
+        write("demo.jpg", annotated)
+        write("mean_face.jpg", np.ascontiguousarray(means[:, :, ::-1]))
+        draw_hatched(clip, results)
+
+
+def draw_hatched(clip: Path, results: Path) -> None:
+    """Save a heatmap that is not better than chance.
+
+    With Grad-CAM++ on MesoNet's flatten-and-dense head, heatmaps do not show what the score depends
+    on.
+    """
+    try:
+        model = fakelens.load_model("mesoinception4-df")
+    except WeightsMissingError as error:
+        print(f"hatched.jpg was not made: {error}", file=sys.stderr)
+        return
+    report = fakelens.analyze(clip, settings=fakelens.Settings(cam="gradcam++"), model=model)
+    fakelens.save_report(report, results, force=True)
+    hatched = frame_of(results / "annotated.mp4")
     write("hatched.jpg", hatched[:, hatched.shape[1] // 2 :])
-    write("mean_face.jpg", np.ascontiguousarray(means[:, :, ::-1]))
 
 
-def photograph(results: Path) -> None:
-    """The page as a reader sees it: the video with the lanes, a card, and the blind review."""
+def capture_report(results: Path) -> None:
+    """Save screenshots of the report: the video with the lanes, a card, and the blind review."""
     address = (results / "report.html").as_uri()
     with running_browser() as browser:
         page = browser.new_page(viewport={"width": 1100, "height": 1420})
@@ -53,16 +69,16 @@ def photograph(results: Path) -> None:
         page.locator("#seek").fill(str(FRAME / 25))
         page.locator("input[value=both]").check()
         page.wait_for_timeout(1000)
-        keep("report.jpg", page.screenshot())
-        keep("report_card.jpg", page.locator(f"#person-{TAMPERED}").screenshot())
+        save_screenshot("report.jpg", page.screenshot())
+        save_screenshot("report_card.jpg", page.locator(f"#person-{FORGED}").screenshot())
         page.goto(f"{address}#blind")
         page.wait_for_selector("html.blind[data-ready=yes]")
         page.wait_for_timeout(1000)
-        keep("report_blind.jpg", page.screenshot())
+        save_screenshot("report_blind.jpg", page.screenshot())
 
 
-def photograph_server(clip: Path, folder: Path) -> None:
-    """The page of ``fakelens serve``: a result, and the clip being examined once more."""
+def capture_server(clip: Path, folder: Path) -> None:
+    """Save a screenshot of ``fakelens serve`` with a result and a running job."""
     command = [sys.executable, "-m", "fakelens", "serve", "--port", "0", "--folder", folder / "web"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
         assert server.stdout is not None
@@ -74,29 +90,24 @@ def photograph_server(clip: Path, folder: Path) -> None:
             page.wait_for_selector("text=Person 2", timeout=120_000)
             page.set_input_files("input[type=file]", clip)
             page.wait_for_selector("text=/[1-9][0-9] of 200/", timeout=60_000)
-            keep("serve.jpg", page.screenshot(full_page=True))
+            save_screenshot("serve.jpg", page.screenshot(full_page=True))
         server.terminate()
 
 
-def keep(name: str, png: bytes) -> None:
-    """A screenshot, as JPEG, into the docs."""
+def save_screenshot(name: str, png: bytes) -> None:
+    """Save a screenshot as JPEG."""
     shot = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     write(name, np.ascontiguousarray(shot[:, :, ::-1]))
 
 
-def meso() -> fakelens.Model:
-    """On its flatten-and-dense head Grad-CAM++ does not show what the answer rests on."""
-    return fakelens.load_model("mesoinception4-df")
-
-
 def frame_of(video: Path) -> RGBImage:
-    """The frame that is shown."""
+    """Return the frame that the pictures show."""
     with open_video(video) as reader:
         return next(frame.image for frame in reader.frames() if frame.index == FRAME)
 
 
 def write(name: str, image: RGBImage) -> None:
-    """As JPEG, into the docs."""
+    """Save a picture as JPEG in the folder of the documentation."""
     cv2.imwrite(str(IMAGES / name), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 

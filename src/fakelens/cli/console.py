@@ -65,7 +65,7 @@ def summary(report: Report) -> Table:
         "verdict",
         "score",
         "95 % interval",
-        "score range",
+        "robustness",
         "heatmap",
         "seen",
         "high",

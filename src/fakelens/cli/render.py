@@ -10,7 +10,9 @@ from fakelens.render.style import COLORMAPS, Style
 
 
 def render(
-    report: Annotated[Path, typer.Argument(metavar="REPORT.json")],
+    report: Annotated[
+        Path, typer.Argument(metavar="REPORT.json", help="Written by 'fakelens analyze'.")
+    ],
     output: Output = None,
     colormap: Annotated[str, typer.Option(help=f"Colour map: {', '.join(COLORMAPS)}.")] = "inferno",
     opacity: Annotated[
