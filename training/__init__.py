@@ -1,3 +1,9 @@
-"""Trains fakelens' own networks; see ``training/README.md``. Not part of the installed package."""
+"""Training of fakelens' own model, described in ``training/README.md``.
 
-import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before anything imports it
+This package is not installed with fakelens. It holds what makes the bundled ``.onnx`` file: face
+data (``faces``), augmentation (``augment``), recipes, the training loop, export and calibration.
+It also holds the measurements on which recipes are compared (``yardstick``, ``videos``,
+``sensitivity``). fakelens must never import it.
+"""
+
+import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before it is imported

@@ -1,8 +1,8 @@
 """Average the weights of several states: ``python -m training.average``.
 
-States on one path of training, or of runs from one start, lie in one basin, and their mean is
-steadier on other material than any of them (Izmailov et al., "Averaging weights leads to wider
-optima and better generalization", UAI 2018; Wortsman et al., "Model soups", ICML 2022).
+The mean of states from one run, or from runs with the same initial weights, generalises better than
+each of them (Izmailov et al., "Averaging weights leads to wider optima and better generalization",
+UAI 2018; Wortsman et al., "Model soups", ICML 2022).
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ import typer
 from training.network import PatchNet, load_state, save_state
 
 
-def average(models: Sequence[PatchNet]) -> PatchNet:
-    """A model whose weights and batch statistics are the means of those of several."""
-    states = [model.state_dict() for model in models]
+def average(networks: Sequence[PatchNet]) -> PatchNet:
+    """Return a network with the mean weights and batch statistics of several networks."""
+    states = [network.state_dict() for network in networks]
     mean = PatchNet().eval()
     mean.load_state_dict(
         {
@@ -31,8 +31,10 @@ def average(models: Sequence[PatchNet]) -> PatchNet:
 
 
 def main(
-    states: Annotated[list[Path], typer.Argument(help="state files; one given twice counts twice")],
-    output: Annotated[Path, typer.Option(help="the new state file")],
+    states: Annotated[
+        list[Path], typer.Argument(help="State files; a file given twice counts twice.")
+    ],
+    output: Annotated[Path, typer.Option(help="State file to write.")],
 ) -> None:
     """Write the mean of several states."""
     save_state(average([load_state(path) for path in states]), output)

@@ -1,4 +1,4 @@
-"""From a model's logits on labelled persons to thresholds and a calibrated score."""
+"""Thresholds and calibration of a model, from its logits on labelled persons."""
 
 import math
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from training.yardstick.figures import balanced_weights
 from training.yardstick.items import Item
 
 FALSE_ALARMS = 0.05
-"""Share of genuine persons above the threshold of *likely fake*."""
+"""Share of genuine persons above the threshold for *likely fake*."""
 MISSES = 0.1
-"""Share of forged persons below the threshold of *likely real*."""
+"""Share of forged persons below the threshold for *likely real*."""
 BINS = 10
-"""Of the score, in the table of what became of it."""
+"""Number of score intervals in the reliability table."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredPersons:
     """Labelled persons with a model's logits.
 
     Attributes:
         logits: (N,) float64, positive = fake.
-        fake: (N,) bool.
-        weights: (N,) float64; within each label all parts of the set weigh the same, and each
-            label adds up to 1.
+        fake: (N,) bool labels.
+        weights: (N,) float64. Within each label, all parts of the set have the same total weight
+            and the weights sum to 1.
     """
 
     logits: NDArray[np.float64]
@@ -37,39 +37,54 @@ class Scored:
     weights: NDArray[np.float64]
 
     @classmethod
-    def of(cls, items: Sequence[Item], logits: Sequence[float]) -> "Scored":
-        """Weigh the items of the yardstick."""
+    def from_items(cls, items: Sequence[Item], logits: Sequence[float]) -> "ScoredPersons":
+        """Weight the items of the yardstick."""
         fake = np.array([item.fake for item in items])
         weights = balanced_weights([item.part for item in items], fake)
         return cls(np.asarray(logits, np.float64), fake, weights)
 
-    def scaled(self, factor: float, offset: float) -> "Scored":
-        """The same persons with the logits ``factor * logit + offset``."""
-        return Scored(factor * self.logits + offset, self.fake, self.weights)
+    def scaled(self, factor: float, offset: float) -> "ScoredPersons":
+        """Return the same persons with the logits ``factor * logit + offset``."""
+        return ScoredPersons(factor * self.logits + offset, self.fake, self.weights)
 
 
-def platt(persons: Scored) -> tuple[float, float]:
-    """Platt's factor and offset (Platt, 1999): ``sigmoid(factor * logit + offset)`` is the chance
-    of a fake where half of the persons are fake."""
+def fit_platt(persons: ScoredPersons) -> tuple[float, float]:
+    """Fit the factor and offset of Platt scaling (Platt, 1999).
+
+    ``sigmoid(factor * logit + offset)`` is then the probability of a fake if half of the persons
+    are fake.
+    """
     fit = LogisticRegression(C=1e6).fit(
         persons.logits[:, None], persons.fake, persons.weights * len(persons.fake)
     )
     return float(fit.coef_[0, 0]), float(fit.intercept_[0])
 
 
-def quantile(values: NDArray[np.floating], weights: NDArray[np.floating], share: float) -> float:
-    """The smallest of the values at or below which at least ``share`` of the weight lies."""
+def weighted_quantile(
+    values: NDArray[np.floating], weights: NDArray[np.floating], share: float
+) -> float:
+    """Return the smallest value at or below which at least ``share`` of the weight lies."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order]) / weights.sum()
     return float(values[order][np.searchsorted(reached, share - 1e-12)])
 
 
-def choose_thresholds(persons: Scored) -> Thresholds:
-    """Thresholds from the error rates on calibrated logits."""
+def choose_thresholds(persons: ScoredPersons) -> Thresholds:
+    """Choose thresholds from error rates.
+
+    At most ``FALSE_ALARMS`` of the genuine persons lie above the threshold for fake, and at most
+    ``MISSES`` of the forged persons below the threshold for real.
+
+    Args:
+        persons: persons with calibrated logits.
+    """
     scores, weights, forged = sigmoid(persons.logits), persons.weights, persons.fake
-    # Rounded away from each other, so that the rates hold for the thresholds as written.
-    fake = math.ceil(1000 * quantile(scores[~forged], weights[~forged], 1 - FALSE_ALARMS)) / 1000
-    real = math.floor(1000 * quantile(scores[forged], weights[forged], MISSES)) / 1000
+    # Rounded outwards, so that the rates also hold for the rounded thresholds.
+    fake = (
+        math.ceil(1000 * weighted_quantile(scores[~forged], weights[~forged], 1 - FALSE_ALARMS))
+        / 1000
+    )
+    real = math.floor(1000 * weighted_quantile(scores[forged], weights[forged], MISSES)) / 1000
     real = min(fake, real)
 
     def share(which: NDArray[np.bool_], above: NDArray[np.bool_]) -> float:
@@ -87,17 +102,17 @@ def choose_thresholds(persons: Scored) -> Thresholds:
     return Thresholds(fake, real, source)
 
 
-def supported_limit(persons: Scored) -> float:
-    """The largest log10 likelihood ratio, fake over real, that so few persons support; either way.
+def supported_limit(persons: ScoredPersons) -> float:
+    """Compute the largest log10 likelihood ratio that the persons support, in either direction.
 
-    Acting on a ratio of at least t must not be worse than knowing nothing, even if one more person
-    misled: hits have to be t times as frequent as false alarms. The limit is the first t, from 1
-    outwards, for which they are not (the empirical lower and upper bounds of Vergeer et al.,
-    "Numerical likelihood ratios outputted by LR systems are often based on extrapolation: when to
-    stop extrapolating?", Science & Justice 2016).
+    Decisions at a ratio of at least t must not be worse than decisions without evidence, even if
+    one more person had a misleading ratio: hits must be at least t times as frequent as false
+    alarms. The limit is the first t above 1 for which they are not (the empirical lower and upper
+    bounds of Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often based
+    on extrapolation: when to stop extrapolating?", Science & Justice 2016).
 
     Args:
-        persons: with calibrated logits.
+        persons: persons with calibrated logits.
     """
     forged = persons.fake
     sides = [
@@ -105,20 +120,20 @@ def supported_limit(persons: Scored) -> float:
         for label in (forged, ~forged)
     ]
     mirrored = [(-logits, weights) for logits, weights in reversed(sides)]
-    return min(_supported(*sides), _supported(*mirrored)) / math.log(10)
+    return min(_one_sided_limit(*sides), _one_sided_limit(*mirrored)) / math.log(10)
 
 
 _Side = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _supported(right: _Side, wrong: _Side) -> float:
-    """The limit on one side, as a natural logarithm.
+def _one_sided_limit(right: _Side, wrong: _Side) -> float:
+    """Compute the limit in one direction, as a natural logarithm.
 
     Args:
-        right: logarithms of ratios that should be high, and their weights, which sum up to 1.
-        wrong: of those that should not.
+        right: log ratios that should be high, and their weights, which sum to 1.
+        wrong: log ratios that should be low, and their weights.
     """
-    # Between two neighbours of these the rates stay the same.
+    # The rates are constant between two consecutive steps.
     steps = np.unique(np.concatenate([right[0], wrong[0]]))
     steps = steps[(steps > 0) & (steps <= right[0].max())]
     count = len(wrong[0])
@@ -132,13 +147,13 @@ def _supported(right: _Side, wrong: _Side) -> float:
     return max(float(bounds[first]), float(steps[first - 1]) if first else 0.0)
 
 
-def describe(persons: Scored, factor: float, offset: float) -> Calibration:
-    """What calibrated logits are worth.
+def build_calibration(persons: ScoredPersons, factor: float, offset: float) -> Calibration:
+    """Build the calibration record of the model card, with its reliability table.
 
     Args:
-        persons: with calibrated logits.
-        factor: that made them so.
-        offset: likewise.
+        persons: persons with calibrated logits.
+        factor: factor of the calibration.
+        offset: offset of the calibration.
     """
     scores = sigmoid(persons.logits)
     numbers = np.minimum((scores * BINS).astype(int), BINS - 1)

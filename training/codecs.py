@@ -1,6 +1,6 @@
-"""Lossy codecs as they treat pictures on their way to a viewer: JPEG and H.264.
+"""H.264 compression of single pictures.
 
-Pictures are RGB uint8. Everything is deterministic: one thread, no rate control by time.
+Pictures are RGB uint8. Results are deterministic: one thread, no rate control by time.
 """
 
 from fractions import Fraction
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 from fakelens.records.arrays import RGBImage
 
 CRF_RANGE = (17, 40)
-"""Constant rate factors of x264 that a video may have, both included."""
+"""Range of x264's constant rate factor for training samples, both ends included."""
 SCALE_RANGE = (0.25, 1.0)
-"""Sizes that a video may have over the size of the picture."""
-# H.264 codes blocks of 16 pixels: a smaller picture says nothing.
+"""Range of the size of the video relative to the size of the picture, for training samples."""
+# H.264 codes blocks of 16 pixels; smaller pictures are not meaningful.
 _SMALLEST = 16
-# A still clip: x264 spends its bits on the first frame and improves the second.
+# Frames of a still clip: x264 spends most bits on the first frame and refines the second.
 _FRAMES = 2
 
 
-def video_quad(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDArray[np.uint8]:
-    """Pass the pictures of one sample through H.264, all with the same settings.
+def compress_sample(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDArray[np.uint8]:
+    """Compress the pictures of one sample with H.264, all with the same settings.
 
-    Each picture is shrunk, encoded as a still clip of its own, decoded and enlarged again.
+    Each picture is reduced, encoded as its own still clip, decoded and enlarged again.
 
     Args:
         pictures: (K, H, W, 3) uint8 RGB.
         crf: constant rate factor of x264, 0..51.
-        scale: size of the video over the size of the pictures, above 0 and at most 1; rounded so
-            that its height and width are even and at least 16 pixels.
+        scale: size of the video relative to the size of the pictures, above 0 and at most 1.
+            Height and width are rounded to even numbers of at least 16 pixels.
 
     Returns:
         (K, H, W, 3) uint8 RGB.
@@ -42,35 +42,23 @@ def video_quad(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDArray[n
     if not 0 <= crf <= 51:
         raise ValueError(f"crf must be between 0 and 51, not {crf}")
     if not 0 < scale <= 1:
-        raise ValueError(f"the scale must be above 0 and at most 1, not {scale}")
+        raise ValueError(f"scale must be above 0 and at most 1, not {scale}")
     height, width = pictures.shape[1:3]
     down, across = (max(_SMALLEST, 2 * round(scale * side / 2)) for side in (height, width))
     decoded = np.empty_like(pictures)
     for number, picture in enumerate(pictures):
         small = cv2.resize(picture, (across, down), interpolation=cv2.INTER_AREA)
-        small = as_video(small.astype(np.uint8, copy=False), crf)
+        small = compress_h264(small.astype(np.uint8, copy=False), crf)
         decoded[number] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     return decoded
 
 
-def as_jpeg(image: RGBImage, quality: int) -> RGBImage:
-    """Compress a picture to JPEG and decode it.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        quality: 0..100.
-    """
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
-    return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)
-
-
-def as_video(image: RGBImage, crf: int) -> RGBImage:
-    """Encode a still H.264 clip of a picture, 4:2:0, and decode its last frame.
+def compress_h264(image: RGBImage, crf: int) -> RGBImage:
+    """Encode a picture as a still H.264 clip in 4:2:0 and decode its last frame.
 
     Args:
         image: (H, W, 3) uint8 RGB, H and W even.
-        crf: constant rate factor of x264; 23 is its default, 40 is poor.
+        crf: constant rate factor of x264; 23 is its default, 40 is poor quality.
 
     Raises:
         ValueError: H or W is odd.

@@ -1,4 +1,4 @@
-"""Draw the learning curves of runs: ``python -m training.curves RUN... --output PLOT.png``."""
+"""Plot the learning curves of runs: ``python -m training.curves RUN... --output PLOT.png``."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ _PANELS = {
     "median logit of real faces": (" real median",),
     "training loss": ("label loss", "map loss", "ranking loss"),
 }
-"""Title of each panel, and how the names of its figures end."""
+"""Title of each panel, and the endings of the names of its figures."""
 
 
 def read_log(run: Path) -> list[dict[str, float]]:
-    """The validations of a run, in order of the steps."""
+    """Read the validations of a run, in order of the steps."""
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
 def draw(runs: list[Path]) -> Figure:
-    """One row of panels for each run; the figures over the steps."""
+    """Draw one row of panels for each run: the figures by step."""
     figure = Figure(figsize=(4 * len(_PANELS), 2.8 * len(runs)), layout="constrained")
     panels = figure.subplots(len(runs), len(_PANELS), squeeze=False, sharex="row", sharey="col")
     for run, row in zip(runs, panels, strict=True):
@@ -40,10 +40,10 @@ def draw(runs: list[Path]) -> Figure:
 
 
 def main(
-    runs: Annotated[list[Path], typer.Argument(help="folders of runs")],
-    output: Annotated[Path, typer.Option(help="PNG or SVG file")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    output: Annotated[Path, typer.Option(help="Plot to write, PNG or SVG.")],
 ) -> None:
-    """Draw the validations in the logs of runs."""
+    """Plot the validations of runs."""
     draw(runs).savefig(output, dpi=110)
 
 

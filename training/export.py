@@ -1,4 +1,4 @@
-"""Quantize and calibrate a state and write the model's file: ``python -m training.export``."""
+"""Quantize and calibrate a state and write the model file: ``python -m training.export``."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fakelens.models.onnx import OnnxModel, save_evidence_model
 from fakelens.records.faces import CropGeometry
 from fakelens.records.models import ModelCard, Thresholds
-from training.augment import AugmentSettings, Chance, make_batch
-from training.calibration import Scored, choose_thresholds, describe, platt
+from training.augment import AugmentSettings, BatchRng, make_batch
+from training.calibration import ScoredPersons, build_calibration, choose_thresholds, fit_platt
 from training.faces.bank import load_bank
 from training.network import PatchNet, load_state
 from training.objective import REAL
@@ -25,14 +25,13 @@ from training.yardstick.items import Item, read_items
 from training.yardstick.scoring import Scorer, face_logits
 
 SIZE = 256
-"""Side of the crops, pixels."""
+"""Side of the model's input, pixels."""
 SMALLEST_FACE = 80.0
-"""Pixels: on narrower faces the pilot network was at chance, on a set of clips kept apart."""
+"""Pixels. On narrower faces, the pilot runs were at chance level on a separate set of clips."""
 TOLERANCE = 5e-2
-"""Of the self-test: answers by integers, by floating point in their place, and with other roundings
-in between differ."""
-_RANGED = 32
-_AT_ONCE = 16
+"""Tolerance of the self-test: runtimes round integers differently, or compute in floating point."""
+_FACES_PER_BANK = 32
+_BATCH = 16
 _LIMITS = (
     "A score is evidence, not proof.",
     "Other people, cameras and forgeries than those it was trained on can be judged wrongly, also "
@@ -45,11 +44,11 @@ _LIMITS = (
 
 
 def make_card(scale: float, trained_on: str) -> ModelCard:
-    """The model's card, not calibrated yet.
+    """Make the model card, without calibration.
 
     Args:
-        scale: margin, the crop's side over the longer side of YuNet's box.
-        trained_on: data and runs, in words.
+        scale: margin: side of the crop relative to the longer side of YuNet's box.
+        trained_on: training data and runs, in words.
     """
     return ModelCard(
         name="fakelens-patch",
@@ -72,64 +71,69 @@ def make_card(scale: float, trained_on: str) -> ModelCard:
     )
 
 
-def ranging_crops(data: Path, names: Sequence[str]) -> NDArray[np.uint8]:
-    """Training crops, from which the ranges of integers are taken: (N, 256, 256, 3) uint8 RGB.
+def quantization_crops(data: Path, names: Sequence[str]) -> NDArray[np.uint8]:
+    """Make training crops, from which quantization takes the ranges of values.
 
     Args:
         data: folder of packed faces.
-        names: of the packed folders; one with surroundings first, see ``training.recipe``.
+        names: names of the packed folders; one with surroundings first, see ``training.recipe``.
+
+    Returns:
+        (N, 256, 256, 3) uint8 RGB.
     """
     crops, surroundings = [], None
     for name in names:
-        bank = load_bank(data, name, "train", "cpu", _RANGED)
-        for start in range(0, len(bank), _AT_ONCE):
-            rows = torch.arange(start, min(start + _AT_ONCE, len(bank)))
-            chance = Chance(0, "cpu", start)
-            batch = make_batch(bank, rows, AugmentSettings(size=SIZE), chance, surroundings)
+        bank = load_bank(data, name, "train", "cpu", _FACES_PER_BANK)
+        for start in range(0, len(bank), _BATCH):
+            rows = torch.arange(start, min(start + _BATCH, len(bank)))
+            rng = BatchRng(0, "cpu", start)
+            batch = make_batch(bank, rows, AugmentSettings(size=SIZE), rng, surroundings)
             crops.append((batch.crops.flatten(0, 1) * 255).round().byte())
-            if bank.surrounded:
+            if bank.has_surroundings:
                 surroundings = batch.crops[REAL]
     return torch.cat(crops).movedim(1, -1).contiguous().numpy()
 
 
-def build(model: PatchNet, crops: NDArray[np.uint8]) -> onnx.ModelProto:
-    """The graph with a trunk in integers; ``crops`` (N, S, S, 3) uint8 RGB give their ranges."""
-    graph, kept = build_graph(model, SIZE)
+def build_quantized(network: PatchNet, crops: NDArray[np.uint8]) -> onnx.ModelProto:
+    """Build the graph with a quantized trunk; ``crops`` (N, S, S, 3) uint8 RGB set the ranges."""
+    graph, kept = build_graph(network, SIZE)
     return quantized(graph, crops, kept)
 
 
-def person_logits(network: OnnxModel, items: Sequence[Item]) -> list[float]:
-    """The mean logit of each item's faces, as the model wants them cut."""
-    card = network.card
-    scorer = Scorer(lambda crops: network.examine(crops).logit, card.input_size, card.crop, 0.0)
+def person_logits(model: OnnxModel, items: Sequence[Item]) -> list[float]:
+    """Compute the mean logit of each item's faces, with the model's own crop geometry."""
+    card = model.card
+    scorer = Scorer(lambda crops: model.examine(crops).logit, card.input_size, card.crop, 0.0)
     return [float(logits.mean()) for logits in face_logits(scorer, items, card.crop)]
 
 
 def main(
-    state: Annotated[Path, typer.Argument(help="state file of the model")],
-    data: Annotated[Path, typer.Option(help="folder of packed faces")],
-    yardstick: Annotated[Path, typer.Option(help="set of training.yardstick.build")],
-    scale: Annotated[float, typer.Option(help="margin: crop side over YuNet's longer box side")],
-    trained_on: Annotated[str, typer.Option(help="data and runs, for the card")],
-    output: Annotated[Path, typer.Option(help="the .onnx file")],
-    faces: Annotated[list[str], typer.Option(help="packed folders, for the ranges")] = [  # noqa: B006
+    state: Annotated[Path, typer.Argument(help="State file of the network.")],
+    data: Annotated[Path, typer.Option(help="Folder of packed faces.")],
+    yardstick: Annotated[Path, typer.Option(help="Folder of the yardstick set.")],
+    scale: Annotated[float, typer.Option(help="Margin: crop side / longer side of YuNet's box.")],
+    trained_on: Annotated[str, typer.Option(help="Training data and runs, for the model card.")],
+    output: Annotated[Path, typer.Option(help="Model file to write, .onnx.")],
+    faces: Annotated[
+        list[str], typer.Option(help="Packed folder to take value ranges from; repeatable.")
+    ] = [  # noqa: B006
         "real_faces",
         "dfdc_crops",
     ],
 ) -> None:
-    """Quantize a model, calibrate it on the yardstick's persons and write its file."""
-    model = load_state(state)
+    """Quantize a network, calibrate it on the yardstick and write the model file."""
+    network = load_state(state)
     card = make_card(scale, trained_on)
-    graph = build(model, ranging_crops(data, faces))
-    network = OnnxModel(graph.SerializeToString(), card, "", layout="blocked")
+    graph = build_quantized(network, quantization_crops(data, faces))
+    model = OnnxModel(graph.SerializeToString(), card, "", layout="blocked")
     items = read_items(yardstick)
-    persons = Scored.of(items, person_logits(network, items))
-    factor, offset = platt(persons)
+    persons = ScoredPersons.from_items(items, person_logits(model, items))
+    factor, offset = fit_platt(persons)
     persons = persons.scaled(factor, offset)
     card = replace(
         card,
         thresholds=choose_thresholds(persons),
-        calibration=describe(persons, factor, offset),
+        calibration=build_calibration(persons, factor, offset),
     )
     calibrate(graph, factor, offset)
     save_evidence_model(graph, card, output, layout="blocked", tolerance=TOLERANCE)

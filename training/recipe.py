@@ -1,4 +1,4 @@
-"""A run as one small file: every setting that its result depends on, apart from the data."""
+"""Recipes: TOML files with every setting that a training run depends on, apart from the data."""
 
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -12,16 +12,16 @@ IMAGENET = "imagenet"
 
 
 class RecipeError(FakelensError):
-    """A recipe's file cannot be used."""
+    """A recipe file cannot be used."""
 
 
 @dataclass(frozen=True)
 class BankShare:
-    """How many samples of a batch come from one packed folder of faces.
+    """Number of samples per batch from one packed folder of faces.
 
     Attributes:
-        name: of the packed folder, see ``training.faces.pack``.
-        samples: of four crops each.
+        name: name of the packed folder, see ``training.faces.pack``.
+        samples: number of samples per batch, of four crops each.
     """
 
     name: str
@@ -29,15 +29,15 @@ class BankShare:
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """AdamW (Loshchilov & Hutter, ICLR 2019), one cycle of the learning rate.
+class OptimizerSettings:
+    """AdamW (Loshchilov & Hutter, ICLR 2019) with one cycle of the learning rate.
 
     Attributes:
-        rate: the highest learning rate.
-        weight_decay: of matrices and kernels; biases and normalisations have none.
-        momentum: of the two running averages.
+        rate: peak learning rate.
+        weight_decay: weight decay of matrices and kernels; biases and normalisations have none.
+        momentum: decay of AdamW's two running averages.
         warm_up: share of the run in which the rate rises.
-        last: rate at the end over the highest.
+        last: learning rate at the end, relative to the peak.
         clip: largest norm of the gradient.
     """
 
@@ -50,16 +50,16 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
-class Losses:
-    """Weights of the losses; see ``training.objective``.
+class LossWeights:
+    """Weights and parameters of the losses; see ``training.objective``.
 
     Attributes:
-        map: of the cells against the mask.
-        ranking: of the real crop against the forged ones of its sample.
-        agreement: of the two views of a real crop.
-        origins: of the difference between the mean logits of real crops of two banks.
-        smoothing: targets are this and 1 minus this.
-        emphasis: weight that a forged cell has on top of 1.
+        map: weight of the map loss: cells against the mask.
+        ranking: weight of the ranking loss: real crop against the forged ones of its sample.
+        agreement: weight of the agreement loss: two views of a real face.
+        origins: weight of the origins loss: mean logits of the real crops of different banks.
+        smoothing: label smoothing; targets are this and 1 minus this.
+        emphasis: additional weight of a forged cell, on top of 1.
     """
 
     map: float = 0.6
@@ -71,19 +71,19 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Network:
-    """What of the network is trained and how.
+class NetworkSettings:
+    """Initial weights and regularisation of the network.
 
     Attributes:
         start: ``imagenet``, or the path of a state file, relative to the recipe's folder.
-        dropout: share of channels of the pyramid that are left out.
-        drop_path: chance that the last block is skipped.
-        fixed_statistics: normalise by the statistics of the start; those of small batches are
+        dropout: share of the pyramid's channels that are dropped.
+        drop_path: probability that the last block is skipped; lower for earlier blocks.
+        fixed_statistics: normalise with the initial batch statistics; those of small batches are
             noisy.
-        frozen: leading layers that stay as they are: the stem, then blocks.
-        averaged: decay of the running average of the weights, which is what comes out (Polyak &
-            Juditsky, 1992).
-        compile: run the network through ``torch.compile``, which takes a minute at the start.
+        frozen: number of leading layers that are not trained: the stem, then blocks.
+        averaged: decay of the running average of the weights, which is the result of the run
+            (Polyak & Juditsky, 1992).
+        compile: use ``torch.compile``, which takes a minute at the start.
     """
 
     start: str = IMAGENET
@@ -97,21 +97,22 @@ class Network:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run.
+    """All settings of a training run.
 
     Attributes:
-        seed: of the batches, dropout and new weights.
-        steps: length of the run; the command may limit its seconds instead.
-        banks: where samples come from; the crops of one with surroundings, listed first, lie
-            around the tight crops of the next.
-        prepared: samples of a batch that went through H.264, see ``training.prepare``.
-        states: number of states that are written, evenly over the run.
-        checks: number of validations, evenly over the run.
-        checked: validation faces of each bank.
-        network: what is trained.
-        optimizer: how.
-        losses: towards what.
-        augment: the augmentation.
+        banks: sources of the samples. Crops of a bank with surroundings are used as surroundings
+            of the tight crops of the banks listed after it.
+        seed: random seed of batches, dropout and new weights.
+        steps: length of the run, unless the command limits it in seconds.
+        prepared: number of samples per batch that were compressed ahead with H.264, see
+            ``training.prepare``.
+        states: number of states to write, evenly spread over the run.
+        checks: number of validations, evenly spread over the run.
+        checked: number of validation faces of each bank.
+        network: initial weights and regularisation.
+        optimizer: optimizer and learning rate.
+        losses: weights of the losses.
+        augment: settings of the augmentation.
     """
 
     banks: tuple[BankShare, ...]
@@ -121,9 +122,9 @@ class Recipe:
     states: int = 4
     checks: int = 12
     checked: int = 300
-    network: Network = field(default_factory=Network)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    losses: Losses = field(default_factory=Losses)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    losses: LossWeights = field(default_factory=LossWeights)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
@@ -133,26 +134,37 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
-        """Read a TOML file; every table and key is a field of the dataclasses.
+        """Read a TOML file, whose tables and keys are the fields of these dataclasses.
 
         Raises:
-            RecipeError: it is missing, no TOML, or has an unknown key or a value of another type.
+            RecipeError: the file is missing or not valid TOML, a key is unknown or missing, or a
+                value has the wrong type.
         """
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+            raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
         except ValueError as error:
-            raise RecipeError(f"{path}: not valid TOML: {error}") from error
+            raise RecipeError(f"{path} is not valid TOML: {error}") from error
         try:
-            recipe: Recipe = _build(cls, table, "")
+            recipe: Recipe = _convert(cls, table, "")
         except (TypeError, ValueError) as error:
             raise RecipeError(f"{path}: {error}") from error
         return recipe
 
 
-def _build(kind: Any, value: Any, name: str) -> Any:
-    """A value of a TOML file as the type of a field."""
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    """Convert a TOML value to the type of a field.
+
+    Args:
+        kind: type of the field.
+        value: value in the TOML file.
+        name: dotted name of the setting, for messages.
+
+    Raises:
+        TypeError: the value has the wrong type.
+        ValueError: a key is unknown or missing, or a list has the wrong length.
+    """
     if is_dataclass(kind):
         if not isinstance(value, dict):
             raise TypeError(f"{name} must be a table")
@@ -160,10 +172,12 @@ def _build(kind: Any, value: Any, name: str) -> Any:
         known = {entry.name for entry in fields(kind)}
         if unknown := sorted(value.keys() - known):
             raise ValueError(f"unknown setting {_join(name, unknown[0])}")
-        needed = {e.name for e in fields(kind) if e.default is e.default_factory is MISSING}
-        if missing := sorted(needed - value.keys()):
+        required = {e.name for e in fields(kind) if e.default is e.default_factory is MISSING}
+        if missing := sorted(required - value.keys()):
             raise ValueError(f"the setting {_join(name, missing[0])} is missing")
-        entries = {key: _build(types[key], entry, _join(name, key)) for key, entry in value.items()}
+        entries = {
+            key: _convert(types[key], entry, _join(name, key)) for key, entry in value.items()
+        }
         return kind(**entries)  # type: ignore[operator]
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
@@ -172,11 +186,11 @@ def _build(kind: Any, value: Any, name: str) -> Any:
         kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
         if len(kinds) != len(value):
             raise ValueError(f"{name} must have {len(kinds)} values")
-        return tuple(_build(entry, part, name) for entry, part in zip(kinds, value, strict=True))
+        return tuple(_convert(entry, part, name) for entry, part in zip(kinds, value, strict=True))
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise TypeError(f"{name} must be of the type {kind.__name__}, not {value!r}")
+        raise TypeError(f"{name} must have the type {kind.__name__}, not {value!r}")
     return value
 
 

@@ -1,8 +1,7 @@
-"""What a score hangs on that should not matter: ``python -m training.sensitivity``.
+"""Sensitivity of scores to margin, shift, compression and resolution.
 
-The same faces of labelled videos are cut with another margin, shifted, compressed once more, and
-shown with less resolution. Printed and plotted: how well the scores still tell fakes from real
-videos, and how far they move.
+``python -m training.sensitivity`` changes the crops of the same faces of labelled videos. It prints
+and plots the AUC of the changed scores, and how far they move from the unchanged ones.
 """
 
 import itertools
@@ -23,24 +22,28 @@ from fakelens.models.loading import load_model
 from fakelens.records.arrays import RGBImage, sigmoid
 from fakelens.records.faces import Box, CropGeometry, Face
 from fakelens.records.models import Model, ModelCard
-from training.codecs import as_video
+from training.codecs import compress_h264
 from training.videos import largest_faces, read_manifest
 from training.yardstick.figures import bootstrap
 
 _FRAMES = 8
-# What is kept of a frame, over the longer side of the face's box: more than any crop shows.
-_KEPT = 2.4
+# Side of the stored part of a frame, relative to the longer side of the face's box: larger than any
+# crop.
+_STORED_MARGIN = 2.4
 
 Crops: TypeAlias = list[NDArray[np.uint8] | None]
 
 
 def with_margin(image: RGBImage, face: Face, card: ModelCard, margin: float) -> Crops:
-    """A crop around the face's box, of ``margin`` times its longer side."""
+    """Extract a crop around the face's box whose side is ``margin`` times its longer side."""
     return [extract_crop(image, crop_area(face, CropGeometry("box", margin)), card.input_size)]
 
 
 def shifted(image: RGBImage, face: Face, card: ModelCard, part: float) -> Crops:
-    """The model's crop moved by a part of the box's longer side: left, right, up, down."""
+    """Extract the model's crop, shifted left, right, up and down.
+
+    ``part`` is the shift relative to the longer side of the face's box.
+    """
     area, step = crop_area(face, card.crop), part * _longer_side(face)
     return [
         extract_crop(
@@ -51,14 +54,15 @@ def shifted(image: RGBImage, face: Face, card: ModelCard, part: float) -> Crops:
 
 
 def recompressed(image: RGBImage, face: Face, card: ModelCard, crf: float) -> Crops:
-    """The model's crop after H.264; see ``as_video``."""
-    return [_own_crop(as_video(image, int(crf)), face, card)]
+    """Extract the model's crop after H.264 compression; see ``compress_h264``."""
+    return [_own_crop(compress_h264(image, int(crf)), face, card)]
 
 
 def reduced(image: RGBImage, face: Face, card: ModelCard, pixels: float) -> Crops:
-    """The model's crop after the box's longer side was brought down to some pixels and back.
+    """Extract the model's crop after the resolution was reduced.
 
-    ``None`` where it has no more than that.
+    The longer side of the face's box is reduced to ``pixels`` and enlarged again. ``None`` if it is
+    not longer than that.
     """
     factor = pixels / _longer_side(face)
     if factor >= 1:
@@ -70,22 +74,22 @@ def reduced(image: RGBImage, face: Face, card: ModelCard, pixels: float) -> Crop
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One thing that is altered, level by level.
+    """One kind of change, at several levels.
 
     Attributes:
-        name: short.
-        unit: of the levels, in words.
-        levels: values.
-        alter: from a picture of even height and width, the face in it, the model's card and a
-            level to crops, (input_size, input_size, 3) uint8 RGB, that count alike; ``None`` for
-            one that would not be altered.
-        crops: how many ``alter`` gives.
+        name: short name.
+        unit: unit of the levels, in words.
+        levels: levels of the change.
+        make_crops: makes changed crops from a picture of even height and width, the face in it, the
+            model card and a level: (input_size, input_size, 3) uint8 RGB, all with equal weight;
+            ``None`` for a crop that the level does not change.
+        crops: number of crops that ``make_crops`` returns.
     """
 
     name: str
     unit: str
     levels: tuple[float, ...]
-    alter: Callable[[RGBImage, Face, ModelCard, float], Crops]
+    make_crops: Callable[[RGBImage, Face, ModelCard, float], Crops]
     crops: int = 1
 
 
@@ -102,7 +106,7 @@ SWEEPS = (
 )
 
 
-def _number() -> dict[tuple[str, float], list[int]]:
+def _number_columns() -> dict[tuple[str, float], list[int]]:
     column = itertools.count(1)
     return {
         (sweep.name, level): [next(column) for _ in range(sweep.crops)]
@@ -111,21 +115,21 @@ def _number() -> dict[tuple[str, float], list[int]]:
     }
 
 
-COLUMNS = _number()
-"""Where ``clip_scores`` has the crops of a sweep's level; in column 0 nothing is altered."""
+COLUMNS = _number_columns()
+"""Columns of ``clip_scores`` for each sweep and level; column 0 is the unchanged crop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one level of a sweep does to the scores of some clips.
+    """Effect of one level of a sweep on the scores of some clips.
 
     Attributes:
-        auc: over all clips; one that is not altered has the score of its unaltered faces.
-        low: of the AUC's 95 % interval.
-        high: of the AUC's 95 % interval.
-        change: mean absolute difference from the unaltered score, over the altered clips.
-        drift: the mean difference, positive = towards fake.
-        clips: how many are altered.
+        auc: AUC over all clips; a clip that the level does not change keeps its score.
+        low: lower end of the AUC's 95 % interval.
+        high: upper end of the AUC's 95 % interval.
+        change: mean absolute difference from the unchanged score, over the changed clips.
+        drift: mean difference from the unchanged score, positive = towards fake.
+        clips: number of changed clips.
     """
 
     auc: float
@@ -136,22 +140,22 @@ class Effect:
     clips: int
 
 
-def sighted(path: Path) -> list[tuple[RGBImage, Face]]:
-    """The largest face of some eight frames of a video, in the part of the frame around it.
+def sample_faces(path: Path) -> list[tuple[RGBImage, Face]]:
+    """Return the largest face in about eight frames of a video, with its surroundings.
 
-    The parts are of even height and width.
+    The pictures have an even height and width, see ``crop_surroundings``.
     """
     found = largest_faces(path)
-    # Where a file does not tell how many frames it has, there may be any number of them.
+    # If a file does not contain its number of frames, there may be any number of faces.
     spread = np.linspace(0, max(0, len(found) - 1), _FRAMES).round().astype(int)
-    return [surroundings(*found[index]) for index in np.unique(spread) if found]
+    return [crop_surroundings(*found[index]) for index in np.unique(spread) if found]
 
 
-def surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
-    """The part of a frame around a face, of even height and width, and the face in it."""
-    area = crop_area(face, CropGeometry("box", _KEPT))
+def crop_surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
+    """Return the part of a frame around a face, of even height and width, and the face in it."""
+    area = crop_area(face, CropGeometry("box", _STORED_MARGIN))
     height, width = image.shape[:2]
-    # Even corners, so that nothing is lost at the edge of a frame and chroma stays in its place.
+    # Even corners: nothing is lost at the edge of the frame, and chroma samples stay aligned.
     left, top = (max(0, round(corner)) // 2 * 2 for corner in (area.x1, area.y1))
     right, bottom = min(width, round(area.x2)), min(height, round(area.y2))
     part = image[top : bottom - (bottom - top) % 2, left : right - (right - left) % 2]
@@ -164,14 +168,17 @@ def surroundings(image: RGBImage, face: Face) -> tuple[RGBImage, Face]:
 
 
 def clip_scores(model: Model, faces: Sequence[tuple[RGBImage, Face]]) -> NDArray[np.float64]:
-    """One clip's scores, 0..1: unaltered, then of each crop of each level, see ``COLUMNS``.
+    """Compute the scores of one clip: unchanged, then for each crop of each level.
 
-    A score is the sigmoid of the mean logit over the faces. A face that is not altered takes part
-    as it is; where none is altered the score is NaN.
+    A score is the sigmoid of the mean logit over the faces. A face that a level does not change is
+    included unchanged.
 
     Args:
-        model: to be judged.
-        faces: one or more, as ``sighted`` gives them.
+        model: model to measure.
+        faces: one or more faces from ``sample_faces``.
+
+    Returns:
+        (columns,) scores in 0..1, see ``COLUMNS``; NaN where a level changes none of the faces.
     """
     card = model.card
     logits = np.full((len(faces), 1 + sum(map(len, COLUMNS.values()))), np.nan)
@@ -179,51 +186,51 @@ def clip_scores(model: Model, faces: Sequence[tuple[RGBImage, Face]]) -> NDArray
         crops: Crops = [_own_crop(image, face, card)]
         for sweep in SWEEPS:
             for level in sweep.levels:
-                crops += sweep.alter(image, face, card, level)
-        altered = [crop is not None for crop in crops]
-        seen = np.stack([crop for crop in crops if crop is not None])
-        logits[row, altered] = model.examine(seen).logit
-    untouched = np.isnan(logits)
-    means = np.where(untouched, logits[:, :1], logits).mean(0)
-    return np.where(untouched.all(0), np.nan, sigmoid(means))
+                crops += sweep.make_crops(image, face, card, level)
+        changed = [crop is not None for crop in crops]
+        batch = np.stack([crop for crop in crops if crop is not None])
+        logits[row, changed] = model.examine(batch).logit
+    unchanged = np.isnan(logits)
+    means = np.where(unchanged, logits[:, :1], logits).mean(0)
+    return np.where(unchanged.all(0), np.nan, sigmoid(means))
 
 
-def measure(
+def measure_effect(
     scores: NDArray[np.float64],
     columns: Sequence[int],
     fake: NDArray[np.bool_],
     groups: Sequence[str],
 ) -> Effect:
-    """What a level does to the scores of N clips.
+    """Measure the effect of a level on the scores of N clips.
 
     Args:
-        scores: (N, columns), of ``clip_scores``.
-        columns: the level's; the AUC is that of all their scores together.
+        scores: (N, columns) scores from ``clip_scores``.
+        columns: columns of the level; the AUC pools their scores.
         fake: (N,) labels.
-        groups: N names; clips of one group are drawn together for the interval.
+        groups: N names; clips of one group are resampled together for the interval.
     """
-    unaltered, altered = scores[:, :1], scores[:, columns]
-    touched = ~np.isnan(altered[:, 0])
-    change = (altered - unaltered)[touched]
-    pooled = np.where(np.isnan(altered), unaltered, altered).ravel()
+    original, changed = scores[:, :1], scores[:, columns]
+    has_change = ~np.isnan(changed[:, 0])
+    change = (changed - original)[has_change]
+    pooled = np.where(np.isnan(changed), original, changed).ravel()
     labels, names = np.repeat(fake, len(columns)), np.repeat(groups, len(columns)).tolist()
     auc = bootstrap(pooled, labels, ["all"] * len(names), names)
     return Effect(
         auc.value,
         auc.low,
         auc.high,
-        float(np.abs(change).mean()) if touched.any() else np.nan,
-        float(change.mean()) if touched.any() else np.nan,
-        int(touched.sum()),
+        float(np.abs(change).mean()) if has_change.any() else np.nan,
+        float(change.mean()) if has_change.any() else np.nan,
+        int(has_change.sum()),
     )
 
 
 def margin_gap(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean absolute difference of the scores, (N, columns), between the margins 1.6 and 1.0.
+    """Compute the mean absolute difference of scores, (N, columns), between margins 1.6 and 1.0.
 
     Returns:
-        The difference; and over the clips' standard deviation at one margin: a model that says
-        the same of everything does not move either.
+        The difference, and the difference relative to the standard deviation of the clips' scores
+        at one margin: a model with the same score for everything does not move either.
     """
     wide, narrow = (scores[:, COLUMNS["margin", margin]] for margin in (1.6, 1.0))
     gap = float(np.abs(wide - narrow).mean())
@@ -232,32 +239,34 @@ def margin_gap(scores: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def main(
-    models: Annotated[list[str], typer.Argument(help="names or files")],
-    data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
-    output: Annotated[Path, typer.Option(help="picture to write")],
-    use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
+    models: Annotated[list[str], typer.Argument(help="Names or files of models.")],
+    data: Annotated[Path, typer.Option(help="Folder of manifest.csv.")],
+    output: Annotated[Path, typer.Option(help="Plot to write.")],
+    use: Annotated[str, typer.Option(help="Clips to use: choose or test.")] = "choose",
 ) -> None:
-    """Print and plot what scores hang on."""
+    """Print and plot how scores change with margin, shift, compression and resolution."""
     loaded = [load_model(name) for name in models]
     names = [Path(name).name for name in models]
     clips, rows = [], []
     for clip in tqdm(read_manifest(data, use), desc="clips", disable=None):
-        if faces := sighted(clip.path):
+        if faces := sample_faces(clip.path):
             clips.append(clip)
             rows.append([clip_scores(model, faces) for model in loaded])
         else:
-            typer.echo(f"no face found, left out: {clip.path.name}")
+            typer.echo(f"no face found, clip skipped: {clip.path.name}")
     tables = np.array(rows).swapaxes(0, 1)
     fake, groups = np.array([clip.fake for clip in clips]), [clip.group for clip in clips]
     effects = []
     for name, scores in zip(names, tables, strict=True):
-        plain = measure(scores, [0], fake, groups)
+        plain = measure_effect(scores, [0], fake, groups)
         typer.echo(
             f"{name}, {len(clips)} clips: AUC {plain.auc:.2f} ({plain.low:.2f}-{plain.high:.2f})"
         )
-        found = {key: measure(scores, columns, fake, groups) for key, columns in COLUMNS.items()}
+        found = {
+            key: measure_effect(scores, columns, fake, groups) for key, columns in COLUMNS.items()
+        }
         for sweep in SWEEPS:
-            typer.echo(_table(sweep, [found[sweep.name, level] for level in sweep.levels]))
+            typer.echo(_format_table(sweep, [found[sweep.name, level] for level in sweep.levels]))
         effects.append(found)
     typer.echo("mean |score(margin 1.6) - score(margin 1.0)|, in standard deviations of the scores")
     gaps = [margin_gap(scores) for scores in tables]
@@ -272,11 +281,11 @@ def main(
 def plot(
     names: Sequence[str], effects: Sequence[dict[tuple[str, float], Effect]], output: Path
 ) -> None:
-    """Draw AUC with its interval, and change, by level: one line per model.
+    """Plot AUC with its interval, and change of the score, by level: one line per model.
 
     Args:
-        names: of the models.
-        effects: of each model, by the keys of ``COLUMNS``.
+        names: names of the models.
+        effects: effects for each model, by the keys of ``COLUMNS``.
         output: picture to write, 1600 x 800 pixels.
     """
     figure = Figure(figsize=(16, 8))
@@ -302,7 +311,7 @@ def plot(
     figure.savefig(output, dpi=100)
 
 
-def _table(sweep: Sweep, effects: Sequence[Effect]) -> str:
+def _format_table(sweep: Sweep, effects: Sequence[Effect]) -> str:
     lines = [f"  {sweep.name:12}" + "".join(f"{level:7g}" for level in sweep.levels)]
     rows = {"AUC": "auc", "from": "low", "to": "high", "change": "change", "drift": "drift"}
     for label, attribute in rows.items():

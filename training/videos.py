@@ -1,6 +1,7 @@
-"""Judge models on labelled videos: one score per video, AUC with a bootstrap interval.
+"""Measure models on labelled videos: one score per video, AUC with a bootstrap interval.
 
-``python -m training.videos`` prints a table. Videos choose a recipe or a margin, they never train.
+``python -m training.videos`` prints the figures. Videos are used to compare recipes and margins,
+never for training.
 """
 
 import csv
@@ -28,14 +29,14 @@ from fakelens.records.settings import Settings
 from training.yardstick.figures import bootstrap
 
 _FRAMES = 15
-"""Looked at per video for another margin, spread evenly."""
+"""Frames per video used for other margins, evenly spread."""
 _PICTURES = "images"
 _NOBODY = "nobody seen well enough"
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One labelled video or picture of the manifest; copies of one source share ``group``."""
+    """A labelled video or picture of the manifest; copies of one source share ``group``."""
 
     path: Path
     fake: bool
@@ -44,12 +45,12 @@ class Clip:
 
 
 def read_manifest(folder: Path, use: str) -> list[Clip]:
-    """The labelled videos of ``manifest.csv`` whose column ``use`` says so."""
+    """Read the labelled videos of ``manifest.csv`` with a value of the column ``use``."""
     return [clip for clip in _read_rows(folder, use) if clip.path.parent.name != _PICTURES]
 
 
 def read_pictures(folder: Path) -> list[Clip]:
-    """The genuine pictures of ``manifest.csv``, which lie in the folder ``images``."""
+    """Read the genuine pictures of ``manifest.csv``, which are in the folder ``images``."""
     rows = _read_rows(folder, "")
     return [clip for clip in rows if clip.path.parent.name == _PICTURES and not clip.fake]
 
@@ -64,16 +65,18 @@ def _read_rows(folder: Path, use: str) -> list[Clip]:
     ]
 
 
-def answers(model: Model, clips: Sequence[Clip], *, trust: bool) -> list[Finding | None]:
-    """What ``fakelens.analyze`` says of the most suspicious person that is seen well enough.
+def decisive_findings(model: Model, clips: Sequence[Clip], *, trust: bool) -> list[Finding | None]:
+    """Run ``fakelens.analyze`` and return the decisive finding of each clip.
+
+    This is the finding of the most suspicious person who is seen well enough.
 
     Args:
-        model: to be judged.
+        model: model to measure.
         clips: videos or pictures.
-        trust: apply the measures of trust too, which can make a verdict inconclusive.
+        trust: also assess the trustworthiness, which can make a verdict inconclusive.
 
     Returns:
-        Of each clip; ``None`` where nobody is seen well enough.
+        One finding per clip; ``None`` if nobody is seen well enough.
     """
     settings = Settings(trust=trust)
     return [
@@ -83,7 +86,10 @@ def answers(model: Model, clips: Sequence[Clip], *, trust: bool) -> list[Finding
 
 
 def largest_faces(path: Path) -> list[tuple[RGBImage, Face]]:
-    """The largest face of each of some frames, with the frame; frames without a face left out."""
+    """Return the largest face in each of some 15 frames, with its frame.
+
+    Frames without a face are skipped.
+    """
     detector = YuNet()
     found = []
     with open_video(path) as reader:
@@ -99,12 +105,15 @@ def largest_faces(path: Path) -> list[tuple[RGBImage, Face]]:
 def margin_logits(
     models: Sequence[Model], scales: Sequence[float], clips: Sequence[Clip]
 ) -> NDArray[np.float64]:
-    """Logit of the person with the largest face at each margin: (models, scales, clips).
+    """Compute the logit of the largest face at each margin.
 
     Args:
-        models: to be judged.
-        scales: margins, the crop's side over the longer side of YuNet's box.
-        clips: videos; one without a face has NaN.
+        models: models to measure.
+        scales: margins: side of the crop relative to the longer side of YuNet's box.
+        clips: videos.
+
+    Returns:
+        (models, scales, clips) logits; NaN for a clip without a face.
     """
     logits = np.full((len(models), len(scales), len(clips)), np.nan)
     for column, clip in enumerate(tqdm(clips, desc="margins", disable=None)):
@@ -121,9 +130,10 @@ def margin_logits(
 
 
 def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_]) -> float:
-    """What likelihood ratios are worth, in bits: 0 all true, 1 as good as none, more misleads.
+    """Compute Cllr, the cost of likelihood ratios in bits.
 
-    Cllr of Bruemmer & du Preez, "Application-independent evaluation of speaker detection", 2006.
+    0 means perfect ratios, 1 no information, more than 1 misleading ratios (Bruemmer & du Preez,
+    "Application-independent evaluation of speaker detection", 2006).
 
     Args:
         logits: (N,) natural logarithms of the ratios, fake over real.
@@ -134,31 +144,33 @@ def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_])
 
 
 def main(
-    models: Annotated[list[str], typer.Argument(help="names or files")],
-    data: Annotated[Path, typer.Option(help="folder of manifest.csv")],
-    use: Annotated[str, typer.Option(help="which clips: choose or test")] = "choose",
-    scale: Annotated[list[float] | None, typer.Option(help="other margin; repeatable")] = None,
-    trust: Annotated[bool, typer.Option(help="verdicts with the measures of trust")] = False,
-    images: Annotated[bool, typer.Option(help="also judge the genuine pictures")] = False,
+    models: Annotated[list[str], typer.Argument(help="Names or files of models.")],
+    data: Annotated[Path, typer.Option(help="Folder of manifest.csv.")],
+    use: Annotated[str, typer.Option(help="Clips to use: choose or test.")] = "choose",
+    scale: Annotated[
+        list[float] | None, typer.Option(help="Additional margin; repeatable.")
+    ] = None,
+    trust: Annotated[bool, typer.Option(help="Assess trustworthiness for the verdicts.")] = False,
+    images: Annotated[bool, typer.Option(help="Also analyze the genuine pictures.")] = False,
 ) -> None:
-    """Print video AUCs, all clips together and by data set, verdicts, and the score of each clip.
+    """Print AUCs of all clips and by data set, verdicts, and the score of each clip.
 
-    Scores and verdicts are those of ``fakelens.analyze``; at another margin, the trimmed mean over
-    the largest face in some 15 frames.
+    Scores and verdicts are those of fakelens analyze. At an additional margin, the score is the
+    trimmed mean over the largest face in some 15 frames.
     """
     clips = read_manifest(data, use)
     loaded = [load_model(name) for name in models]
     names = [Path(name).name for name in models]
     for name, model in zip(names, loaded, strict=True):
-        findings = answers(model, clips, trust=trust)
+        findings = decisive_findings(model, clips, trust=trust)
         logits = np.array([_logit(finding) for finding in findings])
-        typer.echo(f"{name}, as fakelens analyze answers:")
+        typer.echo(f"{name}, results of fakelens analyze:")
         _echo_aucs(clips, logits)
         _echo_verdicts(clips, findings)
         _echo_ratios(clips, logits, model.card)
         for clip, finding in zip(clips, findings, strict=True):
             label = "fake" if clip.fake else "real"
-            typer.echo(f"  {label} {_described(finding)} {clip.path.name}")
+            typer.echo(f"  {label} {_format_finding(finding)} {clip.path.name}")
         if images:
             _echo_pictures(model, read_pictures(data), trust=trust)
     if scale:
@@ -169,23 +181,23 @@ def main(
 
 
 def _logit(finding: Finding | None) -> float:
-    """NaN where there is no score."""
+    """Return the logit of a finding, NaN without a score."""
     return np.nan if finding is None or finding.score is None else log_odds(finding.score)
 
 
-def _described(finding: Finding | None) -> str:
+def _format_finding(finding: Finding | None) -> str:
     if finding is None or finding.score is None:
         return f"  -  {_NOBODY}"
     return f"{finding.score:.2f} {finding.verdict}"
 
 
 def _echo_aucs(clips: Sequence[Clip], logits: NDArray[np.float64]) -> None:
-    """AUC of all clips and of each data set with both labels; clips without a logit left out."""
+    """Print the AUC of all clips, and of each data set with both labels."""
     parts = defaultdict(list, {"all": [*np.flatnonzero(~np.isnan(logits)).tolist()]})
     for row in parts["all"]:
         parts[clips[row].dataset.split(" (")[0].split(" c23")[0]].append(row)
-    if left_out := len(clips) - len(parts["all"]):
-        typer.echo(f"  {left_out} of {len(clips)} clips have no score and are left out")
+    if skipped := len(clips) - len(parts["all"]):
+        typer.echo(f"  {skipped} of {len(clips)} clips have no score and are skipped")
     for part, rows in parts.items():
         fake = np.array([clips[row].fake for row in rows], bool)
         if len(set(fake.tolist())) == 2:
@@ -203,30 +215,30 @@ def _echo_verdicts(clips: Sequence[Clip], findings: Sequence[Finding | None]) ->
             finding for clip, finding in zip(clips, findings, strict=True) if clip.fake == label
         ]
         counts = Counter(finding.verdict for finding in some if finding is not None)
-        told = ", ".join(f"{verdict} {counts[verdict]}" for verdict in Verdict)
+        verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in Verdict)
         typer.echo(
-            f"  of {len(some)} {'fake' if label else 'real'}: {told}, "
+            f"  of {len(some)} {'fake' if label else 'real'}: {verdicts}, "
             f"{_NOBODY} {some.count(None)}; score quartiles {_quartiles(some)}"
         )
 
 
 def _quartiles(findings: Sequence[Finding | None]) -> list[float]:
     scores = [f.score for f in findings if f is not None and f.score is not None]
-    found: list[float] = np.percentile(scores, [25, 50, 75]).round(2).tolist() if scores else []
-    return found
+    quartiles: list[float] = np.percentile(scores, [25, 50, 75]).round(2).tolist() if scores else []
+    return quartiles
 
 
 def _echo_ratios(clips: Sequence[Clip], logits: NDArray[np.float64], card: ModelCard) -> None:
     fake, known = np.array([clip.fake for clip in clips], bool), ~np.isnan(logits)
     if card.calibration is None or len(set(fake[known].tolist())) < 2:
         return
-    most = card.calibration.limit * np.log(10)
-    cost = likelihood_ratio_cost(np.clip(logits[known], -most, most), fake[known])
-    typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 all true, 1 worth nothing)")
+    limit = card.calibration.limit * np.log(10)
+    cost = likelihood_ratio_cost(np.clip(logits[known], -limit, limit), fake[known])
+    typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 perfect, 1 no information)")
 
 
 def _echo_pictures(model: Model, pictures: Sequence[Clip], *, trust: bool) -> None:
-    findings = [finding for finding in answers(model, pictures, trust=trust) if finding]
+    findings = [finding for finding in decisive_findings(model, pictures, trust=trust) if finding]
     called = sum(finding.verdict is Verdict.FAKE for finding in findings)
     above = sum(
         finding.score is not None and finding.score >= model.card.thresholds.fake
@@ -235,7 +247,7 @@ def _echo_pictures(model: Model, pictures: Sequence[Clip], *, trust: bool) -> No
     typer.echo(
         f"  {len(pictures)} genuine pictures, {len(pictures) - len(findings)} with {_NOBODY}: "
         f"{called / max(1, len(findings)):.0%} called likely fake, "
-        f"{above / max(1, len(findings)):.0%} score at the threshold of fake or above; "
+        f"{above / max(1, len(findings)):.0%} at or above the threshold for fake; "
         f"score quartiles {_quartiles(findings)}"
     )
 

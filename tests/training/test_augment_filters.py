@@ -7,31 +7,31 @@ import cv2
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the extra [train]")
+torch = pytest.importorskip("torch", reason="training needs the extra [training]")
 
 from PIL import Image  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from training.augment.chance import Chance  # noqa: E402
-from training.augment.degrade import degrade  # noqa: E402
-from training.augment.jpeg import jpeg, make_codec, quantisation_steps, transcode  # noqa: E402
-from training.augment.linear import apply, blur_matrix, resize_matrix  # noqa: E402
-from training.augment.settings import DegradeSettings  # noqa: E402
+from training.augment.degradation import degrade  # noqa: E402
+from training.augment.filters import apply_filter, blur_matrix, resize_matrix  # noqa: E402
+from training.augment.jpeg import apply_codec, jpeg, make_codec, quantisation_steps  # noqa: E402
+from training.augment.rng import BatchRng  # noqa: E402
+from training.augment.settings import DegradationSettings  # noqa: E402
 
 SIZE = 128
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-CLEAN = DegradeSettings(untouched=0, reduce=1, size=(0.5, 0.5), blur=0, noise=0, jpeg=0)
+CLEAN = DegradationSettings(untouched=0, reduce=1, size=(0.5, 0.5), blur=0, noise=0, jpeg=0)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def scene(grey: bool = False) -> Image.Image:
-    """A picture with the spectrum of photographs, an edge and text, in colour."""
-    random = np.random.default_rng(5)
+    """Draw a colour picture with the spectrum of photographs, an edge and text."""
+    rng = np.random.default_rng(5)
     picture = np.full((SIZE, SIZE, 3), 127.0)
     for cells in (4, 8, 16, 32, 64):
-        octave = random.normal(size=(cells, cells, 3)) * 55 / np.sqrt(cells)
+        octave = rng.normal(size=(cells, cells, 3)) * 55 / np.sqrt(cells)
         picture += cv2.resize(octave, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     picture = np.ascontiguousarray(picture.clip(0, 255).astype(np.uint8))
     cv2.circle(picture, (45, 60), 22, (190, 60, 70), -1, cv2.LINE_AA)
@@ -62,8 +62,8 @@ def test_jpeg_agrees_with_pillow(quality: int) -> None:
     ours = to_levels(jpeg(to_tensor(picture), torch.tensor([float(quality)])))
     expected = np.asarray(pillow_jpeg(picture, quality), float)
     lost = np.abs(expected - np.asarray(picture, float)).mean()
-    # Pillow rounds the samples of both colour spaces to whole levels, which also moves some
-    # coefficients by a step; nearest-neighbour chroma would be 2.3 levels away.
+    # Pillow rounds the samples of both colour spaces to whole levels, which also changes some
+    # coefficients by one step. Nearest-neighbour chroma would differ by 2.3 levels.
     assert np.abs(ours - expected).mean() < min(1.1, lost / 3)
     other = np.asarray(pillow_jpeg(picture, quality - 4), float)
     assert np.abs(ours - expected).mean() < np.abs(other - expected).mean() / 2
@@ -74,7 +74,7 @@ def test_jpeg_agrees_with_pillow(quality: int) -> None:
     assert np.abs(ours_ycc - expected_ycc).mean((0, 1)).max() < 1
 
 
-def test_each_picture_has_its_own_quality() -> None:
+def test_pictures_of_a_batch_have_their_own_quality() -> None:
     picture = to_tensor(scene())
     both = jpeg(picture.repeat(2, 1, 1, 1), torch.tensor([25.0, 90.0]))
     for row, quality in enumerate((25.0, 90.0)):
@@ -84,13 +84,13 @@ def test_each_picture_has_its_own_quality() -> None:
 
 
 @pytest.mark.parametrize("quality", [1, 17, 49, 50, 75, 100])
-def test_quantisation_steps_are_pillows(quality: int) -> None:
+def test_quantisation_steps_agree_with_pillow(quality: int) -> None:
     buffer = io.BytesIO()
     scene().save(buffer, "JPEG", quality=quality)
     tables = Image.open(buffer).quantization
     steps = quantisation_steps(torch.tensor([float(quality)]))
-    for ours, theirs in ((steps.luma, tables[0]), (steps.chroma, tables[1])):
-        assert ours.flatten().tolist() == list(theirs)
+    for ours, expected in ((steps.luma, tables[0]), (steps.chroma, tables[1])):
+        assert ours.flatten().tolist() == list(expected)
 
 
 def test_shrinkage_removes_small_coefficients_and_keeps_means() -> None:
@@ -99,7 +99,7 @@ def test_shrinkage_removes_small_coefficients_and_keeps_means() -> None:
     picture = (to_tensor(scene(grey=True)) * 0.5 + 0.2 + noise).clamp(0, 1)
     same, size = torch.eye(SIZE)[None], torch.tensor([float(SIZE)])
     fine = quantisation_steps(torch.tensor([100.0]), torch.tensor([False]))
-    shrunk = transcode(picture, make_codec(same, None, size, fine, torch.tensor([25.0])))
+    shrunk = apply_codec(picture, make_codec(same, None, size, fine, torch.tensor([25.0])))
     blocks = [
         np.stack(np.split(np.stack(np.split(to_levels(p)[..., 0], 16, 1)), 16, 1)).reshape(-1, 8, 8)
         for p in (picture, shrunk)
@@ -119,7 +119,7 @@ def test_resizing_agrees_with_pillow(name: str, before: int, after: int) -> None
     expected = np.asarray(picture.convert("F").resize((after, after), FILTERS[name]))
     canvas = torch.zeros(2, SIZE, SIZE)
     canvas[:, :before, :before] = torch.from_numpy(np.asarray(picture, np.float32))
-    # The other sample has other sizes and the other filter.
+    # The second sample has other sizes and the other filter.
     cubic = torch.tensor([name == "bicubic", name != "bicubic"])
     matrix = resize_matrix(
         torch.tensor([float(before), 64.0]), torch.tensor([float(after), 80.0]), cubic, SIZE, SIZE
@@ -133,7 +133,9 @@ def test_resizing_agrees_with_pillow(name: str, before: int, after: int) -> None
 def test_blur_agrees_with_opencv() -> None:
     pictures = to_tensor(scene()).repeat(3, 1, 1, 1)
     sigmas = [0.0, 0.8, 2.5]
-    ours = apply(blur_matrix(torch.tensor(sigmas), torch.full((3,), float(SIZE)), SIZE), pictures)
+    ours = apply_filter(
+        blur_matrix(torch.tensor(sigmas), torch.full((3,), float(SIZE)), SIZE), pictures
+    )
     torch.testing.assert_close(ours[0], pictures[0], atol=1e-5, rtol=0)
     for row in (1, 2):
         expected = cv2.GaussianBlur(pictures[row].permute(1, 2, 0).numpy(), (31, 31), sigmas[row])
@@ -152,7 +154,7 @@ def test_degradation_agrees_with_pillow(name: str, quality: int | None) -> None:
     settings = replace(CLEAN, cubic_down=name == "bicubic", cubic_up=name == "bicubic", deblock=0)
     if quality is not None:
         settings = replace(settings, jpeg=1, quality=(quality, quality))
-    ours = degrade(to_tensor(picture), torch.tensor([0]), 1, settings, Chance(0, "cpu"))
+    ours = degrade(to_tensor(picture), torch.tensor([0]), 1, settings, BatchRng(0, "cpu"))
     expected_levels, original = (np.asarray(p, float) for p in (expected, picture))
     difference = np.abs(to_levels(ours) - expected_levels).mean()
     # Pillow rounds to whole levels three times.
@@ -160,7 +162,7 @@ def test_degradation_agrees_with_pillow(name: str, quality: int | None) -> None:
     assert difference < np.abs(expected_levels - original).mean() / 1.8
 
 
-def test_deblocking_lowers_the_steps_between_blocks_only() -> None:
+def test_deblocking_reduces_only_the_steps_between_blocks() -> None:
     settings = replace(CLEAN, size=(1, 1), jpeg=1, quality=(25, 25))
     steps = []
     for deblock in (0.0, 1.0):
@@ -169,7 +171,7 @@ def test_deblocking_lowers_the_steps_between_blocks_only() -> None:
             torch.tensor([0]),
             1,
             replace(settings, deblock=deblock, deblock_strength=(1, 1)),
-            Chance(0, "cpu"),
+            BatchRng(0, "cpu"),
         )
         across = np.abs(np.diff(to_levels(picture)[..., 0], axis=1)).mean(0)
         steps.append((across[7::8].mean(), across[3::8].mean()))
@@ -178,14 +180,14 @@ def test_deblocking_lowers_the_steps_between_blocks_only() -> None:
     assert deblocked_inner == pytest.approx(inner, rel=0.15)
 
 
-def test_noise_has_the_level_and_the_grey_of_the_settings() -> None:
+def test_noise_has_the_level_and_colour_of_the_settings() -> None:
     flat = torch.full((1, 3, SIZE, SIZE), 0.5)
     base = replace(CLEAN, size=(1, 1), noise=1, noise_level=0.05)
     for grey in (0.0, 1.0):
         levels, colours = [], []
         for step in range(12):
             noisy = degrade(
-                flat, torch.tensor([0]), 1, replace(base, grey_noise=grey), Chance(0, "cpu", step)
+                flat, torch.tensor([0]), 1, replace(base, grey_noise=grey), BatchRng(0, "cpu", step)
             )
             levels.append(float(noisy.std()))
             colours.append(float((noisy - noisy.mean(1, keepdim=True)).std()))
@@ -194,11 +196,11 @@ def test_noise_has_the_level_and_the_grey_of_the_settings() -> None:
         assert (max(colours) > 1e-3) == (grey == 0)
 
 
-def test_pictures_with_one_treatment_are_degraded_alike() -> None:
+def test_pictures_with_the_same_treatment_are_degraded_alike() -> None:
     pictures = to_tensor(scene()).repeat(4, 1, 1, 1)
     treatment = torch.tensor([0, 1, 0, 1])
-    settings = DegradeSettings(untouched=0, size=(0.4, 0.6))
-    first, second, third, fourth = degrade(pictures, treatment, 2, settings, Chance(1, "cpu"))
+    settings = DegradationSettings(untouched=0, size=(0.4, 0.6))
+    first, second, third, fourth = degrade(pictures, treatment, 2, settings, BatchRng(1, "cpu"))
     assert torch.equal(first, third)
     assert torch.equal(second, fourth)
     assert not torch.allclose(first, second, atol=0.01)

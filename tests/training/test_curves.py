@@ -1,11 +1,11 @@
-"""Learning curves show what the logs of runs say."""
+"""Learning curves show the figures in the logs of runs."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="curves need the extra [train]")
+pytest.importorskip("matplotlib", reason="curves need the extra [training]")
 
 from training.curves import draw, main
 
@@ -21,7 +21,7 @@ def write_run(folder: Path, aucs: list[float]) -> Path:
     return folder
 
 
-def test_every_validation_is_a_point(tmp_path: Path) -> None:
+def test_every_validation_is_a_point_of_a_curve(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", [0.6, 0.7]), write_run(tmp_path / "b", [0.5, 0.8, 0.9])]
     panels = draw(runs).axes
     curves = {

@@ -1,7 +1,8 @@
-"""What scores hang on, and how videos are judged, on toys with answers known by hand."""
+"""Sensitivity of scores and figures on videos, with toy models of known output."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("tqdm", reason="training needs the extra [train]")
+pytest.importorskip("tqdm", reason="training needs the extra [training]")
 
 from benchmarks.explain import aligned_pairs
 from fakelens.faces.crops import extract_crop
@@ -28,10 +29,10 @@ from training.yardstick import figures
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
 
 
-class BrightNetwork:
-    """Takes brightness for fake: every pixel is a cell, their mean is the logit, white is 4.
+class BrightnessModel:
+    """Toy model whose logit is the mean brightness, from 0 for black to 4 for white.
 
-    With ``sign`` -1 it takes darkness for fake, and white is 0.
+    Every pixel is a cell of the map. With ``sign`` -1, black has the logit 4 and white 0.
     """
 
     sha256 = "3" * 64
@@ -50,7 +51,7 @@ class BrightNetwork:
 
 
 def white_face(side: int) -> tuple[RGBImage, Face]:
-    """A white square, which is the face, in a black frame of three times its size."""
+    """Draw a white square, which is the face, in a black frame of three times its size."""
     frame = np.zeros((3 * side, 3 * side, 3), np.uint8)
     frame[side : 2 * side, side : 2 * side] = 255
     landmarks = np.float32([side, side] + LANDMARKS / 224 * side)
@@ -61,8 +62,8 @@ def sigmoid(logit: float) -> float:
     return 1 / (1 + np.exp(-logit))
 
 
-def test_scores_follow_what_the_crop_shows() -> None:
-    model = BrightNetwork(CropGeometry("box", 1.0))
+def test_scores_follow_the_content_of_the_crop() -> None:
+    model = BrightnessModel(CropGeometry("box", 1.0))
     scores = sensitivity.clip_scores(model, [white_face(80)])
     assert scores[0] == pytest.approx(sigmoid(4))
     for margin in (0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.45, 1.6):
@@ -82,7 +83,7 @@ def test_scores_follow_what_the_crop_shows() -> None:
     assert gap == pytest.approx(sigmoid(4) - sigmoid(4 / 1.6**2), abs=1e-3)
 
 
-def test_the_gap_is_also_told_in_units_of_the_spread() -> None:
+def test_margin_gap_is_also_relative_to_the_spread_of_scores() -> None:
     scores = np.zeros((4, 1 + sum(map(len, COLUMNS.values()))))
     (narrow,), (wide,) = COLUMNS["margin", 1.0], COLUMNS["margin", 1.6]
     scores[:, narrow] = [0.2, 0.4, 0.2, 0.4]
@@ -94,15 +95,15 @@ def test_the_gap_is_also_told_in_units_of_the_spread() -> None:
     assert np.isnan(relative)
 
 
-def test_shifts_go_in_all_four_directions() -> None:
+def test_crops_are_shifted_in_all_four_directions() -> None:
     frame, face = white_face(80)
-    frame[:, 120:] = 0  # the left half of the face is left
-    shifted = sensitivity.shifted(frame, face, BrightNetwork(CropGeometry("box", 1.0)).card, 0.1)
+    frame[:, 120:] = 0  # only the left half of the face remains
+    shifted = sensitivity.shifted(frame, face, BrightnessModel(CropGeometry("box", 1.0)).card, 0.1)
     light = [crop.mean() / 255 for crop in shifted]
     assert light == pytest.approx([0.5, 0.4, 0.45, 0.45], abs=0.01)
 
 
-def test_less_resolution_takes_detail_away_and_nothing_else() -> None:
+def test_reduced_resolution_removes_only_detail() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8)
     card = replace(CARD, input_size=80, crop=CropGeometry("box", 1.0))
     face = Face(Box(80, 80, 160, 160), None, 1.0)
@@ -113,71 +114,72 @@ def test_less_resolution_takes_detail_away_and_nothing_else() -> None:
         assert crop.mean() == pytest.approx(plain.mean(), rel=0.03)
         spread.append(crop.std() / plain.std())
     assert 1 > spread[0] > spread[1] > spread[2]
-    # Means of 4 x 4 pixels spread by a quarter; of the squared weights of linear interpolation,
-    # an eighth and seven or three and five, 21 / 32 are left along either axis.
+    # Averages of 4 x 4 pixels have a quarter of the deviation. Linear interpolation, with weights
+    # of 1/8 and 7/8 or 3/8 and 5/8, leaves 21/32 of it.
     assert spread[2] == pytest.approx(1 / 4 * 21 / 32, rel=0.1)
 
 
-def test_a_clip_is_altered_if_one_of_its_faces_is() -> None:
-    model = BrightNetwork(CropGeometry("box", 2.0))
+def test_clip_is_changed_if_one_of_its_faces_is() -> None:
+    model = BrightnessModel(CropGeometry("box", 2.0))
     small, large = white_face(80), white_face(160)
     scores = sensitivity.clip_scores(model, [small, large])
     assert scores[0] == pytest.approx(sigmoid(4 / 4), abs=1e-3)
-    altered = {pixels: scores[COLUMNS["resolution", pixels]][0] for pixels in (200, 150, 100, 70)}
-    assert np.isnan(altered[200])
-    assert [altered[pixels] for pixels in (150, 100, 70)] == pytest.approx(
+    changed = {pixels: scores[COLUMNS["resolution", pixels]][0] for pixels in (200, 150, 100, 70)}
+    assert np.isnan(changed[200])
+    assert [changed[pixels] for pixels in (150, 100, 70)] == pytest.approx(
         [scores[0]] * 3, abs=0.02
     )
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (150, 90), (70, 41), (-20, 100)])
-def test_the_surroundings_of_a_face_show_what_the_frame_shows(corner: tuple[int, int]) -> None:
+def test_crops_from_the_surroundings_equal_crops_from_the_frame(corner: tuple[int, int]) -> None:
     frame = np.random.default_rng(1).integers(0, 256, (180, 240, 3), np.uint8)
     x, y = corner
     face = Face(Box(x, y, x + 71, y + 90), LANDMARKS * 0.4 + np.float32(corner), 0.9)
-    part, moved = sensitivity.surroundings(frame, face)
+    part, moved = sensitivity.crop_surroundings(frame, face)
     assert part.shape[0] % 2 == part.shape[1] % 2 == 0
     for crop in GEOMETRIES:
         card = replace(CARD, crop=crop)
-        for alter, level in ((sensitivity.with_margin, 1.6), (sensitivity.shifted, 0.15)):
-            for inside, whole in zip(
-                alter(part, moved, card, level), alter(frame, face, card, level), strict=True
-            ):
-                np.testing.assert_array_equal(inside, whole)
+        for make_crops, level in ((sensitivity.with_margin, 1.6), (sensitivity.shifted, 0.15)):
+            from_part = make_crops(part, moved, card, level)
+            from_frame = make_crops(frame, face, card, level)
+            for crop_of_part, crop_of_frame in zip(from_part, from_frame, strict=True):
+                np.testing.assert_array_equal(crop_of_part, crop_of_frame)
 
 
-@pytest.mark.parametrize(("sightings", "kept"), [(0, []), (3, [0, 1, 2]), (15, 8), (400, 8)])
-def test_some_eight_faces_are_looked_at(
-    sightings: int, kept: list[int] | int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("count", "kept"), [(0, []), (3, [0, 1, 2]), (15, 8), (400, 8)])
+def test_at_most_eight_faces_of_a_clip_are_used(
+    count: int, kept: list[int] | int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     face = Face(Box(10, 10, 30, 30), None, 1.0)
-    found = [(np.full((40, 40, 3), number % 256, np.uint8), face) for number in range(sightings)]
+    found = [(np.full((40, 40, 3), number % 256, np.uint8), face) for number in range(count)]
     monkeypatch.setattr(sensitivity, "largest_faces", lambda _path: found)
-    numbers = [int(image[0, 0, 0]) for image, _ in sensitivity.sighted(Path("clip.mp4"))]
+    numbers = [int(image[0, 0, 0]) for image, _ in sensitivity.sample_faces(Path("clip.mp4"))]
     if isinstance(kept, int):
         assert len(numbers) == kept
         assert numbers[0] == 0
-        assert numbers[-1] == (sightings - 1) % 256
+        assert numbers[-1] == (count - 1) % 256
     else:
         assert numbers == kept
 
 
-def test_an_effect_by_hand() -> None:
+def test_effect_equals_values_computed_by_hand() -> None:
     scores = np.array([[0.9, 0.5, 0.7], [0.8, np.nan, np.nan], [0.1, 0.2, 0.6], [0.6, 0.6, 0.5]])
     fake, groups = np.array([True, True, False, False]), ["a", "b", "a", "b"]
-    plain = sensitivity.measure(scores, [0], fake, groups)
+    plain = sensitivity.measure_effect(scores, [0], fake, groups)
     assert (plain.auc, plain.change, plain.clips) == (1, 0, 4)
-    found = sensitivity.measure(scores, [1, 2], fake, groups)
-    # Fakes 0.5, 0.7, 0.8, 0.8 and real 0.2, 0.6, 0.6, 0.5: of 16 pairs 0.5 loses two and ties one.
+    found = sensitivity.measure_effect(scores, [1, 2], fake, groups)
+    # Fakes 0.5, 0.7, 0.8, 0.8 and real 0.2, 0.6, 0.6, 0.5: of 16 pairs, the fake 0.5 is below in
+    # two and equal in one.
     assert found.auc == 13.5 / 16
     assert found.change == pytest.approx((0.4 + 0.2 + 0.1 + 0.5 + 0 + 0.1) / 6)
     assert found.drift == pytest.approx((-0.4 - 0.2 + 0.1 + 0.5 + 0 - 0.1) / 6)
     assert found.clips == 3
-    # Either group may be drawn twice: "a" alone 0.5, 0.7 against 0.2, 0.6, "b" alone is perfect.
+    # A resample may hold one group twice: "a" has 0.5, 0.7 against 0.2, 0.6, and "b" is perfect.
     assert (found.low, found.high) == (3 / 4, 1)
 
 
-def test_the_plot_has_its_size(tmp_path: Path) -> None:
+def test_plot_has_its_documented_size(tmp_path: Path) -> None:
     one = {key: Effect(0.8, 0.7, 0.9, 0.1, -0.1, 5) for key in COLUMNS}
     none = {key: Effect(0.6, 0.5, 0.7, np.nan, np.nan, 0) for key in COLUMNS}
     sensitivity.plot(["one", "none"], [one, none], tmp_path / "plot.png")
@@ -185,7 +187,7 @@ def test_the_plot_has_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_what_scores_hang_on_is_measured_on_real_clips(
+def test_sensitivity_is_measured_on_a_real_clip(
     shared_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -204,7 +206,7 @@ def test_what_scores_hang_on_is_measured_on_real_clips(
 # Videos
 
 
-def test_pairs_of_clips_are_found_by_their_group() -> None:
+def test_clips_are_paired_by_group() -> None:
     def clip(dataset: str, group: str, fake: bool) -> Clip:
         return Clip(Path(f"{group}_{fake}.mp4"), fake, dataset, group)
 
@@ -231,7 +233,7 @@ images/k.jpg,fake,three,g9,
 """
 
 
-def test_the_manifest_tells_clips_and_pictures_apart(tmp_path: Path) -> None:
+def test_manifest_separates_clips_and_pictures(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text(MANIFEST)
     clips = read_manifest(tmp_path, "choose")
     assert [clip.path.stem for clip in clips] == list("abcde")
@@ -239,7 +241,7 @@ def test_the_manifest_tells_clips_and_pictures_apart(tmp_path: Path) -> None:
     assert [clip.path.stem for clip in read_pictures(tmp_path)] == ["i", "j"]
 
 
-# By file: the logits of one person or several; an empty list is a clip without anybody.
+# Logits of the persons in each file; an empty list is a clip without a person.
 PEOPLE: dict[str, list[float]] = {
     "a": [-4, -2],
     "b": [-6, 3],
@@ -251,7 +253,7 @@ PEOPLE: dict[str, list[float]] = {
 }
 
 
-def toy_analyze(path: Path, *, model: BrightNetwork, settings: Settings) -> Report:
+def toy_analyze(path: Path, *, model: BrightnessModel, settings: Settings) -> Report:
     assert model.card.name == "toy"
     assert not settings.trust
     tracks = [make_track(np.full(100, logit), person=1) for logit in PEOPLE[path.stem]]
@@ -259,22 +261,22 @@ def toy_analyze(path: Path, *, model: BrightNetwork, settings: Settings) -> Repo
     return replace(report, source=path)
 
 
-def test_a_video_s_answer_is_that_of_its_most_suspicious_person(
+def test_score_of_a_video_is_that_of_its_most_suspicious_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "manifest.csv").write_text(MANIFEST)
-    model = BrightNetwork(CropGeometry("box", 1.0))
+    model = BrightnessModel(CropGeometry("box", 1.0))
     model.card = replace(model.card, calibration=Calibration("m", "d", 2.0, ()))
     monkeypatch.setattr(videos, "load_model", lambda _: model)
     monkeypatch.setattr(videos, "analyze", toy_analyze)
     videos.main(["toy.onnx"], tmp_path, images=True)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    # Real -2 and 1 against fake 3 and 0: of four pairs one is wrong.
+    # Real -2 and 1 against fake 3 and 0: one of four pairs is in the wrong order.
     assert ["all", "AUC", "0.75"] in [line[:3] for line in lines]
     assert ["one", "AUC", "1.00"] in [line[:3] for line in lines]
     assert ["two", "AUC", "0.00"] in [line[:3] for line in lines]
     text = "\n".join(" ".join(line) for line in lines)
-    assert "1 of 5 clips have no score and are left out" in text
+    assert "1 of 5 clips have no score and are skipped" in text
     assert "of 2 real: likely fake 1, likely real 1, inconclusive 0, nobody" in text
     assert "of 3 fake: likely fake 1, likely real 0, inconclusive 1, nobody seen well enough 1" in (
         text
@@ -286,13 +288,13 @@ def test_a_video_s_answer_is_that_of_its_most_suspicious_person(
     assert "2 genuine pictures, 0 with nobody seen well enough: 50% called likely fake" in text
 
 
-def test_another_margin_is_judged_by_the_largest_face(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {"white": [white_face(40)] * 3, "nobody": []}
-    monkeypatch.setattr(videos, "largest_faces", lambda path: seen[path.stem])
-    clips = [Clip(Path(name), False, "", name) for name in seen]
-    models: Sequence[BrightNetwork] = [
-        BrightNetwork(CropGeometry("dlib", 1.4)),
-        BrightNetwork(CropGeometry("box", 1), sign=-1),
+def test_additional_margins_use_the_largest_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = {"white": [white_face(40)] * 3, "nobody": []}
+    monkeypatch.setattr(videos, "largest_faces", lambda path: faces[path.stem])
+    clips = [Clip(Path(name), False, "", name) for name in faces]
+    models: Sequence[BrightnessModel] = [
+        BrightnessModel(CropGeometry("dlib", 1.4)),
+        BrightnessModel(CropGeometry("box", 1), sign=-1),
     ]
     logits = videos.margin_logits(models, [1.0, 2.0], clips)
     assert logits.shape == (2, 2, 2)
@@ -301,11 +303,11 @@ def test_another_margin_is_judged_by_the_largest_face(monkeypatch: pytest.Monkey
     assert np.isnan(logits[:, :, 1]).all()
 
 
-def test_the_cost_of_likelihood_ratios() -> None:
+def test_cost_of_likelihood_ratios_equals_values_computed_by_hand() -> None:
     fake = np.array([True, False, False])
     assert likelihood_ratio_cost(np.zeros(3), fake) == 1
     assert likelihood_ratio_cost(np.array([40.0, -40, -40]), fake) == pytest.approx(0)
-    # 3 to 1 for the truth costs log2(4 / 3) bits, 1 to 1 one bit; the classes count alike.
+    # A true ratio of 3 costs log2(4 / 3) bits, a ratio of 1 costs one bit; labels weigh the same.
     logits = np.log([3, 1, 1 / 3])
     expected = 0.5 * (np.log2(4 / 3) + (1 + np.log2(4 / 3)) / 2)
     assert likelihood_ratio_cost(logits, fake) == pytest.approx(expected)
@@ -313,13 +315,16 @@ def test_the_cost_of_likelihood_ratios() -> None:
 
 
 @pytest.mark.shared
-def test_a_real_clip_and_picture_are_judged(
+def test_videos_command_analyses_a_real_clip_and_pictures(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips, pictures = read_manifest(shared_data, "choose"), read_pictures(shared_data)
     (clip,) = (clip for clip in clips if clip.group == "lp_d0")
     monkeypatch.setattr(videos, "read_manifest", lambda *_: [clip, replace(clip, fake=True)])
     monkeypatch.setattr(videos, "read_pictures", lambda _: pictures[:2])
+    # The same clip serves as real and as fake: analyse it once.
+    monkeypatch.setattr(videos, "analyze", cache(videos.analyze))
+    monkeypatch.setattr(videos, "largest_faces", cache(videos.largest_faces))
     videos.main(["fakelens-patch"], shared_data, scale=[1.2], images=True)
     printed = capsys.readouterr().out
     assert printed.count("AUC 0.50 (0.50-0.50)") >= 2

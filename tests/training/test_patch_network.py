@@ -1,4 +1,4 @@
-"""The default model: its map adds up to its score, and its file computes what torch does."""
+"""The bundled model: its map sums to its logit, and its graph agrees with torch."""
 
 import csv
 import tarfile
@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 import fakelens
 from fakelens.explain.cam import METHODS
-from fakelens.models.loading import DEFAULT, find_card, find_weights, load_model
+from fakelens.models.loading import find_card, find_weights, load_model
 from fakelens.models.onnx import OnnxModel
+from fakelens.models.registry import DEFAULT
 from fakelens.records.models import Evidence, Model
 from support.meso_reference import make_card, random_crops
 from support.patch_models import drawn_crops, planes, random_patchnet
-from training.network import judge, load_imagenet
+from training.network import load_imagenet, predict
 from training.onnx_graph import build_graph, calibrate
 from training.quantize import quantized
 
@@ -38,13 +39,14 @@ def model() -> Model:
 
 
 def _assert_complete(evidence: Evidence) -> None:
+    """Check that the heatmaps sum to the logit."""
     for name in ("hirescam", "gradcam"):
         sums = METHODS[name].function(evidence).sum(axis=(1, 2), dtype=np.float64)
         np.testing.assert_allclose(sums, evidence.logit, atol=_TOLERANCE, err_msg=name)
 
 
 def _pattern(kind: str, seed: int, side: int) -> np.ndarray:
-    """A picture of one kind; saturated, flat and noisy ones are where sums go wrong."""
+    """Make a picture of one kind: saturated, flat and noisy pictures are hard cases for sums."""
     rng = np.random.default_rng(seed)
     if kind == "flat":
         return np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
@@ -61,19 +63,19 @@ def _pattern(kind: str, seed: int, side: int) -> np.ndarray:
     count=st.integers(1, 3),
 )
 @settings(max_examples=40, deadline=None)
-def test_the_map_adds_up_to_the_logit(model: Model, kind: str, seed: int, count: int) -> None:
+def test_map_sums_to_the_logit(model: Model, kind: str, seed: int, count: int) -> None:
     side = model.card.input_size
     crops = np.stack([_pattern(kind, seed + index, side) for index in range(count)])
     _assert_complete(model.examine(crops))
 
 
 @pytest.mark.shared
-def test_the_map_adds_up_on_faces(model: Model, shared_data: Path) -> None:
+def test_map_sums_to_the_logit_on_faces(model: Model, shared_data: Path) -> None:
     side = model.card.input_size
     crops = np.stack([cv2.resize(crop, (side, side)) for crop in _faces(shared_data, 64)])
     evidence = model.examine(crops)
     _assert_complete(evidence)
-    # Not by being always the same: the faces are told apart.
+    # The logits are not constant.
     assert np.ptp(evidence.logit) > 0.5
 
 
@@ -91,7 +93,7 @@ def _faces(shared_data: Path, count: int) -> Iterator[np.ndarray]:
             yield cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def test_every_cam_of_a_mean_of_one_map_is_that_map(model: Model) -> None:
+def test_all_cam_methods_agree_for_the_mean_of_one_map(model: Model) -> None:
     evidence = model.examine(random_crops(2, model.card.input_size))
     expected = evidence.activation[:, 0] / evidence.activation[0, 0].size
     for name in ("hirescam", "gradcam"):
@@ -101,19 +103,19 @@ def test_every_cam_of_a_mean_of_one_map_is_that_map(model: Model) -> None:
     )
 
 
-def test_a_crop_is_judged_alike_alone_and_in_a_batch(model: Model) -> None:
+def test_logit_of_a_crop_does_not_depend_on_its_batch(model: Model) -> None:
     crops = random_crops(5, model.card.input_size)
     alone = [model.examine(crop[None]).logit[0] for crop in crops]
     np.testing.assert_allclose(model.examine(crops).logit, alone, atol=1e-4)
 
 
-def test_the_graph_computes_what_torch_computes() -> None:
+def test_graph_agrees_with_torch() -> None:
     network = random_patchnet(5)
     graph = build_graph(network, _SIDE)[0].SerializeToString()
     crops = np.stack([_pattern(kind, 3, _SIDE) for kind in ("blobs", "ramp", "noise")])
-    judged = network(planes(crops))
-    (gradient,) = torch.autograd.grad(judged.logits.sum(), judged.cells)
-    logits, cells = judged.logits.detach().numpy(), judged.cells.detach().numpy()
+    output = network(planes(crops))
+    (gradient,) = torch.autograd.grad(output.logits.sum(), output.cells)
+    logits, cells = output.logits.detach().numpy(), output.cells.detach().numpy()
     assert cells.std() > 0.1
     for layout in ("plain", "blocked"):
         model = OnnxModel(graph, make_card(_SIDE), "", threads=1, layout=layout)
@@ -123,14 +125,14 @@ def test_the_graph_computes_what_torch_computes() -> None:
         np.testing.assert_allclose(evidence.gradient[:, 0], gradient.numpy(), rtol=1e-6)
 
 
-def test_in_integers_the_graph_says_nearly_the_same() -> None:
-    # Rounding grows from layer to layer where weights are random.
+def test_quantized_graph_agrees_closely_with_torch() -> None:
+    # ImageNet weights: with random weights, rounding errors grow from layer to layer.
     network = random_patchnet(5)
     load_imagenet(network)
-    crops = drawn_crops(6, _SIDE)
+    crops = drawn_crops(3, _SIDE)
     graph, head = build_graph(network, _SIDE)
     integers = quantized(graph, crops, kept=head)
-    _, cells = judge(network, crops)
+    _, cells = predict(network, crops)
 
     model = OnnxModel(integers.SerializeToString(), make_card(_SIDE), "", layout="blocked")
     evidence = model.examine(crops)
@@ -140,7 +142,7 @@ def test_in_integers_the_graph_says_nearly_the_same() -> None:
     assert np.corrcoef(evidence.activation.ravel(), cells.ravel())[0, 1] > 0.95
 
 
-def test_a_calibration_is_folded_into_logits_and_cells() -> None:
+def test_calibration_is_folded_into_logit_and_map() -> None:
     graph, _ = build_graph(random_patchnet(5), 64)
     crops = random_crops(2, 64)
     evidence = []
@@ -155,26 +157,26 @@ def test_a_calibration_is_folded_into_logits_and_cells() -> None:
 
 
 def _integer_weights(graph: onnx.ModelProto) -> int:
-    """Number of weights in 8-bit integers, after a check that they use 7 bits."""
+    """Count the weights in 8-bit integers, and check that they use only 7 bits."""
     count = 0
     for tensor in graph.graph.initializer:
         if tensor.data_type == onnx.TensorProto.INT8:
             values = onnx.numpy_helper.to_array(tensor)
-            # Two products of an unsigned byte and such a weight stay below 2 ** 15.
+            # The sum of two products of an unsigned byte and such a weight is below 2 ** 15.
             assert np.abs(values.astype(int)).max() <= 64
             count += values.size
     return count
 
 
-def test_the_score_does_not_depend_on_the_processor() -> None:
-    """Old processors add pairs of products in 16 bits: with larger weights they overflow."""
+def test_integer_weights_do_not_overflow_on_old_processors() -> None:
+    """Old processors add pairs of products in 16 bits, which overflow with larger weights."""
     path = find_weights(DEFAULT)
     assert path is not None
     assert _integer_weights(onnx.load(path)) > 500_000
 
 
-def test_integers_are_what_the_file_says(model: Model) -> None:
-    """The same file, computed in floating point step by step, without any fused operator."""
+def test_quantized_file_agrees_with_unfused_floating_point(model: Model) -> None:
+    """Compare with the same file, computed operator by operator in floating point."""
     path = find_weights(DEFAULT)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -188,7 +190,7 @@ def test_integers_are_what_the_file_says(model: Model) -> None:
     assert np.ptp(expected) > 1
 
 
-def test_the_card_says_what_the_score_is_worth() -> None:
+def test_reliability_table_agrees_with_the_scores() -> None:
     card = load_model(DEFAULT).card
     assert card.calibration is not None
     assert 0 < card.calibration.limit < 4
@@ -196,17 +198,17 @@ def test_the_card_says_what_the_score_is_worth() -> None:
     assert scores == sorted(scores)
     assert 0 < card.thresholds.real < card.thresholds.fake < 1
     for part in card.calibration.bins:
-        # Four standard errors of a share of so many faces that say a little less than each one.
+        # Four standard errors; twice the variance, since the faces are not independent.
         assert abs(part.fake - part.score) < 4 * np.sqrt(0.5 / part.faces)
 
 
-def test_the_package_is_small() -> None:
+def test_package_is_small() -> None:
     folder = Path(fakelens.__file__).parent
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert sum(path.stat().st_size for path in files) < 15e6
 
 
-def test_the_bundled_file_is_small_and_says_what_it_cannot_judge() -> None:
+def test_bundled_file_is_small_and_has_a_complete_card() -> None:
     weights = find_weights(DEFAULT)
     assert weights is not None
     assert weights.stat().st_size < 8e6

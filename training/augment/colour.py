@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.augment.chance import Chance, constant, spread
-from training.augment.linear import apply
+from training.augment.filters import apply_filter
+from training.augment.rng import BatchRng, constant, scale_to_ranges
 from training.augment.settings import ColourSettings
 
 DRAWS = 11
-"""Uniform draws that `tone` uses."""
+"""Uniform values per picture that `make_tone` uses."""
 
 
 @dataclass(frozen=True)
 class Tone:
-    """Maps RGB c to clip(matrix c + offset) ^ gamma: (n, 3, 3), (n, 3), (n,) float32."""
+    """Maps of RGB c to clip(matrix c + offset) ^ gamma: (n, 3, 3), (n, 3), (n,) float32."""
 
     matrix: Tensor
     offset: Tensor
@@ -32,9 +32,12 @@ class Tone:
         return Tone(self.matrix[rows], self.offset[rows], self.gamma[rows])
 
 
-def tone(uniform: Tensor, settings: ColourSettings, amount: Tensor | float = 1.0) -> Tone:
-    """Turn uniform draws (n, `DRAWS`) into tones; ``amount`` (n,) scales the changes, 0: none."""
-    red, green, blue, contrast, brightness, saturation, gamma = spread(
+def make_tone(uniform: Tensor, settings: ColourSettings, amount: Tensor | float = 1.0) -> Tone:
+    """Turn uniform values (n, `DRAWS`) into tones.
+
+    ``amount`` (n,) scales the changes; 0 gives no change.
+    """
+    red, green, blue, contrast, brightness, saturation, gamma = scale_to_ranges(
         uniform[:, :7],
         *[(-settings.channel, settings.channel)] * 3,
         (-settings.contrast, settings.contrast),
@@ -60,13 +63,15 @@ def tone(uniform: Tensor, settings: ColourSettings, amount: Tensor | float = 1.0
     return Tone(matrix, offset, (amount * gamma * gamma_on).exp())
 
 
-def draw_tone(count: int, settings: ColourSettings, chance: Chance) -> Tone:
-    """Draw ``count`` tones."""
-    return tone(chance.uniform(count, DRAWS), settings)
+def draw_tone(count: int, settings: ColourSettings, rng: BatchRng) -> Tone:
+    """Draw ``count`` random tones."""
+    return make_tone(rng.uniform(count, DRAWS), settings)
 
 
 def match_colours(pictures: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Give each channel the weighted mean and deviation of a target (Reinhard et al., 2001).
+    """Match the weighted mean and deviation of each channel to a target.
+
+    Reinhard et al., "Color transfer between images", 2001.
 
     Args:
         pictures: (n, 3, h, w), 0 to 1.
@@ -74,7 +79,7 @@ def match_colours(pictures: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         weights: (n, 1, h, w), not negative, not all 0.
 
     Returns:
-        (n, 3, h, w), 0 to 1; deviations change by a factor of 0.5 to 2.
+        (n, 3, h, w), 0 to 1; the deviation changes by a factor of 0.5 to 2.
     """
     both = torch.stack([pictures, targets]).flatten(3)
     flat = weights.flatten(2).mT / weights.sum((2, 3))[:, :, None]
@@ -85,18 +90,18 @@ def match_colours(pictures: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def match_low_band(pictures: Tensor, targets: Tensor, matrix: Tensor) -> Tensor:
-    """Replace the low frequencies of pictures by those of targets (two-band blending).
+    """Replace the low frequencies of pictures with those of targets (two-band blending).
 
     Burt and Adelson, "A multiresolution spline", 1983, with two bands.
 
     Args:
         pictures: (n, 3, R, R), 0 to 1.
         targets: (n, 3, R, R), 0 to 1.
-        matrix: (n, R / 8, R / 8) low-pass filters, which run at an eighth of the size.
+        matrix: (n, R / 8, R / 8) low-pass filters, applied at an eighth of the size.
 
     Returns:
         (n, 3, R, R), 0 to 1.
     """
-    low = apply(matrix, functional.avg_pool2d(targets - pictures, 8))
+    low = apply_filter(matrix, functional.avg_pool2d(targets - pictures, 8))
     low = functional.interpolate(low, scale_factor=8, mode="bilinear")
     return (pictures + low).clamp_(0, 1)

@@ -1,6 +1,6 @@
 """Affine maps between crops and pictures, and sampling.
 
-A crop has canvas coordinates: x, y from -1 to 1 between the outer edges of its outermost pixels.
+Canvas coordinates are relative to a crop: x, y from -1 to 1, from one outer edge to the other.
 Picture coordinates are pixels; whole numbers are pixel centres (as in OpenCV and dlib).
 """
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.augment.chance import Chance
+from training.augment.rng import BatchRng
 from training.augment.settings import GeometrySettings
 
 
 @dataclass(frozen=True)
 class Affine:
-    """Maps point p to ``matrix`` p + ``offset``: (n, 2, 2), (n, 2) float32."""
+    """Maps of points p to ``matrix`` p + ``offset``: (n, 2, 2) and (n, 2) float32."""
 
     matrix: Tensor
     offset: Tensor
@@ -55,29 +55,34 @@ class Affine:
         return cls(torch.cat([m.matrix for m in maps]), torch.cat([m.offset for m in maps]))
 
 
-def place(
-    centers: Tensor, sides: Tensor, surrounded: bool, settings: GeometrySettings, chance: Chance
+def draw_placement(
+    centers: Tensor,
+    sides: Tensor,
+    has_surroundings: bool,
+    settings: GeometrySettings,
+    rng: BatchRng,
 ) -> tuple[Affine, Tensor]:
-    """Draw where crops of face squares lie.
+    """Draw the position, size and orientation of crops around face squares.
 
     Args:
         centers: (n, 2) middle of each square, pixels.
         sides: (n,) side of each square, pixels.
-        surrounded: Whether the pictures show the surroundings (other range of margins).
-        settings: Ranges.
-        chance: Draws.
+        has_surroundings: Whether the pictures show the surroundings of the faces; selects the
+            range of margins.
+        settings: Ranges of the random values.
+        rng: Random numbers.
 
     Returns:
         The map from canvas to picture coordinates, and the margins (n,).
     """
     count = len(sides)
-    tail = settings.margin_tail if surrounded else settings.margin_tail_tight
-    margin, more, aspect = chance.ranges(
+    tail = settings.margin_tail if has_surroundings else settings.margin_tail_tight
+    margin, more, aspect = rng.uniform_ranges(
         count, settings.margin, (0, 1), (-settings.aspect, settings.aspect)
     )
     margin = margin + more**2 * tail
-    (mirrored,) = chance.flags(count, settings.flip)
-    draws = chance.normal(count, 3)
+    (mirrored,) = rng.bernoulli(count, settings.flip)
+    draws = rng.normal(count, 3)
     angle, shift = draws[:, 0] * settings.rotation, draws[:, 1:] * settings.shift
     half = margin * sides / 2
     cos, sin = angle.cos() * half, angle.sin() * half
@@ -87,7 +92,7 @@ def place(
 
 
 def similarity(source: Tensor, target: Tensor) -> Affine:
-    """Fit rotation, scale and shift from landmarks to landmarks, both (n, k, 2), least squares."""
+    """Fit rotation, scale and shift between landmarks, both (n, k, 2), by least squares."""
     middles = source.mean(1), target.mean(1)
     a, b = (
         torch.view_as_complex((points - middle[:, None]).contiguous())
@@ -107,7 +112,7 @@ def canvas_points(size: int, device: torch.device) -> Tensor:
 
 
 def sampling_grid(to_picture: Affine, picture_size: int, size: int) -> Tensor:
-    """Return the grid (n, size, size, 2) for `sample`: -1 to 1 within the picture."""
+    """Return the grid (n, size, size, 2) for `sample`: -1 to 1 inside the picture."""
     scale = 2 / picture_size
     normalised = Affine(to_picture.matrix * scale, to_picture.offset * scale + (scale / 2 - 1))
     points = canvas_points(size, to_picture.offset.device)
@@ -117,5 +122,5 @@ def sampling_grid(to_picture: Affine, picture_size: int, size: int) -> Tensor:
 def sample(
     pictures: Tensor, grid: Tensor, padding: Literal["reflection", "zeros"] = "reflection"
 ) -> Tensor:
-    """Sample pictures (n, c, s, s) float bilinearly at a grid (n, h, w, 2) -> (n, c, h, w)."""
+    """Sample float pictures (n, c, s, s) bilinearly on a grid (n, h, w, 2): (n, c, h, w)."""
     return functional.grid_sample(pictures, grid, "bilinear", padding, align_corners=False)

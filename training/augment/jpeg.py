@@ -1,4 +1,4 @@
-"""JPEG as a chain of linear maps with a rounding in between (ITU-T T.81, libjpeg's tables)."""
+"""JPEG as two linear maps with a rounding in between (ITU-T T.81, libjpeg's tables)."""
 
 import math
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from training.augment.chance import constant
-from training.augment.linear import positions, resize_matrix
+from training.augment.filters import positions, resize_matrix
+from training.augment.rng import constant
 
 # ITU-T T.81, tables K.1 and K.2.
 _LUMA = (
@@ -22,27 +22,27 @@ _CHROMA = (
     *(24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99),
     *(99,) * 32,
 )
-# JFIF: luma and colour differences of RGB, and back.
+# JFIF: from RGB to luma and colour differences, and back.
 _TO_YCC = (0.299, 0.587, 0.114, -0.168736, -0.331264, 0.5, 0.5, -0.418688, -0.081312)
 _TO_RGB = (1.0, 0.0, 1.402, 1.0, -0.344136, -0.714136, 1.0, 1.772, 0.0)
-# Coefficients of pictures that are not compressed are rounded to this: far below one level.
+# Step for pictures that are not compressed: far below one level.
 _FINE = 2.0**-8
 
 
 @dataclass(frozen=True)
-class Steps:
+class QuantisationSteps:
     """Quantisation steps (n, 8, 8) of luma and chroma coefficients."""
 
     luma: Tensor
     chroma: Tensor
 
 
-def quantisation_steps(quality: Tensor, compressed: Tensor | None = None) -> Steps:
-    """Return libjpeg's tables.
+def quantisation_steps(quality: Tensor, compressed: Tensor | None = None) -> QuantisationSteps:
+    """Return libjpeg's quantisation tables.
 
     Args:
         quality: (n,) 1 to 100, rounded to whole numbers.
-        compressed: (n,) bool; elsewhere the steps are so fine that nothing is lost.
+        compressed: (n,) bool; where false, the steps are so fine that nothing is lost.
     """
     quality = quality.round().clamp(1, 100)
     percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
@@ -51,12 +51,12 @@ def quantisation_steps(quality: Tensor, compressed: Tensor | None = None) -> Ste
     if compressed is not None:
         steps = torch.where(compressed[:, None], steps, _FINE)
     luma, chroma = steps.view(-1, 2, 8, 8).unbind(1)
-    return Steps(luma, chroma)
+    return QuantisationSteps(luma, chroma)
 
 
 @lru_cache(maxsize=8)
 def dct_matrix(device: torch.device) -> Tensor:
-    """Return the orthonormal DCT-II (8, 8) float32: coefficients = matrix @ samples."""
+    """Return the orthonormal DCT-II matrix (8, 8) float32: coefficients = matrix @ samples."""
     rows = [
         math.cos(math.pi * (2 * n + 1) * k / 16) * math.sqrt((1 if k == 0 else 2) / 8)
         for k in range(8)
@@ -67,15 +67,15 @@ def dct_matrix(device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Codec:
-    """What n pictures go through: a linear map, rounding of DCT coefficients, another map.
+    """Codec of n pictures: a linear map, rounding of DCT coefficients, another linear map.
 
     Attributes:
         luma_in: (n, R, R) from pixels to coefficients of 8x8 blocks.
         chroma_in: (n, R / 2, R) the same; halves the size (4:2:0).
         luma_out: (n, R, R) from coefficients to pixels.
         chroma_out: (n, R, R / 2) the same; doubles the size.
-        steps: Quantisation.
-        shrinkage: (n,) threshold of AC coefficients, levels of 255, or None.
+        steps: Quantisation steps.
+        shrinkage: (n,) soft threshold of the AC coefficients, levels of 255, or None.
         noise: Luma (n, R, R) and chroma (n, 2, R / 2, R / 2), levels of 255, added to the
             coefficients (white noise is the same in any orthonormal basis), or None.
     """
@@ -84,7 +84,7 @@ class Codec:
     chroma_in: Tensor
     luma_out: Tensor
     chroma_out: Tensor
-    steps: Steps
+    steps: QuantisationSteps
     shrinkage: Tensor | None = None
     noise: tuple[Tensor, Tensor] | None = None
 
@@ -93,17 +93,17 @@ def make_codec(
     before: Tensor,
     after: Tensor | None,
     size: Tensor,
-    steps: Steps,
+    steps: QuantisationSteps,
     shrinkage: Tensor | None = None,
     noise: tuple[Tensor, Tensor] | None = None,
 ) -> Codec:
-    """Put JPEG between two filters.
+    """Combine JPEG with a filter before and a filter after it.
 
     Args:
-        before: (n, R, R) filter from the picture to the picture that is compressed.
-        after: (n, R, R) filter from the decompressed picture to the result, or None.
-        size: (n,) size of the picture that is compressed, multiples of 16.
-        steps: Quantisation.
+        before: (n, R, R) filter applied before compression.
+        after: (n, R, R) filter applied after decompression, or None.
+        size: (n,) size of the compressed picture, a multiple of 16.
+        steps: Quantisation steps.
         shrinkage: See `Codec`.
         noise: See `Codec`.
     """
@@ -127,8 +127,8 @@ def make_codec(
     )
 
 
-def _round(coefficients: Tensor, steps: Tensor, shrinkage: Tensor | None) -> Tensor:
-    """Shrink and quantise coefficients (n, ..., h, w) by steps (n, 8, 8)."""
+def _quantise(coefficients: Tensor, steps: Tensor, shrinkage: Tensor | None) -> Tensor:
+    """Shrink coefficients (n, ..., h, w) and quantise them with steps (n, 8, 8)."""
     *lead, height, width = coefficients.shape
     blocks = coefficients.view(*lead, height // 8, 8, width // 8, 8)
     fit = (len(steps), *(1 for _ in lead[1:]), 1, 8, 1, 8)
@@ -140,13 +140,13 @@ def _round(coefficients: Tensor, steps: Tensor, shrinkage: Tensor | None) -> Ten
     return ((blocks / steps).round_() * steps).view_as(coefficients)
 
 
-def transcode(pictures: Tensor, codec: Codec, treatment: Tensor | None = None) -> Tensor:
-    """Send pictures through a codec.
+def apply_codec(pictures: Tensor, codec: Codec, treatment: Tensor | None = None) -> Tensor:
+    """Encode and decode pictures with a codec.
 
     Args:
         pictures: (n, 3, R, R) float32 RGB, 0 to 1.
-        codec: The n maps.
-        treatment: (n,) int64, the codec's row for each picture, if it has not n rows of its own.
+        codec: Codec of n pictures, or of fewer if ``treatment`` is given.
+        treatment: (n,) int64, row of the codec for each picture.
 
     Returns:
         (n, 3, R, R) float32, 0 to 1.
@@ -157,7 +157,7 @@ def transcode(pictures: Tensor, codec: Codec, treatment: Tensor | None = None) -
             codec.chroma_in[treatment],
             codec.luma_out[treatment],
             codec.chroma_out[treatment],
-            Steps(codec.steps.luma[treatment], codec.steps.chroma[treatment]),
+            QuantisationSteps(codec.steps.luma[treatment], codec.steps.chroma[treatment]),
             None if codec.shrinkage is None else codec.shrinkage[treatment],
             None if codec.noise is None else (codec.noise[0][treatment], codec.noise[1][treatment]),
         )
@@ -173,8 +173,8 @@ def transcode(pictures: Tensor, codec: Codec, treatment: Tensor | None = None) -
     chroma = codec.chroma_in[:, None] @ columns.view(count, 2, size, half)
     if codec.noise is not None:
         luma, chroma = luma + codec.noise[0], chroma + codec.noise[1]
-    luma = _round(luma, codec.steps.luma, codec.shrinkage)
-    chroma = _round(chroma, codec.steps.chroma, codec.shrinkage)
+    luma = _quantise(luma, codec.steps.luma, codec.shrinkage)
+    chroma = _quantise(chroma, codec.steps.chroma, codec.shrinkage)
     luma = torch.bmm(codec.luma_out, torch.bmm(luma, codec.luma_out.mT))
     columns = torch.bmm(chroma.view(count, 2 * half, half), codec.chroma_out.mT)
     chroma = codec.chroma_out[:, None] @ columns.view(count, 2, half, size)
@@ -186,8 +186,8 @@ def transcode(pictures: Tensor, codec: Codec, treatment: Tensor | None = None) -
 
 
 def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
-    """Compress pictures (n, 3, R, R), RGB 0 to 1, by JPEG 4:2:0 of a quality (n,) 1 to 100."""
+    """Compress pictures (n, 3, R, R), RGB 0 to 1, with JPEG 4:2:0 at a quality (n,) 1 to 100."""
     count, _, size, _ = pictures.shape
     same = torch.eye(size, device=pictures.device).expand(count, size, size)
     sizes = torch.full_like(quality, size)
-    return transcode(pictures, make_codec(same, None, sizes, quantisation_steps(quality)))
+    return apply_codec(pictures, make_codec(same, None, sizes, quantisation_steps(quality)))

@@ -6,41 +6,41 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.augment.chance import Chance
+from training.augment.filters import apply_filter, blur_matrix
 from training.augment.geometry import canvas_points
-from training.augment.linear import apply, blur_matrix
+from training.augment.rng import BatchRng
 
 _CELLS = 5
-# A degenerate edge is this far from everything: it never limits a region.
+# Distance assigned to a degenerate edge, so that it never limits a region.
 _FAR = 9.0
 
 
 @lru_cache(maxsize=8)
 def _field_basis(size: int, device: torch.device) -> Tensor:
-    """Return the bicubic interpolation (size, 5) of 5 knots, the outer ones at the rim."""
+    """Return the bicubic interpolation matrix (size, 5) of 5 knots that span the whole size."""
     knots = torch.eye(_CELLS, device=device)[None, None]
     return functional.interpolate(
         knots, size=(size, _CELLS), mode="bicubic", align_corners=True
     ).view(size, _CELLS)
 
 
-def smooth_field(amplitude: Tensor, size: int, chance: Chance) -> Tensor:
-    """Draw displacements (n, 2, size, size), x before y, up to about ``amplitude`` (n,)."""
-    knots = chance.uniform(len(amplitude), 2, _CELLS, _CELLS) * 2 - 1
+def draw_smooth_field(amplitude: Tensor, size: int, rng: BatchRng) -> Tensor:
+    """Draw smooth displacements (n, 2, size, size), x before y, up to about ``amplitude`` (n,)."""
+    knots = rng.uniform(len(amplitude), 2, _CELLS, _CELLS) * 2 - 1
     basis = _field_basis(size, amplitude.device)
     return basis @ (knots * amplitude[:, None, None, None]) @ basis.T
 
 
 def signed_distance(corners: Tensor, points: Tensor) -> Tensor:
-    """Measure how deep points lie in convex polygons.
+    """Compute how deep points lie inside convex polygons.
 
     Args:
-        corners: (n, k, 2) in order, either way round; neighbours may coincide.
+        corners: (n, k, 2) in order, in either direction; neighbours may coincide.
         points: (n, 2, ...) x, y.
 
     Returns:
-        (n, ...) distance from the nearest edge's line, positive inside. Outside it is the
-        distance from an edge's line too: at corners that is less than the Euclidean distance.
+        (n, ...) distance from the line through the nearest edge, positive inside. Outside, near
+        corners, it is less than the Euclidean distance.
     """
     edges = corners.roll(-1, 1) - corners
     length = edges.norm(dim=2)
@@ -61,7 +61,7 @@ def region_mask(corners: Tensor, softness: Tensor, displacement: Tensor, offset:
         corners: (n, k, 2) canvas coordinates.
         softness: (n,) about the standard deviation of the blur, canvas units.
         displacement: (n, 2, h, h) canvas units, bends the outline.
-        offset: (n,) moves the edge outwards, canvas units.
+        offset: (n,) outward shift of the edge, canvas units.
 
     Returns:
         (n, 1, h, h), 0 to 1, with a peak of 1.
@@ -72,17 +72,17 @@ def region_mask(corners: Tensor, softness: Tensor, displacement: Tensor, offset:
     # An edge one pixel wide, so that the outline has no steps.
     mask = ((depth + offset[:, None, None]) * (size / 2) + 0.5).clamp_(0, 1)
     sigma = softness * (size / 2)
-    mask = apply(blur_matrix(sigma, torch.full_like(sigma, size), size), mask[:, None])
+    mask = apply_filter(blur_matrix(sigma, torch.full_like(sigma, size), size), mask[:, None])
     mask = mask / mask.amax((2, 3), keepdim=True).clamp(min=0.01)
-    # The ends are cut, so that most of a crop is exactly outside.
+    # Clip both ends, so that most of a crop is exactly 0.
     return ((mask - 0.02) / 0.96).clamp_(0, 1).view(count, 1, size, size)
 
 
-def enlarge(masks: Tensor) -> Tensor:
-    """Double the size of masks (n, 1, h, w)."""
+def upsample(masks: Tensor) -> Tensor:
+    """Double the size of masks (n, 1, h, w) by bilinear interpolation."""
     return functional.interpolate(masks, scale_factor=2, mode="bilinear")
 
 
 def cell_shares(masks: Tensor, cell: int) -> Tensor:
-    """Return the mean of masks (n, 1, h, w) over cells of ``cell`` pixels: (n, h / cell, ...)."""
+    """Average masks (n, 1, h, w) over cells of ``cell`` pixels: (n, h / cell, w / cell)."""
     return functional.avg_pool2d(masks, cell)[:, 0]

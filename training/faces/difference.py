@@ -1,29 +1,29 @@
-"""Where a fake crop differs from the real crop that it was made from."""
+"""Difference between a fake crop and the real crop that it was made from."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from fakelens.evaluation.frame_pairs import EVERYWHERE, changed_mask
+from fakelens.evaluation.frame_pairs import MAX_CHANGED, changed_mask
 from fakelens.records.arrays import FloatArray, RGBImage
 
 MASK_SIDE = 28
 """Side of a stored mask, cells."""
-# A smoothed difference whose peak is below this shows no forgery: only the voice was swapped, or
-# another person of the clip. Euclidean distance in 8-bit Lab.
+# If the peak of the smoothed difference is below this, the crop shows no forgery: only the voice or
+# another person in the clip was changed. Euclidean distance in 8-bit Lab.
 _VISIBLE = 11.0
-# A difference of more than this along the crop's rim: the two do not show the same place.
+# If the difference along the border of the crops is above this, they do not show the same place.
 _SAME_PLACE = 14.0
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a real crop and its fake differ.
+    """Difference between a real crop and its fake.
 
     Attributes:
-        mask: (28, 28) float32 in 0..1, 1 where the difference is clear; zeros if nowhere.
-        rim: median of the smoothed difference along the crop's rim, 8-bit Lab.
+        mask: (28, 28) float32 in 0..1, 1 where the difference is clear; zeros if it is nowhere.
+        rim: median of the smoothed difference along the border of the crop, 8-bit Lab.
         peak: 99th percentile of the smoothed difference, 8-bit Lab.
     """
 
@@ -33,21 +33,21 @@ class Difference:
 
     @property
     def visible(self) -> bool:
-        """Whether there is a forgery to see."""
+        """Whether the forgery is visible."""
         return self.peak >= _VISIBLE and bool(self.mask.any())
 
     @property
     def aligned(self) -> bool:
-        """Whether both show the same place, so that the mask tells where the forgery is."""
-        return self.visible and self.rim <= _SAME_PLACE and float(self.mask.mean()) <= EVERYWHERE
+        """Whether both crops show the same place, so that the mask locates the forgery."""
+        return self.visible and self.rim <= _SAME_PLACE and float(self.mask.mean()) <= MAX_CHANGED
 
 
-def measure(real: RGBImage, fake: RGBImage) -> Difference:
-    """Compare two crops.
+def measure_difference(real: RGBImage, fake: RGBImage) -> Difference:
+    """Compare a real crop with its fake.
 
     Args:
         real: (H, W, 3) uint8 RGB.
-        fake: the same place, forged; of another size, it is resized.
+        fake: forged crop of the same place, uint8 RGB; resized if its size differs.
     """
     height, width = real.shape[:2]
     if fake.shape != real.shape:

@@ -1,4 +1,4 @@
-"""A folder of face crops: ``index.csv`` and the tar shards that it names."""
+"""Folders of face crops: ``index.csv`` and the tar shards that it lists."""
 
 import csv
 import tarfile
@@ -20,7 +20,7 @@ Label = Literal["real", "fake"]
 
 _REQUIRED = {"shard", "file", "label", "group", "split"}
 _BOX = ("x1", "y1", "x2", "y2")
-# Two crops whose native widths differ by less show the face at one scale.
+# Two crops show the face at the same scale if the ratio of their native widths is at most this.
 _SAME_SCALE = 1.03
 
 
@@ -29,18 +29,18 @@ class CropDataError(FakelensError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class IndexRow:
     """One line of the index.
 
     Attributes:
         shard: name of the tar file.
-        file: name of the picture in it.
-        label: of the picture.
-        group: all pictures of one group belong to one split.
-        split: which part the group belongs to.
-        source: where the picture comes from; empty if the index does not say.
+        file: name of the picture in the tar file.
+        label: label of the picture.
+        group: group of the picture; all pictures of a group belong to one split.
+        split: split of the group.
+        source: origin of the picture; empty if the index does not say.
         native_width: width of the crop before it was resized, pixels; 0 if unknown.
-        box: of the face, pixels of the picture; ``None`` if unknown.
+        box: box of the face, pixels of the picture; ``None`` if unknown.
     """
 
     shard: str
@@ -54,30 +54,30 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A real crop and, where the group has one, a fake made from the same clip."""
+class CropPair:
+    """A real crop and, if the group has one, a fake made from the same clip."""
 
-    real: Row
-    fake: Row | None
+    real: IndexRow
+    fake: IndexRow | None
 
     @property
     def same_scale(self) -> bool:
-        """Whether both crops were resized by the same factor, as far as the index tells."""
+        """Whether both crops were resized by the same factor, according to the index."""
         if self.fake is None:
             return False
         widths = self.real.native_width, self.fake.native_width
         return max(widths) <= _SAME_SCALE * min(widths)
 
 
-def read_index(folder: Path) -> list[Row]:
+def read_index(folder: Path) -> list[IndexRow]:
     """Read the rows of ``folder/index.csv``.
 
-    Required columns: shard, file, label, group, split. Optional: source, native_crop_width and the
-    face box x1, y1, x2, y2.
+    Required columns: shard, file, label, group, split. Optional columns: source, native_crop_width
+    and the face box x1, y1, x2, y2.
 
     Raises:
         CropDataError: the file is missing, lacks a column, holds an unknown label or split, or
-            puts one group into two splits.
+            assigns one group to two splits.
     """
     path = folder / "index.csv"
     try:
@@ -85,40 +85,40 @@ def read_index(folder: Path) -> list[Row]:
             reader = csv.DictReader(stream)
             if missing := _REQUIRED - set(reader.fieldnames or ()):
                 raise CropDataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
-            rows = [_row(path, number, line) for number, line in enumerate(reader, start=2)]
+            rows = [_parse_row(path, number, line) for number, line in enumerate(reader, start=2)]
     except OSError as error:
         raise CropDataError(f"{path} cannot be read: {error.strerror}") from error
     splits: dict[str, str] = {}
     for row in rows:
         if splits.setdefault(row.group, row.split) != row.split:
-            raise CropDataError(f"{path} puts the group {row.group} into both splits")
+            raise CropDataError(f"{path} assigns the group {row.group} to both splits")
     return rows
 
 
-def pairs(rows: Sequence[Row], split: Split) -> list[Pair]:
-    """Give each real crop of a split a fake of its group, in the order of the index.
+def pair_crops(rows: Sequence[IndexRow], split: Split) -> list[CropPair]:
+    """Pair each real crop of a split with a fake of its group, in the order of the index.
 
-    The n-th real crop of a group gets the n-th fake of the group, or none.
+    The n-th real crop of a group is paired with the n-th fake of the group, if there is one.
     """
-    fakes: defaultdict[str, list[Row]] = defaultdict(list)
+    fakes: defaultdict[str, list[IndexRow]] = defaultdict(list)
     for row in rows:
         if row.split == split and row.label == "fake":
             fakes[row.group].append(row)
     waiting = {group: iter(members) for group, members in fakes.items()}
     return [
-        Pair(row, next(waiting.get(row.group, iter(())), None))
+        CropPair(row, next(waiting.get(row.group, iter(())), None))
         for row in rows
         if row.split == split and row.label == "real"
     ]
 
 
-def read_pictures(folder: Path, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
+def read_pictures(folder: Path, rows: Sequence[IndexRow]) -> Iterator[tuple[IndexRow, bytes]]:
     """Read the compressed pictures of some rows, shard by shard.
 
     Raises:
-        CropDataError: a shard is damaged or does not hold a file that the index names.
+        CropDataError: a shard is damaged or lacks a file that the index lists.
     """
-    by_shard: defaultdict[str, list[Row]] = defaultdict(list)
+    by_shard: defaultdict[str, list[IndexRow]] = defaultdict(list)
     for row in rows:
         by_shard[row.shard].append(row)
     for shard, members in by_shard.items():
@@ -131,24 +131,24 @@ def read_pictures(folder: Path, rows: Sequence[Row]) -> Iterator[tuple[Row, byte
                         raise CropDataError(f"{row.file} in {path} is not a file")
                     yield row, stream.read()
         except KeyError as error:
-            raise CropDataError(f"{path} lacks a file that the index names: {error}") from error
+            raise CropDataError(f"{path} lacks a file that the index lists: {error}") from error
         except (OSError, tarfile.TarError) as error:
             raise CropDataError(f"{path} cannot be read: {error}") from error
 
 
-def decode(data: bytes) -> RGBImage:
-    """Decode a JPEG or PNG to (H, W, 3) uint8 RGB.
+def decode_picture(data: bytes) -> RGBImage:
+    """Decode a JPEG or PNG file to (H, W, 3) uint8 RGB.
 
     Raises:
-        CropDataError: the bytes are no picture.
+        CropDataError: the bytes are not a picture.
     """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
-        raise CropDataError("a crop is not a readable picture: its shard may be damaged")
+        raise CropDataError("a crop cannot be decoded: its shard may be damaged")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _row(path: Path, number: int, line: dict[str, str]) -> Row:
+def _parse_row(path: Path, number: int, line: dict[str, str]) -> IndexRow:
     if line["label"] not in get_args(Label) or line["split"] not in get_args(Split):
         raise CropDataError(
             f"line {number} of {path} has the label {line['label']!r} and the split"
@@ -156,7 +156,7 @@ def _row(path: Path, number: int, line: dict[str, str]) -> Row:
         )
     try:
         corners = [float(line[name]) for name in _BOX if line.get(name)]
-        return Row(
+        return IndexRow(
             shard=line["shard"],
             file=line["file"],
             label=cast(Label, line["label"]),

@@ -1,4 +1,4 @@
-"""Shard files: arrays and compressed pictures in one npz file without pickled objects."""
+"""Shard files: arrays and compressed pictures in one npz file, without pickled objects."""
 
 import zipfile
 import zlib
@@ -18,11 +18,11 @@ SHARD_LIMIT = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What a shard holds.
+    """Content of a shard.
 
     Attributes:
-        arrays: by name.
-        pictures: by name, the compressed pictures (JPEG or PNG); empty bytes where there is none.
+        arrays: arrays by name.
+        pictures: compressed pictures (JPEG or PNG) by name; empty bytes where there is none.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -30,10 +30,10 @@ class Shard:
 
 
 def write_shard(path: Path, shard: Shard) -> None:
-    """Write a shard; the file appears when it is complete.
+    """Write a shard; the file appears only when it is complete.
 
     Raises:
-        CropDataError: it would be larger than ``SHARD_LIMIT``.
+        CropDataError: the file would be larger than ``SHARD_LIMIT``.
     """
     content = dict(shard.arrays)
     for name, pictures in shard.pictures.items():
@@ -44,7 +44,7 @@ def write_shard(path: Path, shard: Shard) -> None:
         np.savez(stream, allow_pickle=False, **content)
     if (size := partial.stat().st_size) > SHARD_LIMIT:
         partial.unlink()
-        raise CropDataError(f"{path} would have {size} bytes, more than {SHARD_LIMIT}")
+        raise CropDataError(f"{path} would have {size} bytes, more than the limit of {SHARD_LIMIT}")
     partial.replace(path)
 
 
@@ -52,19 +52,19 @@ def read_shard(path: Path, names: Sequence[str] = ()) -> Shard:
     """Read a shard.
 
     Args:
-        path: of the file.
-        names: arrays to read, without pictures; by default, everything.
+        path: the file.
+        names: arrays to read, without pictures; by default, everything is read.
 
     Raises:
         CropDataError: the file is missing, damaged or lacks one of ``names``.
     """
     try:
-        # numpy leaves a file open that is no archive, unless it is given an open one.
+        # Open the file here: numpy does not close a file that is not an archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in (names or stored.files)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CropDataError(
-            f"{path} is damaged or incomplete ({error}): delete it and make it again"
+            f"{path} is damaged or incomplete ({error}): delete it and create it again"
         ) from error
     pictures = {}
     for name in [key.removesuffix(".ends") for key in arrays if key.endswith(".ends")]:

@@ -1,6 +1,8 @@
-"""The set on which training recipes are compared: many origins under one threshold.
+"""The yardstick: a fixed set of faces on which recipes and models are compared.
 
-``python -m training.yardstick.build`` makes the set once, ``python -m training.yardstick`` measures
-models on it. The forgeries come from code of this package, so the measure does not move with the
-augmentation of the training.
+``python -m training.yardstick.build`` builds the set once; ``python -m training.yardstick``
+measures models on it. The set has genuine faces of many origins and forgeries of known kinds, all
+scored with one threshold. This package holds the sources of the set, its own forgeries and codecs,
+its file format and its figures. It does not use ``training.augment``, so that figures stay
+comparable when the augmentation changes.
 """

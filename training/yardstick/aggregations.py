@@ -1,4 +1,4 @@
-"""Ways from the logits of a person's faces to that of the person, compared on the tracks."""
+"""Aggregations of the logits of a person's faces, compared on items with several faces."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -10,9 +10,9 @@ from fakelens.records.arrays import FloatArray, sigmoid
 from training.yardstick.figures import Auc, bootstrap
 from training.yardstick.items import Item
 
-Way: TypeAlias = Callable[[Item, FloatArray], float]
+Aggregation: TypeAlias = Callable[[Item, FloatArray], float]
 
-WAYS: dict[str, Way] = {
+AGGREGATIONS: dict[str, Aggregation] = {
     "mean": lambda _, logits: float(logits.mean()),
     "trimmed mean": lambda _, logits: float(trimmed_mean(logits)),
     "median": lambda _, logits: float(np.median(logits)),
@@ -22,33 +22,36 @@ WAYS: dict[str, Way] = {
         logits, np.array([view.face.confidence for view in item.views])
     ),
     "by face width": lambda item, logits: weighted_mean(
-        logits, np.array([view.native for view in item.views])
+        logits, np.array([view.native_side for view in item.views])
     ),
 }
-"""From an item and the logits of its faces, (faces,), to one logit."""
+"""Functions from an item and the logits of its faces, (faces,), to one logit."""
 
 
 def weighted_mean(logits: FloatArray, weights: np.ndarray) -> float:
-    """The plain mean where all weights are 0."""
+    """Return the weighted mean of logits, or the plain mean if all weights are 0."""
     total = float(weights.sum())
     return float(logits @ weights / total) if total > 0 else float(logits.mean())
 
 
-def compare(
+def compare_aggregations(
     items: Sequence[Item], logits: Sequence[FloatArray], mirrored: Sequence[FloatArray]
 ) -> dict[str, Auc]:
-    """The AUC of each way over the items with several faces, genuine tracks and planted ones.
+    """Compute the AUC of each aggregation on the genuine and forged tracks.
 
     Args:
-        items: of the set.
-        logits: of their faces.
-        mirrored: of the mirror images of their faces.
+        items: items of the set; those with one face are ignored.
+        logits: logits of each item's faces.
+        mirrored: logits of the mirror images of these faces.
     """
     rows = [row for row, item in enumerate(items) if len(item.views) > 1]
-    some = [items[row] for row in rows]
-    fake = np.array([item.fake for item in some])
-    parts, groups = [item.part for item in some], [item.group for item in some]
-    scores = {name: [way(items[row], logits[row]) for row in rows] for name, way in WAYS.items()}
+    tracks = [items[row] for row in rows]
+    fake = np.array([track.fake for track in tracks])
+    parts, groups = [track.part for track in tracks], [track.group for track in tracks]
+    scores = {
+        name: [aggregate(items[row], logits[row]) for row in rows]
+        for name, aggregate in AGGREGATIONS.items()
+    }
     scores["mean with mirror images"] = [
         float((logits[row] + mirrored[row]).mean() / 2) for row in rows
     ]

@@ -1,4 +1,4 @@
-"""Compression of faces, by the yardstick's own settings."""
+"""Compression and degradation of yardstick pictures."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -11,20 +11,20 @@ from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.records.arrays import RGBImage
 
 
-def through_h264(frames: Sequence[RGBImage], crf: int) -> list[RGBImage]:
+def compress_clip(frames: Sequence[RGBImage], crf: int) -> list[RGBImage]:
     """Encode pictures as one H.264 clip and decode it.
 
     Args:
         frames: (H, W, 3) uint8 RGB, all of one size, H and W even.
-        crf: x264's constant rate factor; 23 is its default, 36 is poor.
+        crf: constant rate factor of x264; 23 is its default, 36 is poor quality.
 
     Returns:
-        As many pictures, of the same size.
+        The decoded pictures, as many and of the same size.
     """
     encoder = av.CodecContext.create("libx264", "w")
     encoder.height, encoder.width = frames[0].shape[:2]
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
-    # One thread: with more, the bits depend on the machine.
+    # One thread: with more, the result depends on the machine.
     options = {"preset": "fast", "crf": str(crf), "x264-params": "threads=1:log-level=none"}
     encoder.options, encoder.thread_count = options, 1
     packets = []
@@ -40,8 +40,8 @@ def through_h264(frames: Sequence[RGBImage], crf: int) -> list[RGBImage]:
     return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in decoded]
 
 
-def halved(image: RGBImage) -> RGBImage:
-    """Lose half of the resolution; the size stays."""
+def halve_resolution(image: RGBImage) -> RGBImage:
+    """Halve the resolution of a picture but keep its size."""
     small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     back = cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return back.astype(np.uint8, copy=False)
@@ -50,7 +50,7 @@ def halved(image: RGBImage) -> RGBImage:
 DEGRADATIONS: dict[str, Callable[[RGBImage], RGBImage]] = {
     "as it is": lambda image: image,
     "JPEG 60": lambda image: decode_image(encode_jpeg(image, 60)),
-    "H.264 at 30": lambda image: through_h264([image, image], 30)[-1],
-    "half the resolution": halved,
+    "H.264 at 30": lambda image: compress_clip([image, image], 30)[-1],
+    "half the resolution": halve_resolution,
 }
-"""From a picture of even size to one of the same size; held-out blends take turns."""
+"""Functions from a picture of even size to one of the same size, used by blends in turn."""

@@ -1,7 +1,8 @@
 """Figures of one model at one margin, from one score per item.
 
-Pooled figures weigh the parts of the set alike: within each label every part has the same weight,
-shared equally by its items. So the genuine tracks count as much as the many more genuine stills.
+Pooled figures give all parts of the set the same weight: within each label, every part has the same
+total weight, shared equally by its items. The few genuine tracks thus count as much as the many
+genuine stills.
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from training.yardstick.items import Item
 
 FALSE_ALARMS = 0.05
-"""Share of the genuine items that the common threshold calls fake, at most."""
+"""Largest share of the genuine items above the common threshold."""
 
 _DRAWS = 1000
 _STILLS = "stills"
@@ -23,7 +24,7 @@ _UNALTERED = ("tracks", _STILLS, "DFDC")
 
 @dataclass(frozen=True, slots=True)
 class Auc:
-    """An area under the ROC curve and its 95 % interval under resampling of whole groups."""
+    """Area under the ROC curve, and its 95 % interval by bootstrap over groups."""
 
     value: float
     low: float
@@ -32,20 +33,23 @@ class Auc:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the yardstick says of a model at one margin.
+    """Figures of a model at one margin.
 
     Attributes:
-        pooled: all items, the parts weighted alike.
-        parts: of each part with both labels.
-        origins: genuine items against fakes of the same origin.
-        kinds: "part kind" -> the kind's fakes against the genuine items of the part.
-        threshold: logit above which at most ``FALSE_ALARMS`` of the genuine items lie (weighted).
-        found: "pooled" and each part -> share of the fakes above it.
-        alarms: share of the genuine single pictures above it, together and by origin.
-        own_alarms: the same at the model's own threshold.
-        medians: of the genuine scores, by origin, without degraded counterparts of forgeries.
-        spread: standard deviation of these medians, in standard deviations of the genuine scores.
-        reach: their range, in the same unit.
+        pooled: AUC over all items, with equal weight for each part.
+        parts: AUC of each part with both labels.
+        origins: AUC of genuine items against fakes, for each origin with both labels.
+        kinds: AUC of one kind's fakes against the genuine items of the part, by "part kind".
+        threshold: common threshold: at most ``FALSE_ALARMS`` of the genuine items, weighted, have
+            a logit above it.
+        found: share of the fakes above the common threshold, "pooled" and by part.
+        alarms: share of the genuine single pictures above the common threshold, "all" and by
+            origin.
+        own_alarms: share of the genuine single pictures at or above the model's own threshold,
+            likewise.
+        medians: median genuine score by origin, without the degraded counterparts of forgeries.
+        spread: standard deviation of the medians, in standard deviations of the genuine scores.
+        reach: range of the medians, in the same unit.
     """
 
     pooled: Auc
@@ -61,26 +65,30 @@ class Figures:
     reach: float
 
 
-def measure(items: Sequence[Item], scores: NDArray[np.floating], fake_logit: float) -> Figures:
+def compute_figures(
+    items: Sequence[Item], scores: NDArray[np.floating], fake_logit: float
+) -> Figures:
     """Compute all figures.
 
     Args:
-        items: of the set, N.
+        items: N items of the set.
         scores: (N,) logits.
-        fake_logit: the model's own threshold.
+        fake_logit: the model's own threshold, as a logit.
     """
     fake = np.array([item.fake for item in items])
     parts, groups = [item.part for item in items], [item.group for item in items]
     origins = [item.origin for item in items]
     weights = balanced_weights(parts, fake)
     by_part = {
-        part: rows for part, rows in _members(parts).items() if 0 < fake[rows].sum() < len(rows)
+        part: rows
+        for part, rows in _rows_by_name(parts).items()
+        if 0 < fake[rows].sum() < len(rows)
     }
     kinds = {}
     for part, rows in by_part.items():
         real = rows[~fake[rows]]
         forged = rows[fake[rows]]
-        for kind, some in _members([items[row].kind for row in forged]).items():
+        for kind, some in _rows_by_name([items[row].kind for row in forged]).items():
             kinds[f"{part} {kind}"] = _plain_auc(scores, fake, np.concatenate([real, forged[some]]))
     threshold = alarm_threshold(scores[~fake], weights[~fake])
     above = scores > threshold
@@ -88,11 +96,11 @@ def measure(items: Sequence[Item], scores: NDArray[np.floating], fake_logit: flo
     for part, rows in by_part.items():
         found[part] = float(above[rows][fake[rows]].mean())
     stills = np.array([item.part == _STILLS and not item.fake for item in items])
-    # As they come: the counterparts of planted tracks and of blends are degraded.
+    # Only unaltered items: the counterparts of forged tracks and of blends are degraded.
     genuine = np.flatnonzero(~fake & np.isin(parts, _UNALTERED))
     medians = {
         origin: float(np.median(scores[genuine[rows]]))
-        for origin, rows in _members([origins[row] for row in genuine]).items()
+        for origin, rows in _rows_by_name([origins[row] for row in genuine]).items()
     }
     spread, reach = median_spread(list(medians.values()), scores[~fake])
     return Figures(
@@ -105,7 +113,7 @@ def measure(items: Sequence[Item], scores: NDArray[np.floating], fake_logit: flo
         },
         {
             origin: _plain_auc(scores, fake, rows)
-            for origin, rows in _members(origins).items()
+            for origin, rows in _rows_by_name(origins).items()
             if 0 < fake[rows].sum() < len(rows)
         },
         kinds,
@@ -120,10 +128,10 @@ def measure(items: Sequence[Item], scores: NDArray[np.floating], fake_logit: flo
 
 
 def balanced_weights(parts: Sequence[str], fake: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Weights that give every part of a label the same sum; those of a label add up to 1.
+    """Compute weights: equal total weight for each part of a label, and a sum of 1 per label.
 
     Args:
-        parts: of N items.
+        parts: parts of N items.
         fake: (N,) labels.
     """
     return _balanced(_cells(parts, fake), fake, np.ones(len(fake)))
@@ -132,7 +140,7 @@ def balanced_weights(parts: Sequence[str], fake: NDArray[np.bool_]) -> NDArray[n
 def weighted_auc(
     scores: NDArray[np.floating], fake: NDArray[np.bool_], weights: NDArray[np.floating]
 ) -> float:
-    """The weighted share of pairs of a genuine and a fake item in the right order; ties half."""
+    """Compute the weighted AUC: the share of genuine-fake pairs in the right order, ties half."""
     _, rank = np.unique(scores, return_inverse=True)
     return _ranked_auc(rank, fake, weights)
 
@@ -144,14 +152,14 @@ def bootstrap(
     groups: Sequence[str],
     seed: int = 0,
 ) -> Auc:
-    """The pooled AUC with its 95 % interval under resampling of whole groups.
+    """Compute the pooled AUC with its 95 % interval by bootstrap over groups.
 
     Args:
         scores: (N,) logits.
         fake: (N,) labels, both present.
-        parts: N names; they are weighted alike in every resample.
-        groups: N names; items of one group are drawn together.
-        seed: of the resampling; draws without both labels are drawn again.
+        parts: N names; all parts have the same weight in every resample.
+        groups: N names; items of one group are resampled together.
+        seed: random seed. Resamples without both labels are drawn again.
     """
     _, rank = np.unique(scores, return_inverse=True)
     _, member = np.unique(groups, return_inverse=True)
@@ -169,19 +177,19 @@ def bootstrap(
 
 
 def alarm_threshold(genuine: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
-    """The lowest genuine score above which at most ``FALSE_ALARMS`` of the weight lies."""
+    """Return the lowest genuine score above which at most ``FALSE_ALARMS`` of the weight lies."""
     order = np.argsort(genuine)
     values = genuine[order]
     share = np.cumsum(weights[order][::-1])[::-1] / weights.sum()
-    # Of equal scores none is above the threshold: look at the first score that is higher.
+    # Scores equal to the threshold are not above it: take the first higher score.
     above = np.append(share, 0.0)[np.searchsorted(values, values, side="right")]
     return float(values[above <= FALSE_ALARMS + 1e-9][0])
 
 
 def median_spread(medians: Sequence[float], genuine: NDArray[np.floating]) -> tuple[float, float]:
-    """Standard deviation and range of medians over the standard deviation of the genuine scores.
+    """Compute standard deviation and range of medians, in standard deviations of genuine scores.
 
-    0 where all genuine scores are equal.
+    Both are 0 if all genuine scores are equal.
     """
     unit = float(np.std(genuine))
     if unit == 0:
@@ -190,7 +198,7 @@ def median_spread(medians: Sequence[float], genuine: NDArray[np.floating]) -> tu
 
 
 def _cells(parts: Sequence[str], fake: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """A number for each part and label."""
+    """Number the combinations of part and label."""
     names = [f"{label} {part}" for label, part in zip(fake, parts, strict=True)]
     return np.unique(names, return_inverse=True)[1]
 
@@ -219,8 +227,8 @@ def _plain_auc(
     return weighted_auc(scores[rows], fake[rows], np.ones(len(rows)))
 
 
-def _members(names: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-    """Row numbers of each name, in the order in which the names appear."""
+def _rows_by_name(names: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """Return the row numbers of each name, in order of first appearance."""
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(names):
         rows[name].append(row)
@@ -230,9 +238,9 @@ def _members(names: Sequence[str]) -> dict[str, NDArray[np.intp]]:
 def _shares(
     above: NDArray[np.bool_], rows: NDArray[np.bool_], origins: Sequence[str]
 ) -> dict[str, float]:
-    """The share of some items that is above, together and by origin; empty without items."""
+    """Compute the share of some items that is above, "all" and by origin; empty without items."""
     if not rows.any():
         return {}
-    names = {origin: above[some][rows[some]] for origin, some in _members(origins).items()}
+    names = {origin: above[some][rows[some]] for origin, some in _rows_by_name(origins).items()}
     shares = {origin: float(some.mean()) for origin, some in names.items() if len(some)}
     return {"all": float(above[rows].mean())} | shares

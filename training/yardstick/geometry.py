@@ -1,9 +1,9 @@
-"""The face's own coordinates: the same place on the face in every frame.
+"""Face coordinates, in which a place on the face is the same in every frame.
 
-The origin is the middle between the eyes, x points to the picture's right along the line of the
-eyes, y down to the mouth, and the unit is the distance from the eyes' middle to the mouth's. The
-placement is the similarity that brings an average face's five landmarks nearest to the found ones
-(least squares; Umeyama, IEEE TPAMI 13(4), 1991, in complex numbers).
+The origin is the midpoint of the eyes. x points to the right along the line of the eyes, y down to
+the mouth. The unit is the distance from the midpoint of the eyes to that of the mouth. A placement
+is the similarity that maps the five landmarks of an average face to those of a face with the least
+squared error (Umeyama, IEEE TPAMI 13(4), 1991, in complex numbers).
 """
 
 from dataclasses import dataclass
@@ -18,43 +18,43 @@ _AVERAGE = np.array([-0.47, 0.47, 0.53j, -0.38 + 1j, 0.38 + 1j])
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """From the face's coordinates to pixels: ``turn * point + shift`` of complex numbers."""
+    """Map from face coordinates to pixels: ``turn * point + shift`` of complex numbers."""
 
     turn: complex
     shift: complex
 
     @property
     def unit(self) -> float:
-        """Pixels from the eyes' middle to the mouth's."""
+        """Distance from the midpoint of the eyes to that of the mouth, pixels."""
         return abs(self.turn)
 
     def to_pixels(self, points: FloatArray) -> FloatArray:
-        """(N, 2) x, y of the face -> (N, 2) pixels."""
+        """Map (N, 2) x, y in face coordinates to (N, 2) pixels."""
         return _pairs(_complex(points) * self.turn + self.shift)
 
     def to_face(self, points: FloatArray) -> FloatArray:
-        """(N, 2) pixels -> (N, 2) x, y of the face."""
+        """Map (N, 2) pixels to (N, 2) x, y in face coordinates."""
         return _pairs((_complex(points) - self.shift) / self.turn)
 
     def scaled(self, factor: float) -> "Placement":
-        """The same face in a picture resized by a factor."""
+        """Return the placement of the face in a picture resized by a factor."""
         return Placement(self.turn * factor, self.shift * factor)
 
 
-def place(landmarks: FloatArray) -> Placement:
-    """Find a face's coordinates.
+def place_face(landmarks: FloatArray) -> Placement:
+    """Compute the placement of a face.
 
     Args:
-        landmarks: (5, 2) as in ``fakelens.records.models.Face``, pixels.
+        landmarks: (5, 2) x, y in pixels, as in ``fakelens.records.faces.Face``.
     """
     found = _complex(landmarks)
-    model, away = _AVERAGE - _AVERAGE.mean(), found - found.mean()
-    turn = complex((model.conj() * away).sum() / (np.abs(model) ** 2).sum())
+    average, centred = _AVERAGE - _AVERAGE.mean(), found - found.mean()
+    turn = complex((average.conj() * centred).sum() / (np.abs(average) ** 2).sum())
     return Placement(turn, complex(found.mean()) - turn * complex(_AVERAGE.mean()))
 
 
-def onto(source: Placement, target: Placement) -> FloatArray:
-    """The (2, 3) matrix for ``cv2.warpAffine`` that lays one face on another."""
+def alignment(source: Placement, target: Placement) -> FloatArray:
+    """Compute the (2, 3) matrix for ``cv2.warpAffine`` that aligns one face with another."""
     turn = target.turn / source.turn
     shift = target.shift - turn * source.shift
     return np.array(

@@ -1,7 +1,7 @@
-"""What the yardstick consists of, and how it is stored.
+"""Items of the yardstick, and the files that store them.
 
 A set is a folder: ``pixels.bin`` holds the uncompressed pictures one after another, ``items.json``
-says what they are. The pictures are mapped into memory, so loading takes no time.
+describes them. The pictures are memory-mapped, so loading takes no time.
 """
 
 import json
@@ -19,11 +19,12 @@ from fakelens.faces.crops import crop_area
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
 
-LONGEST = 480
-"""Longer side of a stored picture, pixels, at most."""
+MAX_SIDE = 480
+"""Largest longer side of a stored picture, pixels."""
 
-# Side of what is kept, over the longer side of the face's box: more than any crop shows.
-_KEPT = CropGeometry("box", 1.8)
+# Side of the stored part of a picture, relative to the longer side of the face's box: larger than
+# any crop.
+_STORED_AREA = CropGeometry("box", 1.8)
 _PIXELS, _TABLE = "pixels.bin", "items.json"
 
 
@@ -33,26 +34,26 @@ class View:
 
     Attributes:
         picture: (H, W, 3) uint8 RGB.
-        face: in the pixels of the picture.
-        native: longer side of the face's box in the source, pixels.
+        face: the face, in pixels of the picture.
+        native_side: longer side of the face's box in the source, pixels.
     """
 
     picture: RGBImage
     face: Face
-    native: float
+    native_side: float
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One labelled person: the faces that give one score.
+    """One labelled person: the faces that are combined to one score.
 
     Attributes:
-        part: of the set: tracks, planted, stills, DFDC or blends.
-        fake: the label.
-        origin: where the genuine pixels come from.
-        kind: of forgery, or "genuine".
-        group: shared by all items that come from one source clip or picture.
-        views: at least one.
+        part: part of the set: tracks, forged tracks, stills, DFDC or blends.
+        fake: label.
+        origin: source of the genuine pixels.
+        kind: kind of forgery, or "genuine".
+        group: shared by all items made from one source clip or picture.
+        views: faces of the person, at least one.
     """
 
     part: str
@@ -64,21 +65,21 @@ class Item:
 
 
 def longer_side(face: Face) -> float:
-    """Of the face's box, pixels."""
+    """Return the longer side of the face's box, pixels."""
     return max(face.box.width, face.box.height)
 
 
-def surroundings(image: RGBImage, face: Face) -> View:
-    """Cut a face with its surroundings out of a picture and shrink it to ``LONGEST``.
+def crop_surroundings(image: RGBImage, face: Face) -> View:
+    """Crop a picture to a face with its surroundings, at most ``MAX_SIDE`` pixels long.
 
-    Nothing is added where the picture ends.
+    The crop ends at the edge of the picture; nothing is padded.
     """
-    area = crop_area(face, _KEPT)
+    area = crop_area(face, _STORED_AREA)
     height, width = image.shape[:2]
     left, top = (max(0, round(corner)) for corner in (area.x1, area.y1))
     right, bottom = min(width, round(area.x2)), min(height, round(area.y2))
     part, moved = image[top:bottom, left:right], face.moved(-left, -top)
-    factor = LONGEST / max(part.shape[:2])
+    factor = MAX_SIDE / max(part.shape[:2])
     if factor >= 1:
         return View(part.copy(), moved, longer_side(face))
     size = (round(part.shape[1] * factor), round(part.shape[0] * factor))
@@ -88,9 +89,12 @@ def surroundings(image: RGBImage, face: Face) -> View:
 
 
 class ItemWriter:
-    """Write a set, item by item; a context manager.
+    """Context manager that writes a set, item by item.
 
-    The table is written at the end, so an interrupted set cannot be read.
+    The table is written at the end, so an incomplete set cannot be read.
+
+    Args:
+        folder: folder to write; created if necessary.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,7 +129,7 @@ class ItemWriter:
                     "box": [box.x1, box.y1, box.x2, box.y2],
                     "landmarks": None if landmarks is None else landmarks.tolist(),
                     "confidence": view.face.confidence,
-                    "native": view.native,
+                    "native": view.native_side,
                 }
             )
             self._pixels.write(np.ascontiguousarray(view.picture).tobytes())
@@ -134,7 +138,7 @@ class ItemWriter:
 
 
 def read_items(folder: Path) -> list[Item]:
-    """Read a set that ``ItemWriter`` wrote.
+    """Read a set written by ``ItemWriter``.
 
     Raises:
         FileNotFoundError: the folder holds no complete set.
@@ -156,8 +160,11 @@ def read_items(folder: Path) -> list[Item]:
     return items
 
 
-def third(items: Sequence[Item], seed: int = 0) -> list[Item]:
-    """A fixed third of the items of each part, origin and label, at least one, in their order."""
+def sample_third(items: Sequence[Item], seed: int = 0) -> list[Item]:
+    """Return a fixed third of the items of each part, origin and label, at least one of each.
+
+    The order of the items is kept.
+    """
     strata: defaultdict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         strata[item.part, item.origin, item.fake].append(index)

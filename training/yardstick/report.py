@@ -1,4 +1,4 @@
-"""The yardstick's figures as text and as a picture."""
+"""Figures of the yardstick as text and as a plot."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from training.yardstick.figures import FALSE_ALARMS, Auc, Figures
 from training.yardstick.items import Item
 
 
-def text(title: str, figures: Figures) -> str:
-    """A paragraph of about fifteen lines."""
+def format_figures(title: str, figures: Figures) -> str:
+    """Format figures as a paragraph of about ten lines."""
     share = f"{100 * FALSE_ALARMS:g} %"
     lines = [
         f"{title}: pooled AUC {_auc(figures.pooled)}",
         "  by part        " + ", ".join(f"{k} {_auc(v)}" for k, v in figures.parts.items()),
         "  by kind        " + _numbers(figures.kinds),
         "  by origin      " + _numbers(figures.origins),
-        f"  found at {share} false alarms (logit {figures.threshold:.2f})  "
+        f"  detected at {share} false alarms (logit {figures.threshold:.2f})  "
         + _percent(figures.found),
         "  single pictures called fake there            " + _percent(figures.alarms),
         "  single pictures called fake by the model     " + _percent(figures.own_alarms),
@@ -29,26 +29,26 @@ def text(title: str, figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def aggregation_text(title: str, aucs: Mapping[str, Auc]) -> str:
-    """One line for each way."""
+def format_aggregations(title: str, aucs: Mapping[str, Auc]) -> str:
+    """Format the AUC of each aggregation, one per line."""
     return "\n".join(
-        [f"{title}: from faces to a person, tracks and planted tracks"]
+        [f"{title}: aggregations over the faces of a person, genuine and forged tracks"]
         + [f"  {name:24} {_auc(auc)}" for name, auc in aucs.items()]
     )
 
 
-def plot(
+def plot_scores(
     titles: Sequence[str],
     items: Sequence[Item],
     scores: Sequence[NDArray[np.floating]],
     output: Path,
 ) -> None:
-    """Draw boxes of the genuine and the fake scores of each origin, one panel per title.
+    """Draw box plots of the genuine and fake scores of each origin, one panel per title.
 
     Args:
-        titles: of the panels.
-        items: N.
-        scores: of each panel, (N,) logits.
+        titles: titles of the panels.
+        items: N items.
+        scores: (N,) logits for each panel.
         output: picture to write.
     """
     origins = list(dict.fromkeys(item.origin for item in items))
@@ -56,7 +56,7 @@ def plot(
     panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
     for axes, title, values in zip(panels, titles, scores, strict=True):
         for fake, colour, offset in ((False, "tab:blue", 0.18), (True, "tab:red", -0.18)):
-            found = [
+            samples = [
                 (
                     position,
                     [
@@ -67,10 +67,10 @@ def plot(
                 )
                 for position, origin in enumerate(origins)
             ]
-            found = [(position, some) for position, some in found if some]
+            samples = [(position, some) for position, some in samples if some]
             boxes = axes.boxplot(
-                [some for _, some in found],
-                positions=[position + offset for position, _ in found],
+                [some for _, some in samples],
+                positions=[position + offset for position, _ in samples],
                 orientation="horizontal",
                 widths=0.3,
                 whis=(5, 95),

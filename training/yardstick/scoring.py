@@ -1,4 +1,4 @@
-"""From a model and a set of items to the logits of their faces."""
+"""Logits of the faces of items, from a model or from a network in training."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from training.yardstick.items import Item, View
 Crops: TypeAlias = NDArray[np.uint8]
 
 _BATCH = 32
-# A model in training carries neither a crop nor a size nor thresholds.
+# A state file contains neither crop geometry nor input size nor thresholds.
 _TRAINING_CROP, _TRAINING_SIZE = CropGeometry("box", 1.2), 256
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A model, as the yardstick sees it.
+    """A scoring function and its input.
 
     Attributes:
-        score: from crops (N, S, S, 3) uint8 RGB to logits (N,) float32, positive = fake.
-        input_size: S, pixels.
-        crop: that the model asks for.
-        fake_logit: *likely fake* from here on.
+        score: function from crops (N, S, S, 3) uint8 RGB to logits (N,) float32, positive = fake.
+        input_size: side S of the crops, pixels.
+        crop: the model's own crop geometry.
+        fake_logit: threshold for *likely fake*, as a logit.
     """
 
     score: Callable[[Crops], FloatArray]
@@ -40,15 +40,15 @@ class Scorer:
 
 
 def load_scorer(name: str, threads: int) -> Scorer:
-    """Load a model.
+    """Load a model or a network in training.
 
     Args:
-        name: a name or file for ``fakelens.models.loading.load_model``, or the ``.pt`` state of a
-            model in training, which runs on a GPU where there is one.
-        threads: on the CPU.
+        name: name or file for ``fakelens.models.loading.load_model``, or the ``.pt`` state file of
+            a network in training, which runs on a GPU if there is one.
+        threads: number of CPU threads.
     """
     if Path(name).suffix == ".pt":
-        return _in_training(Path(name), threads)
+        return _load_network(Path(name), threads)
     model = load_model(name, threads=threads)
     card = model.card
     return Scorer(
@@ -62,16 +62,16 @@ def load_scorer(name: str, threads: int) -> Scorer:
 def face_logits(
     scorer: Scorer, items: Sequence[Item], crop: CropGeometry, *, mirror: bool = False
 ) -> list[FloatArray]:
-    """The logits of each item's faces, (faces,) float32.
+    """Compute the logits of each item's faces, (faces,) float32 per item.
 
     Args:
-        scorer: the model.
-        items: to be scored.
-        crop: what the model is shown.
-        mirror: show the mirror images of the crops.
+        scorer: scoring function.
+        items: items to score.
+        crop: crop geometry to use.
+        mirror: score the mirror images of the crops.
     """
     crops = (
-        np.ascontiguousarray(_cut(view, crop, scorer.input_size)[:, :: -1 if mirror else 1])
+        np.ascontiguousarray(_crop(view, crop, scorer.input_size)[:, :: -1 if mirror else 1])
         for item in items
         for view in item.views
     )
@@ -80,18 +80,18 @@ def face_logits(
     return np.split(logits.astype(np.float32, copy=False), ends[:-1])
 
 
-def _in_training(path: Path, threads: int) -> Scorer:
-    # Figures of bundled models need no torch.
+def _load_network(path: Path, threads: int) -> Scorer:
+    # Imported here: models in ONNX files need no torch.
     import torch  # noqa: PLC0415
 
-    from training.network import judge, load_state  # noqa: PLC0415
+    from training.network import load_state, predict  # noqa: PLC0415
 
     torch.set_num_threads(threads)
-    model = load_state(path).to("cuda" if torch.cuda.is_available() else "cpu")
-    return Scorer(lambda crops: judge(model, crops)[0], _TRAINING_SIZE, _TRAINING_CROP, 0.0)
+    network = load_state(path).to("cuda" if torch.cuda.is_available() else "cpu")
+    return Scorer(lambda crops: predict(network, crops)[0], _TRAINING_SIZE, _TRAINING_CROP, 0.0)
 
 
-def _cut(view: View, crop: CropGeometry, size: int) -> Crops:
+def _crop(view: View, crop: CropGeometry, size: int) -> Crops:
     return extract_crop(view.picture, crop_area(view.face, crop), size)
 
 

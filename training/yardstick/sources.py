@@ -1,4 +1,4 @@
-"""Genuine faces, and DFDC's fakes, with their surroundings as the sources show them."""
+"""Sources of the yardstick: genuine faces with their surroundings, and DFDC's fakes."""
 
 import csv
 import io
@@ -18,15 +18,15 @@ from fakelens.media.images import decode_image
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Face, FaceDetector
-from training.yardstick.items import Item, View, longer_side, surroundings
+from training.yardstick.items import Item, View, crop_surroundings, longer_side
 
 _FRAMES = 8
-# DFDC's crops end at the face; YuNet wants to see some room around it.
+# DFDC's crops end at the face, and YuNet needs a border around it, pixels.
 _BORDER = 48
 
 
 def genuine_tracks(data: Path, detector: FaceDetector) -> Iterator[Item]:
-    """The largest face in some frames of each genuine ``choose`` clip of ``manifest.csv``."""
+    """Yield the largest face in some frames of each genuine ``choose`` clip of ``manifest.csv``."""
     with (data / "manifest.csv").open(newline="") as stream:
         rows = [
             row
@@ -34,44 +34,44 @@ def genuine_tracks(data: Path, detector: FaceDetector) -> Iterator[Item]:
             if row["use"] == "choose" and row["label"] == "real"
         ]
     for row in tqdm(rows, desc="tracks", disable=None):
-        views = _track(data / row["path"], detector)
+        views = _sample_track(data / row["path"], detector)
         if views:
-            # The uploader's copies have another history of compression, so another origin.
+            # Copies by the uploader were compressed differently, so they are another origin.
             origin = re.sub(r" \((?!recomp).*\)| by uploader", "", row["dataset"])
             yield Item("tracks", False, origin, "genuine", row["group"], tuple(views))
 
 
-def _track(path: Path, detector: FaceDetector) -> list[View]:
+def _sample_track(path: Path, detector: FaceDetector) -> list[View]:
     with open_video(path) as reader:
-        # Twice as many, since a frame may show no face, and the header may be wrong.
+        # Twice as many frames: some may show no face, and the header may be wrong.
         every = max(1, (reader.info.frame_estimate or 2 * _FRAMES) // (2 * _FRAMES))
         views = []
         for frame in reader.frames(every=every):
             face = _largest(detector.detect([frame.image])[0])
             if face is not None:
-                views.append(surroundings(frame.image, face))
+                views.append(crop_surroundings(frame.image, face))
     chosen = np.linspace(0, len(views) - 1, min(_FRAMES, len(views))).round().astype(int)
     return [views[index] for index in chosen]
 
 
 def photographs(data: Path, detector: FaceDetector) -> Iterator[Item]:
-    """Every face of the manifest's genuine pictures that is good enough to judge."""
+    """Yield every face of sufficient quality in the genuine pictures of the folder ``images``."""
     gates = QualityGates(YuNet.sure_confidence)
     for path in sorted((data / "images").iterdir()):
         with open_video(path) as reader:
             image = next(reader.frames()).image
-        # The same photograph lies there in several sizes.
+        # The folder holds the same photograph in several sizes.
         group = re.sub(r"-\d+p|\.jpg_real_\d+|\.jpg", "", path.name)
         for face in detector.detect([image])[0]:
             size = min(face.box.width, face.box.height)
             if size >= gates.min_size and face.confidence >= gates.min_confidence:
-                view = surroundings(image, face)
+                view = crop_surroundings(image, face)
                 yield Item("stills", False, "photographs", "genuine", group, (view,))
 
 
 def validation_faces(data: Path, detector: FaceDetector) -> Iterator[Item]:
-    """The genuine faces of ``real_faces``, split val, by source."""
-    for row, image in _rows(data / "real_faces"):
+    """Yield the genuine faces of the split val of ``real_faces``."""
+    for row, image in _read_validation_rows(data / "real_faces"):
         face = _largest(detector.detect([image])[0])
         if face is not None:
             view = View(image, face, longer_side(face))
@@ -80,17 +80,17 @@ def validation_faces(data: Path, detector: FaceDetector) -> Iterator[Item]:
 
 
 def dfdc_crops(data: Path, detector: FaceDetector, groups: int) -> Iterator[Item]:
-    """Real crops and fakes of ``dfdc_crops``, split val.
+    """Yield real crops and fakes of the split val of ``dfdc_crops``.
 
-    The crops end at the face: at margins above 0.9 a model sees their edge repeated, as it does
-    where ``fakelens analyze`` meets the edge of a picture.
+    The crops end at the face. At margins above 0.9, their edge pixels are repeated, as
+    ``fakelens analyze`` does at the edge of a picture.
 
     Args:
         data: folder of ``dfdc_crops``.
-        detector: sees each crop in a black border.
-        groups: of clips, at most; spread over the index.
+        detector: face detector; crops are given a black border first.
+        groups: number of groups of clips to use, evenly spread over the index.
     """
-    rows = list(_rows(data / "dfdc_crops"))
+    rows = list(_read_validation_rows(data / "dfdc_crops"))
     names = sorted({row["group"] for row, _ in rows})
     chosen = {names[index] for index in np.linspace(0, len(names) - 1, groups).astype(int)}
     for row, image in rows:
@@ -105,8 +105,8 @@ def dfdc_crops(data: Path, detector: FaceDetector, groups: int) -> Iterator[Item
             yield Item("DFDC", fake, "DFDC crops", kind, row["group"], (View(image, face, native),))
 
 
-def _rows(folder: Path) -> Iterator[tuple[dict[str, str], RGBImage]]:
-    """The rows of the index's split val and their pictures."""
+def _read_validation_rows(folder: Path) -> Iterator[tuple[dict[str, str], RGBImage]]:
+    """Yield the rows of the split val of the index, with their pictures."""
     shards: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
     with (folder / "index.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):

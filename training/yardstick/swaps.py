@@ -1,4 +1,4 @@
-"""Another person's face over a face, with its colours."""
+"""Face swaps: another person's face, aligned and with matched colours."""
 
 from collections.abc import Sequence
 
@@ -6,35 +6,35 @@ import cv2
 import numpy as np
 
 from fakelens.records.arrays import FloatArray, RGBImage
-from training.yardstick.geometry import Placement, onto
+from training.yardstick.geometry import Placement, alignment
 
 
-def lay_over(
+def warp_donor(
     donor: RGBImage, source: Placement, shape: tuple[int, ...], target: Placement
 ) -> tuple[RGBImage, FloatArray]:
-    """Bring a donor's face to the place of a face.
+    """Align a donor's face with the face that it replaces.
 
     Args:
         donor: (H, W, 3) uint8 RGB.
-        source: of the donor's face.
-        shape: of the target picture.
-        target: of the face to be covered.
+        source: placement of the donor's face.
+        shape: shape of the target picture.
+        target: placement of the face to replace.
 
     Returns:
-        The donor's picture, moved, (H, W, 3) of the target; and how far inside of the donor's
-        picture each pixel lies, (H, W) float32 in 0..1, softly 0 at its edge.
+        The aligned picture of the donor, (H, W, 3) uint8 RGB in the size of the target, and a mask
+        of the donor's picture, (H, W) float32 in 0..1, which falls off softly to 0 at its edge.
     """
     factor = target.unit / source.unit
-    if factor < 1:  # averaged, since a warp alone picks single pixels
+    if factor < 1:  # average pixels first: a warp alone samples single pixels
         size = (max(1, round(donor.shape[1] * factor)), max(1, round(donor.shape[0] * factor)))
         source = source.scaled(size[0] / donor.shape[1])
         donor = cv2.resize(donor, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    matrix, size = onto(source, target), (shape[1], shape[0])
+    matrix, size = alignment(source, target), (shape[1], shape[0])
     moved = cv2.warpAffine(
         donor, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )
     inside = cv2.warpAffine(np.ones(donor.shape[:2], np.float32), matrix, size)
-    # Eroded by as much as it is blurred, so that nothing beyond the edge is shown.
+    # Eroded as far as it is blurred, so that nothing beyond the edge is visible.
     reach = max(1, round(0.08 * target.unit))
     padded = cv2.copyMakeBorder(inside, *(reach,) * 4, cv2.BORDER_REPLICATE)
     kernel = np.ones((2 * reach + 1,) * 2)
@@ -46,10 +46,10 @@ def lay_over(
 def match_colours(
     donors: Sequence[RGBImage], targets: Sequence[RGBImage], masks: Sequence[FloatArray]
 ) -> list[RGBImage]:
-    """Give the donor's frames the mean and spread of the target's colours (Lab space).
+    """Match mean and standard deviation of the donor's colours to those of the target, in Lab.
 
-    One transfer for all frames (Reinhard et al., IEEE CG&A 21(5), 2001), from the pixels under the
-    masks of all of them.
+    All frames share one transfer (Reinhard et al., IEEE CG&A 21(5), 2001), computed from the pixels
+    under all masks. With fewer than 30 such pixels, the donor's frames are returned unchanged.
     """
     labs = [
         [cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) for picture in pictures]

@@ -1,4 +1,7 @@
-"""Capture and compression of whole crops: reduce, blur, noise, JPEG, deblock, enlarge."""
+"""Capture and compression of whole crops.
+
+The steps are, in order: reduction, blur, noise, JPEG, deblocking and enlargement.
+"""
 
 from functools import lru_cache
 
@@ -6,19 +9,19 @@ import torch
 from torch import Tensor
 
 from training.augment import jpeg
-from training.augment.chance import Chance
-from training.augment.linear import blur_matrix, positions, resize_matrix
-from training.augment.settings import DegradeSettings
+from training.augment.filters import blur_matrix, positions, resize_matrix
+from training.augment.rng import BatchRng
+from training.augment.settings import DegradationSettings
 
 # Smallest size of a compressed crop, pixels.
 _SMALLEST = 48
-# Deviation of luma, and of a chroma plane of half the size, under white noise of RGB.
+# Standard deviation of luma, and of a chroma plane of half the size, under white noise of RGB.
 _LUMA_NOISE, _CHROMA_NOISE = 0.669, 0.31
 
 
 @lru_cache(maxsize=8)
 def _deblocking(size: int, device: torch.device) -> Tensor:
-    """Return what a 3-tap mean adds to the rows on both sides of block edges (size, size)."""
+    """Return (size, size): the change that a 3-tap mean makes to both rows at each block edge."""
     change = torch.zeros(size, size)
     for edge in range(8, size, 8):
         for row in (edge - 1, edge):
@@ -28,11 +31,11 @@ def _deblocking(size: int, device: torch.device) -> Tensor:
 
 
 def draw_degradation(
-    count: int, canvas: int, settings: DegradeSettings, chance: Chance
+    count: int, canvas: int, settings: DegradationSettings, rng: BatchRng
 ) -> jpeg.Codec:
-    """Draw ``count`` degradations of crops of ``canvas`` pixels."""
+    """Draw ``count`` random degradations for crops of ``canvas`` pixels."""
     untouched, reduced, cubic_down, cubic_up, blurred, noisy, grey, compressed, deblocked = (
-        chance.flags(
+        rng.bernoulli(
             count,
             settings.untouched,
             settings.reduce,
@@ -45,7 +48,7 @@ def draw_degradation(
             settings.deblock,
         )
     )
-    log_size, sigma, level, quality, strength = chance.ranges(
+    log_size, sigma, level, quality, strength = rng.uniform_ranges(
         count,
         (0, 1),
         settings.blur_sigma,
@@ -64,24 +67,32 @@ def draw_degradation(
         full, size, cubic_down, canvas, canvas
     )
     after = resize_matrix(size, full, cubic_up, canvas, canvas)
-    at = positions(canvas, chance.device)
+    at = positions(canvas, rng.device)
     smoothed = (strength * (deblocked & compressed & touched))[:, None] * (at != size[:, None] - 1)
-    after = after + (after * smoothed[:, None]) @ _deblocking(canvas, chance.device)
+    after = after + (after * smoothed[:, None]) @ _deblocking(canvas, rng.device)
     level = level**2 * (settings.noise_level * 255) * (noisy & touched)
     half = canvas // 2
-    luma = chance.normal(count, canvas, canvas) * (level * _LUMA_NOISE)[:, None, None]
-    chroma = chance.normal(count, 2, half, half)
+    luma = rng.normal(count, canvas, canvas) * (level * _LUMA_NOISE)[:, None, None]
+    chroma = rng.normal(count, 2, half, half)
     chroma = chroma * (level * ~grey * _CHROMA_NOISE)[:, None, None, None]
     steps = jpeg.quantisation_steps(quality, compressed & touched)
     return jpeg.make_codec(before, after, size, steps, noise=(luma, chroma))
 
 
 def degrade(
-    pictures: Tensor, treatment: Tensor, count: int, settings: DegradeSettings, chance: Chance
+    pictures: Tensor, treatment: Tensor, count: int, settings: DegradationSettings, rng: BatchRng
 ) -> Tensor:
-    """Degrade pictures (m, 3, R, R); those with the same ``treatment`` (m,) alike.
+    """Degrade pictures; pictures with the same ``treatment`` are degraded alike.
 
-    ``treatment`` holds int64 from 0 to ``count`` - 1. Returns (m, 3, R, R), 0 to 1.
+    Args:
+        pictures: (m, 3, R, R) RGB, 0 to 1.
+        treatment: (m,) int64, number of each picture's degradation, 0 to ``count`` - 1.
+        count: Number of degradations.
+        settings: Probabilities and ranges.
+        rng: Random numbers.
+
+    Returns:
+        (m, 3, R, R), 0 to 1.
     """
-    codec = draw_degradation(count, pictures.shape[-1], settings, chance)
-    return jpeg.transcode(pictures, codec, treatment)
+    codec = draw_degradation(count, pictures.shape[-1], settings, rng)
+    return jpeg.apply_codec(pictures, codec, treatment)
