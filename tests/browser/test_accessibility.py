@@ -1,4 +1,4 @@
-"""``report.html`` for all kinds of clips and readers: phones, paper, screen readers."""
+"""``report.html`` on phones, on paper, without scripts, and checked with axe-core."""
 
 import re
 import shutil
@@ -9,14 +9,23 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from fakelens.report.save import save_report
-from support.browser import Watched, accessibility_findings
-from support.looking import bare, changed, inside, number_on, screen, seek, seen_by_the_model, show
+from support.browser import RecordedPage, accessibility_findings
+from support.report_page import (
+    changed,
+    face_crop_areas,
+    hide_boxes,
+    inside,
+    number_on,
+    open_report,
+    screenshot,
+    seek,
+)
 from support.toys import FAKE, REAL, analyzed, draw_scene, film
 
 pytestmark = pytest.mark.slow
 
 
-def test_two_people_have_a_lane_and_a_card_each(opened: Watched) -> None:
+def test_each_person_has_a_lane_and_a_card(opened: RecordedPage) -> None:
     page = opened.page
     assert page.locator(".lane").count() == page.locator("article").count() == 2
     for person in (1, 2):
@@ -24,61 +33,61 @@ def test_two_people_have_a_lane_and_a_card_each(opened: Watched) -> None:
         assert drawn.evaluate("picture => picture.naturalWidth") == 320
 
 
-def test_a_report_without_a_face_says_so_and_still_plays(chromium: Browser, tmp_path: Path) -> None:
+def test_a_report_without_faces_plays_the_video(chromium: Browser, tmp_path: Path) -> None:
     save_report(analyzed(film(tmp_path / "none.mp4", frames=30)), tmp_path / "out")
-    watched = show(chromium, tmp_path / "out")
-    assert "No face was found" in watched.page.inner_text("body")
-    seek(watched.page, 0.6)
-    assert number_on(watched.page) == 15
-    assert watched.complaints == []
-    assert accessibility_findings(watched.page) == []
-    watched.close()
+    recorded = open_report(chromium, tmp_path / "out")
+    assert "No face was found" in recorded.page.inner_text("body")
+    seek(recorded.page, 0.6)
+    assert number_on(recorded.page) == 15
+    assert recorded.errors == []
+    assert accessibility_findings(recorded.page) == []
+    recorded.close()
 
 
-def test_a_picture_has_the_layer_too(chromium: Browser, tmp_path: Path) -> None:
+def test_a_still_picture_has_the_layer(chromium: Browser, tmp_path: Path) -> None:
     image = draw_scene(0, (FAKE, REAL))
     assert cv2.imwrite(str(tmp_path / "in.png"), image[:, :, ::-1])
     save_report(analyzed(tmp_path / "in.png", FAKE, REAL), tmp_path / "out")
-    watched = show(chromium, tmp_path / "out")
-    bare(watched.page)
-    heated = screen(watched.page)
-    watched.page.locator("#show").uncheck()
-    different = changed(screen(watched.page), heated)
+    recorded = open_report(chromium, tmp_path / "out")
+    hide_boxes(recorded.page)
+    heated = screenshot(recorded.page)
+    recorded.page.locator("#show").uncheck()
+    different = changed(screenshot(recorded.page), heated)
     assert different[inside((14, 64, 66, 116), different.shape)].mean() > 0.9
-    assert not different[~seen_by_the_model(0)].any()
-    assert watched.complaints == []
-    watched.close()
+    assert not different[~face_crop_areas(0)].any()
+    assert recorded.errors == []
+    recorded.close()
 
 
 def test_the_page_fits_a_phone(chromium: Browser, folder: Path) -> None:
-    watched = show(chromium, folder, viewport={"width": 360, "height": 700})
-    page = watched.page
+    recorded = open_report(chromium, folder, viewport={"width": 360, "height": 700})
+    page = recorded.page
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    bare(page)
-    heated = screen(page)
+    hide_boxes(page)
+    heated = screenshot(page)
     page.locator("#show").uncheck()
-    different = changed(screen(page), heated)
+    different = changed(screenshot(page), heated)
     assert different.any()
-    assert not different[~seen_by_the_model(0)].any()
-    for name in ("Play", "One frame on", "Full screen"):
+    assert not different[~face_crop_areas(0)].any()
+    for name in ("Play", "One frame forward", "Full screen"):
         box = page.get_by_role("button", name=name, exact=True).bounding_box()
         assert box is not None
         assert box["height"] >= 32
-    assert watched.complaints == []
-    watched.close()
+    assert recorded.errors == []
+    recorded.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("ending", ["", "#blind"])
-def test_axe_finds_nothing_serious(
-    chromium: Browser, folder: Path, scheme: str, ending: str
+@pytest.mark.parametrize("fragment", ["", "#blind"])
+def test_axe_finds_no_serious_problems(
+    chromium: Browser, folder: Path, scheme: str, fragment: str
 ) -> None:
-    watched = show(chromium, folder, ending, color_scheme=scheme)
-    assert accessibility_findings(watched.page) == []
-    watched.close()
+    recorded = open_report(chromium, folder, fragment, color_scheme=scheme)
+    assert accessibility_findings(recorded.page) == []
+    recorded.close()
 
 
-def test_it_prints_the_findings_and_no_controls(opened: Watched) -> None:
+def test_the_printed_page_has_the_findings_and_no_controls(opened: RecordedPage) -> None:
     page = opened.page
     page.emulate_media(media="print")
     for hidden in ("#player", "#tools", "#start-blind", "#your-review"):
@@ -90,7 +99,7 @@ def test_it_prints_the_findings_and_no_controls(opened: Watched) -> None:
     assert 2 <= len(re.findall(rb"/Type /Page\b", document)) <= 8
 
 
-def test_all_of_a_review_is_printed(opened: Watched) -> None:
+def test_a_review_is_printed_in_full(opened: RecordedPage) -> None:
     page = opened.page
     notes = [f"line {number}" for number in range(40)]
     page.fill("#review-notes", "\n".join(notes))
@@ -103,23 +112,21 @@ def test_all_of_a_review_is_printed(opened: Watched) -> None:
     assert box["height"] > 40 * 14
 
 
-def test_without_scripts_the_findings_can_be_read(chromium: Browser, folder: Path) -> None:
-    watched = Watched(chromium, java_script_enabled=False)
-    watched.page.goto((folder / "report.html").as_uri())
-    words = watched.page.inner_text("body")
-    assert "Without scripts" in words
+def test_the_findings_are_shown_without_scripts(chromium: Browser, folder: Path) -> None:
+    recorded = RecordedPage(chromium, java_script_enabled=False)
+    recorded.page.goto((folder / "report.html").as_uri())
+    words = recorded.page.inner_text("body")
+    assert "Scripts are disabled" in words
     assert "Person 2" in words
-    assert watched.page.locator(".lane svg path.curve").count() == 2
-    assert not watched.page.locator("#tools").is_visible()
-    watched.close()
+    assert recorded.page.locator(".lane svg path.curve").count() == 2
+    assert not recorded.page.locator("#tools").is_visible()
+    recorded.close()
 
 
-def test_a_page_whose_video_is_gone_says_so(
-    chromium: Browser, folder: Path, tmp_path: Path
-) -> None:
+def test_a_page_without_its_video_says_so(chromium: Browser, folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "report.html", tmp_path)
-    watched = show(chromium, tmp_path)
-    expect(watched.page.locator("#unplayable")).to_contain_text("untouched.mp4")
-    assert not watched.page.locator("#screen").is_visible()
-    assert watched.page.locator("article").count() == 2
-    watched.close()
+    recorded = open_report(chromium, tmp_path)
+    expect(recorded.page.locator("#unplayable")).to_contain_text("untouched.mp4")
+    assert not recorded.page.locator("#screen").is_visible()
+    assert recorded.page.locator("article").count() == 2
+    recorded.close()

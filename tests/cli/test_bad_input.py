@@ -67,7 +67,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(make: object, tmp_path: Pa
         (["--cam", "webcam"], 2, "hirescam"),
         (["--threshold", "1.5"], 2, "between 0 and 1"),
         (["--every", "0"], 2, "not 0"),
-        (["--device", "abacus"], 2, "no device is called"),
+        (["--device", "abacus"], 2, "no device 'abacus'"),
         (["--every", "often"], 2, "a number of frames or auto, not 'often'"),
         (["--model", "mesoinception4-df"], 1, "models pull mesoinception4-df"),
     ],

@@ -1,4 +1,4 @@
-"""The layer in the page says what the annotated video shows, by a decoder of its own."""
+"""The layer in the page contains what the annotated video shows, read by a separate decoder."""
 
 import base64
 import dataclasses
@@ -21,7 +21,7 @@ Columns = dict[str, NDArray[Any]]
 
 
 def decode(layer: Layer) -> list[Columns]:
-    """As the docstring of ``pack`` tells."""
+    """Decode a layer as described in the docstring of ``pack``."""
     data = zlib.decompress(base64.b64decode(layer.data))
     place = 0
 
@@ -45,7 +45,7 @@ def decode(layer: Layer) -> list[Columns]:
             "box": np.stack([summed("<i2", rows) for _ in range(4)], axis=1) * step,
             "area": np.stack([summed("<i2", rows) for _ in range(3)], axis=1) * step,
             "score": take("u1", rows) / 255,
-            "steady": take("u1", rows) / 255,
+            "smoothed": take("u1", rows) / 255,
             "flags": take("u1", rows),
         }
         maps = take("i1", person["maps"] * height * width).reshape(-1, height, width)
@@ -73,7 +73,7 @@ def report() -> Report:
     return make_report(walker, leaver, maps=maps)
 
 
-def test_every_face_is_there_as_it_is_drawn(report: Report) -> None:
+def test_the_layer_contains_every_face_as_it_is_drawn(report: Report) -> None:
     layer = pack(report, Style())
     overlay = Overlay(report)
     for number, (columns, track) in enumerate(zip(decode(layer), report.tracks, strict=True)):
@@ -87,18 +87,18 @@ def test_every_face_is_there_as_it_is_drawn(report: Report) -> None:
             area = (mark.area.x1, mark.area.y1, mark.area.width)
             np.testing.assert_allclose(columns["area"][row], area, atol=0.02)
             np.testing.assert_allclose(columns["maps"][row], mark.strength, atol=0.51 / LEVELS)
-            assert columns["steady"][row] == pytest.approx(mark.score, abs=0.003)
+            assert columns["smoothed"][row] == pytest.approx(mark.score, abs=0.003)
             assert columns["score"][row] == pytest.approx(track[row].score, abs=0.003)
         np.testing.assert_array_equal(columns["flags"] & 1, track.usable)
 
 
-def test_nobody_is_drawn_where_nobody_was_seen(report: Report) -> None:
+def test_nothing_is_interpolated_across_a_gap(report: Report) -> None:
     _, leaver = decode(pack(report, Style()))
     joined = leaver["flags"] & 2 > 0
     assert list(np.flatnonzero(~joined)) == [24, 59]
 
 
-def test_a_long_video_is_thinned_out_evenly_and_keeps_its_ends(
+def test_of_a_long_video_evenly_spaced_rows_and_the_ends_are_kept(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "MAX_ROWS", 60)
@@ -112,7 +112,7 @@ def test_a_long_video_is_thinned_out_evenly_and_keeps_its_ends(
     assert layer.maps_per_second == pytest.approx(25 / 3)
 
 
-def test_heatmaps_are_thinned_out_until_they_fit(
+def test_heatmaps_are_dropped_evenly_until_the_layer_fits(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pack(report, Style())
@@ -127,8 +127,10 @@ def test_heatmaps_are_thinned_out_until_they_fit(
         np.testing.assert_array_equal(columns["maps"], full["maps"][mapped])
 
 
-def test_very_many_short_tracks_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a film with many cuts: stretches too short to be thinned out."""
+def test_of_very_many_short_tracks_the_most_suspicious_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a film with many shots: the tracks are too short to drop rows."""
     monkeypatch.setattr(layers, "MAX_BYTES", 20_000)
     monkeypatch.setattr(layers, "MAX_ROWS", 500)
     rng = np.random.default_rng(4)
@@ -141,18 +143,18 @@ def test_very_many_short_tracks_come_to_an_end(monkeypatch: pytest.MonkeyPatch) 
     assert len(layer.data) <= 20_000
     kept = {person["person"] for person in layer.facts["persons"]}
     assert len(kept) == 500
-    assert layer.left_out == 400
+    assert layer.omitted == 400
     scores = {finding.person: finding.score or -1 for finding in report.findings}
     assert min(scores[person] for person in kept) >= max(
         score for person, score in scores.items() if person not in kept
     )
 
 
-def test_somebody_who_cannot_be_judged_has_no_score() -> None:
+def test_a_person_who_cannot_be_judged_has_no_score() -> None:
     report = make_report(make_track(np.ones(30), quality_flags=1), maps=np.ones((30, 4, 4)))
     layer = pack(report, Style())
     assert [person["judged"] for person in layer.facts["persons"]] == [False]
-    assert not decode(layer)[0]["steady"].any()
+    assert not decode(layer)[0]["smoothed"].any()
 
 
 def test_fine_heatmaps_are_averaged() -> None:

@@ -1,4 +1,4 @@
-"""What ``report.html`` holds, read without a browser; see ``test_page_browser`` for the rest."""
+"""The content of ``report.html``, without a browser; see ``tests/browser`` for its scripts."""
 
 import base64
 import dataclasses
@@ -25,31 +25,14 @@ from fakelens.report.save import save_report
 from support.builders import INFO, make_report, make_track
 from support.media import make_clip
 from support.pages import Page
-from support.toys import FAKE, REAL, analyzed, film
+from support.report_files import FRAMES
+from support.toys import FAKE, analyzed
 
-FRAMES = 30
-LIMIT = 3_000_000  # bytes of a page
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film(tmp_path_factory.mktemp("clip") / "two.mp4", FAKE, REAL, frames=FRAMES)
+MAX_BYTES = 3_000_000  # of a page
 
 
-@pytest.fixture(scope="module")
-def report(clip: Path) -> Report:
-    return analyzed(clip, FAKE, REAL)
-
-
-@pytest.fixture(scope="module")
-def saved(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved") / "out"
-    save_report(report, folder)
-    return folder
-
-
-def written(report: Report, folder: Path, style: Style | None = None, **beside: object) -> str:
-    write_page(report, folder, style or Style(), PageFiles(**beside))  # type: ignore[arg-type]
+def written(report: Report, folder: Path, style: Style | None = None, **more: object) -> str:
+    write_page(report, folder, style or Style(), PageFiles(**more))  # type: ignore[arg-type]
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -58,7 +41,7 @@ def read(folder: Path) -> Page:
 
 
 def curves(html: str) -> list[list[list[tuple[float, float]]]]:
-    """Of each lane the stretches of the curve, as points."""
+    """Return the points of each lane's curve, by stretch without a gap."""
     return [
         [[tuple(map(float, point.split(","))) for point in part.split("L")] for part in path]
         for path in (
@@ -70,16 +53,16 @@ def curves(html: str) -> list[list[list[tuple[float, float]]]]:
 def test_the_page_names_every_person_and_their_verdict(saved: Path, report: Report) -> None:
     page = read(saved)
     for finding in report.findings:
-        assert f"Person {finding.person}: {finding.verdict.value} {finding.score:.2f}" in page.words
+        assert f"Person {finding.person}: {finding.verdict.value} {finding.score:.2f}" in page.text
         for reason in finding.reasons:
-            assert reason in page.words
+            assert reason in page.text
     assert page.tags.count("article") == 2
-    assert report.provenance.input_sha256 in page.words
-    assert "evidence, not proof" in page.words
-    assert "2 persons were judged: 2 inconclusive." in page.words
+    assert report.provenance.input_sha256 in page.text
+    assert "evidence, not proof" in page.text
+    assert "2 people judged: 2 inconclusive." in page.text
 
 
-def test_everything_but_the_files_beside_it_is_in_the_page(saved: Path) -> None:
+def test_the_page_links_only_to_files_of_the_report(saved: Path) -> None:
     page = read(saved)
     links = [link for link in page.links if not link.startswith(("data:", "#"))]
     assert set(links) == {"annotated.mp4", "untouched.mp4", "scores.csv", "report.json"}
@@ -88,7 +71,7 @@ def test_everything_but_the_files_beside_it_is_in_the_page(saved: Path) -> None:
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)[^ ]*\.(js|css|woff)", html)
 
 
-def test_the_policy_admits_the_pages_own_scripts_and_nothing_else(saved: Path) -> None:
+def test_the_policy_allows_only_the_scripts_and_styles_of_the_page(saved: Path) -> None:
     html = (saved / "report.html").read_text(encoding="utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
@@ -107,9 +90,9 @@ def test_the_policy_admits_the_pages_own_scripts_and_nothing_else(saved: Path) -
     assert "style" not in dict(read(saved).attributes)
 
 
-def test_the_untouched_video_is_the_input_bit_for_bit(saved: Path, clip: Path) -> None:
+def test_the_video_of_the_page_is_an_exact_copy_of_the_input(saved: Path, clip: Path) -> None:
     assert (saved / "untouched.mp4").read_bytes() == clip.read_bytes()
-    assert "untouched.mp4, the input bit for bit" in read(saved).words
+    assert "untouched.mp4, an exact copy of the input" in read(saved).text
 
 
 @pytest.mark.parametrize(
@@ -122,7 +105,7 @@ def test_the_untouched_video_is_the_input_bit_for_bit(saved: Path, clip: Path) -
         ("in.mov", "libx264", "yuv420p", ("pcm_s16le",)),
     ],
 )
-def test_what_browsers_do_not_play_is_written_anew(
+def test_a_video_that_browsers_cannot_play_is_re_encoded(
     name: str, codec: str, pixels: str, sounds: tuple[str, ...], tmp_path: Path
 ) -> None:
     path = make_clip(
@@ -130,10 +113,10 @@ def test_what_browsers_do_not_play_is_written_anew(
     )
     save_report(analyzed(path, FAKE), tmp_path / "out")
     assert (tmp_path / "out" / "untouched.mp4").read_bytes() != path.read_bytes()
-    assert "written anew" in read(tmp_path / "out").words
+    assert "re-encoded because browsers cannot play the input" in read(tmp_path / "out").text
 
 
-def test_webm_stays_webm(tmp_path: Path) -> None:
+def test_a_webm_video_is_copied_as_it_is(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "in.webm", frames=8, size=(240, 144), codec="libvpx-vp9")
     save_report(analyzed(path, FAKE), tmp_path / "out")
     assert (tmp_path / "out" / "untouched.webm").read_bytes() == path.read_bytes()
@@ -144,37 +127,39 @@ def test_without_videos_the_page_plays_the_input_where_it_is(
 ) -> None:
     moved = Path(shutil.copy(clip, tmp_path / "with spaces & more.mp4"))
     save_report(dataclasses.replace(report, source=moved), tmp_path / "out", video=False)
-    assert "../with%20spaces%20%26%20more.mp4" in read(tmp_path / "out").links
+    page = read(tmp_path / "out")
+    assert "../with%20spaces%20%26%20more.mp4" in page.links
+    assert "../with%20spaces%20%26%20more.mp4, the input itself" in page.text
 
 
-def test_the_page_escapes_what_it_is_told(clip: Path, tmp_path: Path) -> None:
+def test_the_page_escapes_the_file_name(clip: Path, tmp_path: Path) -> None:
     name = "<b onload=alert(1)>&'\" <!-- .mp4"
     path = Path(shutil.copy(clip, tmp_path / name))
     save_report(analyzed(path, FAKE), tmp_path / "out", video=False)
     page = read(tmp_path / "out")
     assert "b" not in page.tags
-    assert name in page.words
+    assert name in page.text
 
 
-def test_a_name_that_is_no_unicode_can_be_reported(clip: Path, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_unicode_can_be_shown(clip: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(clip, tmp_path / os.fsdecode(b"bad\xff.mp4")))
     save_report(analyzed(path, FAKE), tmp_path / "out", video=False)
     page = read(tmp_path / "out")
-    assert "bad\\udcff.mp4" in page.words
+    assert "bad\\udcff.mp4" in page.text
     assert "../bad%FF.mp4" in page.links
 
 
-def test_what_the_annotated_video_could_not_keep_is_told_beside_it(tmp_path: Path) -> None:
+def test_changes_in_the_annotated_video_are_listed_beside_its_link(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "in.mp4", frames=8, size=(240, 144), rotation=90)
     save_report(analyzed(path, FAKE), tmp_path / "out")
-    words = read(tmp_path / "out").words
-    assert "the annotated video (The picture was turned upright.)" in words.replace(" (", " (")
-    assert words.count("turned upright") == 1
+    words = read(tmp_path / "out").text
+    assert "the annotated video (The frames were rotated upright.)" in words.replace(" (", " (")
+    assert words.count("rotated upright") == 1
 
 
-def test_the_page_says_so_when_there_is_no_face(clip: Path, tmp_path: Path) -> None:
+def test_the_page_says_when_no_face_was_found(clip: Path, tmp_path: Path) -> None:
     save_report(analyzed(clip), tmp_path / "out")
-    words = read(tmp_path / "out").words
+    words = read(tmp_path / "out").text
     assert "No face was found" in words
     assert f"{FRAMES} frames were searched with scripted" in words
     assert "nothing can be said about this video" in words
@@ -207,7 +192,7 @@ def test_the_curve_has_a_gap_where_nobody_was_seen(tmp_path: Path) -> None:
     assert second[0][0] == pytest.approx(1000 * 60 / 25 / 4, abs=0.1)
 
 
-def test_a_long_videos_curve_stays_short_and_shows_its_extremes(tmp_path: Path) -> None:
+def test_the_curve_of_a_long_video_has_few_points_and_shows_extremes(tmp_path: Path) -> None:
     logits = np.sin(np.arange(6000) / 500)
     logits[3777] = 9
     report = make_report(make_track(logits, heatmaps=np.zeros(6000)), maps=np.ones((1, 4, 4)))
@@ -220,28 +205,28 @@ def test_a_long_videos_curve_stays_short_and_shows_its_extremes(tmp_path: Path) 
 
 
 def test_the_page_counts_time_from_the_first_frame(tmp_path: Path) -> None:
-    """As in a recording of a broadcast, whose timestamps begin anywhere."""
+    """As in a recorded broadcast, whose first timestamp can be any."""
     late = dataclasses.replace(INFO, start=Fraction(1000))
     track = make_track(np.ones(100), first=25_000)
     html = written(make_report(track, maps=np.ones((100, 4, 4)), info=late), tmp_path)
     ((curve,),) = curves(html)
     assert curve[0][0] == pytest.approx(0, abs=0.1)
     assert curve[-1][0] == pytest.approx(1000 * 99 / 100, abs=0.1)
-    assert "Seen from 0:00.0 to 0:04.0" in Page(html).words
+    assert "Seen from 0:00.0 to 0:04.0" in Page(html).text
 
 
 @pytest.mark.parametrize(
     ("cam", "words"),
     [
-        ("hirescam", "Warm colours mark areas that speak for fake, blue ones for real"),
-        ("tf2cam", "Heat marks areas that speak for real"),
-        ("eigencam", "sees most of"),
+        ("hirescam", "Warm colours mark evidence for fake, blue ones evidence for real"),
+        ("tf2cam", "The heatmap marks evidence for real"),
+        ("eigencam", "what the layer responds to most, for fake or for real"),
     ],
 )
-def test_the_page_says_what_the_heat_speaks_for(cam: str, words: str, tmp_path: Path) -> None:
+def test_the_page_explains_the_colours(cam: str, words: str, tmp_path: Path) -> None:
     report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)), cam=cam)
     page = Page(written(report, tmp_path, video="untouched.mp4"))
-    assert words in page.words
+    assert words in page.text
     assert (("name", "evidence") in page.attributes) == (cam == "hirescam")
 
 
@@ -249,41 +234,43 @@ def test_the_page_says_what_was_not_examined(tmp_path: Path) -> None:
     tiny = make_track(np.ones(30), person=2, quality_flags=1)
     report = make_report(make_track(np.ones(30)), tiny, maps=np.ones((30, 4, 4)), every=2)
     report = dataclasses.replace(report, damage=(Damage(Fraction(61), "a hole"),))
-    words = Page(written(report, tmp_path)).words.partition("What was not examined")[2]
+    words = Page(written(report, tmp_path)).text.partition("Not examined")[2]
     assert "person 2, 0:00.0 to 0:01.2: " in words
     assert report.findings[1].reasons[0] in words
     assert "at 1:01.0: a hole" in words
-    assert "one of 2 frames" in words
+    assert "only 1 in 2 frames was examined" in words
     assert "the sound" in words
 
 
 @pytest.mark.parametrize(
-    ("ratio", "words"),
+    ("ratio", "sentence"),
     [
-        (1.0, "10 times as frequent among the fake as among the real"),
-        (2.0, "100 times as frequent among the fake as among the real"),
-        (-2.0, "100 times as frequent among the real as among the fake"),
-        (-0.5, "3.2 times as frequent among the real as among the fake"),
-        (0.1, "about as frequent among the fake as among the real"),
+        (1.0, "10 times as frequent among fake faces as among real ones"),
+        (2.0, "100 times as frequent among fake faces as among real ones"),
+        (-2.0, "100 times as frequent among real faces as among fake ones"),
+        (-0.5, "3.2 times as frequent among real faces as among fake ones"),
+        (0.1, "about as frequent among fake faces as among real ones"),
     ],
 )
-def test_the_page_says_what_a_calibrated_score_is_worth(
-    tmp_path: Path, ratio: float, words: str
+def test_the_page_explains_the_likelihood_ratio(
+    tmp_path: Path, ratio: float, sentence: str
 ) -> None:
     report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)))
     assert "times as frequent" not in written(report, tmp_path)
     (finding,) = report.findings
-    worth = dataclasses.replace(finding, log10_likelihood_ratio=ratio)
+    calibrated = dataclasses.replace(finding, log10_likelihood_ratio=ratio)
     calibration = Calibration("by hand", "none", 2.0, ())
     card = dataclasses.replace(report.model, calibration=calibration)
-    told = dataclasses.replace(report, findings=(worth,), model=card)
-    shown = Page(written(told, tmp_path)).words
-    assert words in shown
-    assert ("the most that these bear out" in shown) == (abs(ratio) == 2)
+    report = dataclasses.replace(report, findings=(calibrated,), model=card)
+    shown = Page(written(report, tmp_path)).text
+    assert sentence in shown
+    assert ("capped at the largest ratio the calibration data support" in shown) == (
+        abs(ratio) == 2
+    )
 
 
 def crowd(people: int, frames: int, cells: int, rng: np.random.Generator) -> Report:
-    """Many people with pictures of everything and heatmaps that cannot be compressed well."""
+    """Return a report on many people, with heatmaps that compress badly."""
     maps = rng.normal(size=(500, cells, cells))
     tracks = [
         make_track(
@@ -310,6 +297,6 @@ def test_a_page_stays_small(people: int, frames: int, tmp_path: Path) -> None:
         for number, finding in enumerate(report.findings)
     }
     html = written(report, tmp_path, video="untouched.mp4", faces=faces)
-    assert len(html.encode()) < LIMIT
-    for finding in report.findings:  # whoever has no card is named all the same
+    assert len(html.encode()) < MAX_BYTES
+    for finding in report.findings:  # also people without a card are listed
         assert re.search(rf"Person {finding.person}\b", html), finding.person

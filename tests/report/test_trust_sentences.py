@@ -1,4 +1,4 @@
-"""What was measured of a verdict is in every file of a report, in words that can be acted on."""
+"""The assessment of a verdict is in every file of a report."""
 
 import dataclasses
 import json
@@ -41,17 +41,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def assessed(mark: TrustMark = TrustMark.SUPPORTED) -> Assessment:
-    """As full as can be."""
+    """Return an assessment with every part."""
     part = Region("mouth", 0.1, 0.6, 1.5, (0.5, -1.0, 0.7), (1.0, 0.0, 2.0), 0.41, 0.93)
     rest = Region("surroundings", 0.9, 0.4, -0.5, (0.5, -1.0, 0.3), (0.0, 0.0, 0.1), None, None)
-    said = "removing the mouth changes the score from 0.97 to 0.41 (an equal area elsewhere: 0.93)"
+    sentence = (
+        "removing the mouth changes the score from 0.97 to 0.41 (an equal area elsewhere: 0.93)"
+    )
     return Assessment(
         faithfulness=Faithfulness(mark, "features", 2.2, 0.1, 0.01, 0.8, 1.0, 0.3, 6, 1.0),
         robustness=Robustness((0.7, 0.97), {"mirrored": 0.7, "recompressed": 0.97}, 3),
         controls=Controls(
             ControlOutcome.DETECTED, 0.91, 0.6, 0.2, 0.97, recompression_false_alarm=True, faces=3
         ),
-        regions=Regions((part, rest), 0.0, 0.5, 0.97, (said,)),
+        regions=Regions((part, rest), 0.0, 0.5, 0.97, (sentence,)),
         agreement=0.9,
         strongest=(30, 5),
         notes=("something was left out",),
@@ -71,63 +73,62 @@ def with_assessment(report: Report, assessment: Assessment) -> Report:
     return dataclasses.replace(report, findings=findings, mean_faces=faces, tracks=tracks)
 
 
-def test_an_assessment_comes_back_as_it_was(report: Report, tmp_path: Path) -> None:
+def test_an_assessment_is_read_as_it_was_written(report: Report, tmp_path: Path) -> None:
     write_document(with_assessment(report, assessed()), tmp_path, tmp_path)
     path = tmp_path / "report.json"
     assert read_report(path).findings[0].assessment == assessed()
     jsonschema.validate(json.loads(path.read_text()), json_schema())
 
 
-def test_the_page_says_how_far_it_can_be_trusted(report: Report, tmp_path: Path) -> None:
+def test_the_page_says_how_reliable_the_result_is(report: Report, tmp_path: Path) -> None:
     save_report(with_assessment(report, assessed()), tmp_path / "out", video=False)
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     for words in (
-        "range 0.70 to 0.97",
-        "heatmap supported, it shows",
+        "robustness range 0.70 to 0.97",
+        "heatmap supported: it shows",
         "changes the logit by -2.2 (random 20 %: -0.1; p = 0.01, 6 faces)",
-        "the difference of the two is 2.1; with the weights of the last layers in random order it "
-        "is at most 0.3",
-        "add up to 100% of the logit",
+        "the two differ by 2.1; with the weights of the last layers shuffled, by at most 0.3",
+        "add up to 100 % of the logit",
         "move the score between 0.70 and 0.97",
         "control detected",
-        "60% of the added evidence lies inside the forged area, which covers 20% of the heatmap",
+        "60 % of the added evidence lies inside the forged area, which covers 20 % of the heatmap",
         "false alarm when recompressed",
         "something was left out",
         "removing the mouth changes the score from 0.97 to 0.41",
         "0:00.2 , frame 5:",
         "0:01.2 , frame 30:",
-        "agree with the mean of the others by 0.90",
+        "Mean correlation of each heatmap with the mean of the others: 0.90",
     ):
-        assert words in page.words, words
-    assert page.words.count("Mean face and mean heatmap") == 1
+        assert words in page.text, words
+    assert page.text.count("Mean face and mean heatmap") == 1
 
 
 @pytest.mark.parametrize(
     ("mark", "words"),
     [(TrustMark.WEAK, "heatmap weak"), (TrustMark.CHANCE, "not better than chance")],
 )
-def test_the_page_says_when_a_heatmap_is_not_to_be_trusted(
+def test_the_page_says_when_a_heatmap_is_not_supported(
     report: Report, tmp_path: Path, mark: TrustMark, words: str
 ) -> None:
     save_report(with_assessment(report, assessed(mark)), tmp_path / "out", video=False)
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert words in page.words
-    assert "heatmap supported" not in page.words.partition("Person 2: ")[0]
+    assert words in page.text
+    assert "heatmap supported" not in page.text.partition("Person 2: ")[0]
 
 
-def test_the_mean_face_is_shown_untouched_and_with_the_mean_heatmap(
+def test_the_mean_face_is_shown_without_and_with_the_mean_heatmap(
     report: Report, tmp_path: Path
 ) -> None:
     save_report(with_assessment(report, assessed()), tmp_path / "out", video=False)
     both = cv2.imread(str(tmp_path / "out" / "mean_faces" / "person-1.png"))
-    untouched, heated = np.split(both.astype(int), 2, axis=1)
-    assert np.abs(untouched - 150).max() <= 1
-    # The actor's face is red all over, so there is evidence of fake in the middle.
-    middle = heated[140:180, 140:180].reshape(-1, 3).mean(axis=0)
+    original, drawn = np.split(both.astype(int), 2, axis=1)
+    assert np.abs(original - 150).max() <= 1
+    # The actor's face is red everywhere, so there is evidence for fake in the middle.
+    middle = drawn[140:180, 140:180].reshape(-1, 3).mean(axis=0)
     assert middle[2] > middle[0] + 30
 
 
-def test_drawing_again_into_the_reports_folder_keeps_the_mean_faces(
+def test_drawing_again_into_the_folder_of_the_report_keeps_the_mean_faces(
     report: Report, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
@@ -140,7 +141,7 @@ def test_drawing_again_into_the_reports_folder_keeps_the_mean_faces(
 
 
 @pytest.mark.parametrize(("ablation", "warned"), [("features", False), ("road", True)])
-def test_the_page_warns_where_hidden_pixels_may_mislead(
+def test_the_page_warns_when_removed_pixels_may_mislead(
     report: Report, tmp_path: Path, ablation: Literal["features", "road"], warned: bool
 ) -> None:
     measured = assessed(TrustMark.CHANCE)
@@ -149,4 +150,4 @@ def test_the_page_warns_where_hidden_pixels_may_mislead(
     measured = dataclasses.replace(measured, faithfulness=faithful)
     save_report(with_assessment(report, measured), tmp_path / "out", video=False)
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert ("removing pixels leaves traces" in page.words.partition("Person 2: ")[0]) is warned
+    assert ("removing pixels leaves traces" in page.text.partition("Person 2: ")[0]) is warned

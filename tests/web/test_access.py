@@ -1,4 +1,4 @@
-"""Who may ask the server, what browsers are told to forbid, and how it refuses to start."""
+"""Access to the server: tokens, other sites, security headers, and errors at startup."""
 
 import re
 import socket
@@ -14,26 +14,20 @@ from typer.testing import CliRunner
 
 from fakelens.cli.app import app
 from fakelens.web.guard import is_loopback
-from support.serving import PATIENCE, Server, serving
+from support.serving import TIMEOUT, Server, serving
 
 TOKEN = 'a good token; with odd "characters" é'
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "results") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks for a token."""
-    with serving(tmp_path_factory.mktemp("locked") / "results", "--token", TOKEN) as running:
+def token_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server that requires a token."""
+    with serving(tmp_path_factory.mktemp("token_server") / "results", "--token", TOKEN) as running:
         yield running
 
 
 def raw(server: Server, request: str) -> str:
-    """The answer to a request that is sent as it is."""
+    """Send a request exactly as given and return the response."""
     with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
         connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
@@ -43,14 +37,16 @@ PAGES = ("/", "/docs", "/openapi.json", "/api/health", "/static/app.js", "/nowhe
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_answer_says_what_browsers_must_not_do(server: Server, path: str) -> None:
+def test_every_response_has_security_headers(server: Server, path: str) -> None:
     headers = server.client.get(path).headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["frame-ancestors"] == "'none'"
     assert policy["base-uri"] == "'none'"
     assert policy["form-action"] == "'self'"
-    assert set(policy.values()) <= {"'none'", "'self'"}, "nothing inline, nothing from elsewhere"
+    assert set(policy.values()) <= {"'none'", "'self'"}, (
+        "no inline scripts, nothing from other sites"
+    )
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-opener-policy"] == "same-origin"
@@ -60,7 +56,7 @@ def test_every_answer_says_what_browsers_must_not_do(server: Server, path: str) 
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_the_pages_load_nothing_from_elsewhere(server: Server, path: str) -> None:
+def test_the_pages_load_nothing_from_other_sites(server: Server, path: str) -> None:
     page = server.client.get(path).text
     for address in re.findall(r'(?:src|href|action)="([^"]*)"', page):
         assert address.startswith("/"), address
@@ -71,7 +67,7 @@ def test_the_pages_load_nothing_from_elsewhere(server: Server, path: str) -> Non
     assert re.findall(r"<script[^>]*>(?!</script>)", page) == []
 
 
-def test_the_docs_tell_every_operation(server: Server) -> None:
+def test_the_documentation_lists_every_operation(server: Server) -> None:
     page = server.client.get("/docs").text
     for path, methods in server.client.get("/openapi.json").json()["paths"].items():
         assert f"<code>{path}</code>" in page
@@ -98,11 +94,11 @@ def test_the_docs_tell_every_operation(server: Server) -> None:
         ("", 421),
     ],
 )
-def test_other_names_cannot_point_here(server: Server, host: str, status: int) -> None:
-    answer = raw(server, f"GET /api/health HTTP/1.1\r\nHost: {host}\r\n")
-    assert answer.startswith(f"HTTP/1.1 {status} ")
+def test_other_host_names_are_refused(server: Server, host: str, status: int) -> None:
+    response = raw(server, f"GET /api/health HTTP/1.1\r\nHost: {host}\r\n")
+    assert response.startswith(f"HTTP/1.1 {status} ")
     if status == 421:
-        assert "this server answers to localhost and 127.0.0.1 only" in answer
+        assert "this server is only available as localhost or 127.0.0.1" in response
 
 
 FOREIGN = [
@@ -117,16 +113,16 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_other_sites_change_nothing(server: Server, headers: dict[str, str]) -> None:
+def test_requests_from_other_sites_are_refused(server: Server, headers: dict[str, str]) -> None:
     jobs = server.client.get("/api/jobs").json()["total"]
     for method, path in (("POST", "/api/jobs"), ("DELETE", f"/api/jobs/{'0' * 32}")):
-        answer = server.client.request(method, path, content=b"x", headers=headers)
-        assert answer.status_code == 403
-        assert answer.json()["detail"] == "another site asked for this, so it was not done"
+        response = server.client.request(method, path, content=b"x", headers=headers)
+        assert response.status_code == 403
+        assert response.json()["detail"] == "requests from other sites are refused"
     assert server.client.get("/api/jobs").json()["total"] == jobs
 
 
-def test_other_sites_can_only_link_here(server: Server) -> None:
+def test_other_sites_can_only_link_to_pages(server: Server) -> None:
     embedded = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
     assert server.client.get("/api/jobs", headers=embedded).status_code == 403
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
@@ -134,10 +130,10 @@ def test_other_sites_can_only_link_here(server: Server) -> None:
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
-def test_the_page_itself_may_change_things(server: Server, site: str) -> None:
+def test_the_pages_of_the_server_may_change_jobs(server: Server, site: str) -> None:
     headers = {"Sec-Fetch-Site": site, "Origin": server.url}
-    answer = server.client.delete(f"/api/jobs/{'0' * 32}", headers=headers)
-    assert answer.status_code == 404
+    response = server.client.delete(f"/api/jobs/{'0' * 32}", headers=headers)
+    assert response.status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -152,29 +148,29 @@ def test_the_page_itself_may_change_things(server: Server, site: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("path", ["/", "/api/health", "/docs", "/openapi.json", "/results/x/y"])
-def test_without_the_token_there_is_no_answer(
-    locked: Server, path: str, headers: dict[str, str]
+def test_requests_without_the_token_are_refused(
+    token_server: Server, path: str, headers: dict[str, str]
 ) -> None:
-    answer = httpx.get(locked.url + path, headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert "this server wants a token" in answer.json()["detail"]
-    page = httpx.get(locked.url + path, headers=headers | {"Accept": "text/html"})
+    response = httpx.get(token_server.url + path, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert "this server requires a valid token" in response.json()["detail"]
+    page = httpx.get(token_server.url + path, headers=headers | {"Accept": "text/html"})
     assert page.status_code == 401
     assert 'type="password"' in page.text
 
 
-def test_programs_show_the_token_in_a_header(locked: Server) -> None:
+def test_programs_send_the_token_in_a_header(token_server: Server) -> None:
     given = {"Authorization": f"Bearer {TOKEN}".encode()}
-    assert httpx.get(f"{locked.url}/api/health", headers=given).status_code == 200
+    assert httpx.get(f"{token_server.url}/api/health", headers=given).status_code == 200
 
 
-def test_browsers_get_a_cookie_for_the_token(locked: Server) -> None:
-    with httpx.Client(base_url=locked.url) as browser:
+def test_browsers_get_a_cookie_in_exchange_for_the_token(token_server: Server) -> None:
+    with httpx.Client(base_url=token_server.url) as browser:
         assert browser.get("/", params={"token": "wrong"}).status_code == 401
-        answer = browser.get("/", params={"token": TOKEN})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        cookie = answer.headers["set-cookie"]
+        response = browser.get("/", params={"token": TOKEN})
+        assert (response.status_code, response.headers["location"]) == (303, "/")
+        cookie = response.headers["set-cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=strict" in cookie
         assert TOKEN not in cookie
@@ -185,12 +181,12 @@ def test_browsers_get_a_cookie_for_the_token(locked: Server) -> None:
         assert browser.post("/api/jobs", content=b"x", headers=foreign).status_code == 403
 
 
-def test_the_token_is_never_logged(locked: Server) -> None:
-    httpx.get(f"{locked.url}/", params={"token": "wrong token"})
-    assert "wrong" not in locked.log.read_text(encoding="utf-8")
+def test_the_token_is_never_logged(token_server: Server) -> None:
+    httpx.get(f"{token_server.url}/", params={"token": "wrong token"})
+    assert "wrong" not in token_server.log.read_text(encoding="utf-8")
 
 
-def test_where_others_can_reach_the_server_a_token_is_made(tmp_path: Path) -> None:
+def test_a_server_that_others_can_reach_creates_a_token(tmp_path: Path) -> None:
     with serving(tmp_path / "results", "--host", "0.0.0.0", "--quiet") as server:
         url = httpx.URL(server.printed)
         token = url.params["token"]
@@ -202,15 +198,15 @@ def test_where_others_can_reach_the_server_a_token_is_made(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("host", "is_one"),
+    ("host", "expected"),
     [("localhost", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("x", False)],
 )
-def test_what_is_this_machine_alone(host: str, is_one: bool) -> None:
-    assert is_loopback(host) is is_one
+def test_loopback_addresses_are_recognised(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
 
 
 def refused(folder: Path, *options: object) -> tuple[int, str]:
-    """Exit code and sentence of a server that does not start."""
+    """Return exit code and message of a server that does not start."""
     arguments = ["serve", "--port", 0, "--folder", folder, *options]
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert isinstance(done.exception, SystemExit), done.exception
@@ -220,50 +216,50 @@ def refused(folder: Path, *options: object) -> tuple[int, str]:
 
 
 def test_two_servers_do_not_share_a_folder(server: Server) -> None:
-    # In a process of its own: were it to start, it would not end.
+    # In a separate process: if it started, it would not end.
     command = [sys.executable, "-m", "fakelens", "serve", "--port", "0", "--folder", server.folder]
     done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, timeout=PATIENCE
+        list(map(str, command)), capture_output=True, text=True, check=False, timeout=TIMEOUT
     )
     assert done.returncode == 1
-    assert "another 'fakelens serve' works there" in done.stderr
+    assert "in use by another 'fakelens serve'" in done.stderr
     assert server.client.get("/api/health").status_code == 200
 
 
-def test_a_server_that_cannot_start_says_why(server: Server, tmp_path: Path) -> None:
+def test_errors_at_startup_are_reported(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     taken = httpx.URL(server.url).port
     for options, code, words in (
         (("--port", taken), 1, f"cannot listen on 127.0.0.1, port {taken}"),
         (("--host", "no.such.host.invalid"), 1, "cannot listen on no.such.host.invalid"),
-        (("--folder", tmp_path / "file"), 1, "cannot keep results there"),
+        (("--folder", tmp_path / "file"), 1, "results cannot be stored there"),
         (("--model", "nonsense"), 2, "fakelens-patch"),
         (("--model", "nowhere.onnx"), 1, "nowhere.onnx"),
         (("--workers", 0), 2, "--workers must be 1 or more"),
         (("--max-upload", 0), 2, "--max-upload must be 1 or more"),
         (("--token", ""), 2, "--token must not be empty"),
     ):
-        got, said = refused(tmp_path / "results", *options)
-        assert got == code, said
-        assert words in said
+        exit_code, message = refused(tmp_path / "results", *options)
+        assert exit_code == code, message
+        assert words in message
     assert not (tmp_path / "results").exists()
 
 
-def test_a_folder_of_another_version_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     with sqlite3.connect(tmp_path / "results" / "jobs.sqlite3") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    code, said = refused(tmp_path / "results")
+    code, message = refused(tmp_path / "results")
     assert code == 1
-    assert "another version of fakelens (99" in said
+    assert "another version of fakelens (format 99" in message
     (tmp_path / "results" / "jobs.sqlite3").write_bytes(b"this is no database" * 100)
-    code, said = refused(tmp_path / "results")
+    code, message = refused(tmp_path / "results")
     assert code == 1
-    assert "file is not a database" in said
+    assert "file is not a database" in message
 
 
-def test_the_extra_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_extra_is_reported(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['uvicorn'] = None; sys.argv = ['fakelens', 'serve'];"
         "from fakelens.cli.app import app; app()"
@@ -273,6 +269,6 @@ def test_the_extra_that_is_missing_is_named(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        "fakelens: fakelens serve needs the optional part 'web': run pip install '.[web]' in the "
-        "folder of fakelens"
+        "fakelens: fakelens serve needs the extra 'web': run pip install '.[web]' in the fakelens "
+        "folder"
     )

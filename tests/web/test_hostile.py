@@ -1,4 +1,4 @@
-"""Uploads that are damaged, hostile or too large: a clear answer each, and nothing left behind."""
+"""Damaged, hostile or too large uploads: each gets a clear error and leaves no files behind."""
 
 import asyncio
 import contextlib
@@ -20,13 +20,13 @@ from fakelens.web.messages import Task
 from fakelens.web.uploads import clean_name
 from fakelens.web.worker_process import run
 from support.media import draw_frame, make_clip, make_sound, truncate
-from support.serving import PATIENCE, Server, serving
+from support.serving import TIMEOUT, Server, serving
 from support.toys import photograph
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Takes a megabyte, and a video of a minute."""
+    """A server that accepts 1 MB and videos of one minute."""
     folder = tmp_path_factory.mktemp("server") / "results"
     with serving(folder, "--max-upload", 1, "--max-minutes", 1) as running:
         yield running
@@ -34,14 +34,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def done(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The id of a job with results."""
+    """The id of a finished job."""
     picture = photograph(tmp_path_factory.mktemp("clip") / "p.png", draw_frame(1))
     return str(server.wait(server.upload(picture)["id"])["id"])
 
 
 @pytest.fixture
-def settled(server: Server) -> Iterator[set[str]]:
-    """What the server keeps; afterwards it must be the same."""
+def no_new_files(server: Server) -> Iterator[set[str]]:
+    """After the test, the server must have the same files as before."""
     before = server.files()
     yield before
     deadline = time.monotonic() + 5
@@ -51,7 +51,7 @@ def settled(server: Server) -> Iterator[set[str]]:
 
 
 def png(width: int, height: int, rows: bytes) -> bytes:
-    """A picture that says how large it is, whatever it holds."""
+    """Return a PNG whose header has the given size, whatever its data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
@@ -94,7 +94,7 @@ def _large_picture(folder: Path) -> Path:
 
 
 def _playlist(folder: Path) -> Path:
-    """Of itself, again and again."""
+    """A playlist of itself."""
     path = folder / "list.mp4"
     path.write_text("ffconcat version 1.0\n" + 1000 * "file input\n")
     return path
@@ -112,25 +112,25 @@ def _too_long(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (_text, "not a video or picture that can be read"),
         (_truncated, "not a video or picture that can be read"),
-        (_sound, "there is only sound in this file"),
-        (_playlist, "not a video, but a list of other files"),
-        (_bomb, "30000 x 30000 pixels, and this server takes 120 million"),
-        (_large_picture, "11000 x 11000 pixels, and this server takes 120 million"),
-        (_too_long, "is 1200 minutes long, and this server takes 1"),
+        (_sound, "the file contains only sound, no video"),
+        (_playlist, "a playlist, not a video"),
+        (_bomb, "30000 x 30000 pixels, more than this server accepts (120 million)"),
+        (_large_picture, "11000 x 11000 pixels, more than this server accepts (120 million)"),
+        (_too_long, "is 1200 minutes long, longer than this server accepts (1 min)"),
     ],
 )
-@pytest.mark.usefixtures("settled")
+@pytest.mark.usefixtures("no_new_files")
 def test_a_bad_file_fails_with_a_sentence(
-    make: Any, said: str, server: Server, tmp_path: Path
+    make: Any, message: str, server: Server, tmp_path: Path
 ) -> None:
     path = make(tmp_path)
     job = server.wait(server.upload(path, "bad file.mp4")["id"])
     assert job["state"] == "failed"
-    assert said in job["error"]
+    assert message in job["error"]
     assert job["error"].startswith("bad file.mp4: ")
     assert str(server.folder) not in job["error"]
     assert {name for name in server.files() if job["id"] in name} == {
@@ -140,8 +140,8 @@ def test_a_bad_file_fails_with_a_sentence(
     assert server.client.delete(f"/api/jobs/{job['id']}").status_code == 204
 
 
-def worked(folder: Path, path: Path, stall_seconds: float = PATIENCE, **limits: int) -> Any:
-    """What a worker says in the end, without a server."""
+def run_worker(folder: Path, path: Path, stall_seconds: float = TIMEOUT, **limits: int) -> Any:
+    """Run a worker without a server, and return its last message."""
     task = Task(
         input=path,
         output=folder / "out",
@@ -155,60 +155,60 @@ def worked(folder: Path, path: Path, stall_seconds: float = PATIENCE, **limits: 
     return asyncio.run(run(task, stall_seconds, lambda progress: None))
 
 
-def test_a_huge_picture_in_a_small_file_cannot_take_the_machine_down(tmp_path: Path) -> None:
-    """Were it not refused by its size, the limit of the process's memory would hold it."""
-    said = worked(tmp_path, _large_picture(tmp_path), memory_bytes=600 * 2**20)
-    assert said.kind == "failure"
+def test_a_huge_picture_in_a_small_file_cannot_exhaust_the_memory(tmp_path: Path) -> None:
+    """Also without the limit on its size, because the memory of the process is limited."""
+    message = run_worker(tmp_path, _large_picture(tmp_path), memory_bytes=600 * 2**20)
+    assert message.kind == "failure"
     assert not (tmp_path / "out").exists()
 
 
-def test_a_worker_that_says_nothing_for_too_long_is_ended(tmp_path: Path) -> None:
-    said = worked(tmp_path, make_clip(tmp_path / "clip.mp4"), stall_seconds=0.001)
-    assert said.kind == "failure"
-    assert "clip: nothing moved for " in said.sentence
-    assert "can be run again" in said.sentence
+def test_a_worker_without_progress_is_stopped(tmp_path: Path) -> None:
+    message = run_worker(tmp_path, make_clip(tmp_path / "clip.mp4"), stall_seconds=0.001)
+    assert message.kind == "failure"
+    assert "clip: no progress for " in message.sentence
+    assert "can be run again" in message.sentence
 
 
-def test_a_video_without_an_end_is_stopped(tmp_path: Path) -> None:
-    """Its header does not tell how long it is."""
+def test_a_video_with_too_many_frames_is_stopped(tmp_path: Path) -> None:
+    """Its header does not contain the length."""
     path = make_clip(tmp_path / "endless.h264", frames=120)
-    said = worked(tmp_path, path)
-    assert said.kind == "failure"
-    assert said.sentence.startswith("clip: has more than 100 frames")
+    message = run_worker(tmp_path, path)
+    assert message.kind == "failure"
+    assert message.sentence.startswith("clip: has more than 100 frames")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("settled")
-def test_an_upload_that_announces_too_much_is_refused_before_it_comes(server: Server) -> None:
+@pytest.mark.usefixtures("no_new_files")
+def test_an_upload_that_announces_too_many_bytes_is_refused_at_once(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
         request = (
             "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n"
             "Expect: 100-continue\r\n\r\n"
         )
         connection.sendall(request.encode())
-        answer = connection.recv(65536).decode()
-    assert answer.startswith("HTTP/1.1 413 ")
+        response = connection.recv(65536).decode()
+    assert response.startswith("HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("announced", [True, False])
-@pytest.mark.usefixtures("settled")
+@pytest.mark.usefixtures("no_new_files")
 def test_an_upload_that_is_too_large_is_refused(server: Server, announced: bool) -> None:
     data = b"x" * 3_000_000
     body = data if announced else (data[at : at + 65536] for at in range(0, len(data), 65536))
-    answer = server.client.post("/api/jobs", content=body)
-    assert answer.status_code == 413
-    assert "larger than the 1 MB that this server takes" in answer.json()["detail"]
+    response = server.client.post("/api/jobs", content=body)
+    assert response.status_code == 413
+    assert "larger than the 1 MB that this server accepts" in response.json()["detail"]
 
 
-@pytest.mark.usefixtures("settled")
+@pytest.mark.usefixtures("no_new_files")
 def test_an_empty_upload_is_refused(server: Server) -> None:
-    answer = server.client.post("/api/jobs", params={"name": "empty.mp4"})
-    assert answer.status_code == 400
-    assert "the body is empty" in answer.json()["detail"]
+    response = server.client.post("/api/jobs", params={"name": "empty.mp4"})
+    assert response.status_code == 400
+    assert "the request body is empty" in response.json()["detail"]
 
 
-@pytest.mark.usefixtures("settled")
-def test_an_upload_that_is_broken_off_leaves_nothing(server: Server) -> None:
+@pytest.mark.usefixtures("no_new_files")
+def test_an_aborted_upload_leaves_no_files(server: Server) -> None:
     jobs = server.client.get("/api/jobs").json()["total"]
     connection = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port))
     connection.sendall(
@@ -216,26 +216,26 @@ def test_an_upload_that_is_broken_off_leaves_nothing(server: Server) -> None:
         + b"x" * 9999
     )
     before = len(list((server.folder / "jobs").iterdir()))
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while len(list((server.folder / "jobs").iterdir())) == before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     connection.close()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while len(list((server.folder / "jobs").iterdir())) != before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert server.client.get("/api/jobs").json()["total"] == jobs
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     with serving(tmp_path / "results") as server:
-        # No file may grow any larger: nearly the same.
+        # A limit on the size of files has nearly the same effect.
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (300_000, 300_000))
-        answer = server.client.post("/api/jobs", content=b"x" * 500_000)
-        assert answer.status_code == 507
-        assert "the upload cannot be stored" in answer.json()["detail"]
+        response = server.client.post("/api/jobs", content=b"x" * 500_000)
+        assert response.status_code == 507
+        assert "the upload cannot be stored" in response.json()["detail"]
         assert server.files() == set()
         assert server.client.get("/api/health").json()["queued"] == 0
 
@@ -244,15 +244,15 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     "name",
     ["../../../../etc/passwd", "..\\..\\clip.mp4", "/etc/passwd", "a\0b.mp4", "..", "x" * 900],
 )
-@pytest.mark.usefixtures("settled")
-def test_a_name_is_for_reading_only(name: str, server: Server) -> None:
-    answer = server.client.post("/api/jobs", content=b"no video", params={"name": name})
-    job = answer.json()
+@pytest.mark.usefixtures("no_new_files")
+def test_a_file_name_never_becomes_a_path(name: str, server: Server) -> None:
+    response = server.client.post("/api/jobs", content=b"no video", params={"name": name})
+    job = response.json()
     assert "/" not in job["name"]
     assert "\\" not in job["name"]
     assert job["name"].isprintable()
     assert len(job["name"]) <= 120
-    assert {place for place in server.files() if job["id"] in place} <= {
+    assert {path for path in server.files() if job["id"] in path} <= {
         job["id"],
         f"{job['id']}/input",
         f"{job['id']}/unfinished",
@@ -275,7 +275,7 @@ def test_a_name_is_for_reading_only(name: str, server: Server) -> None:
         ("x" * 500 + ".mp4", "x" * 115 + "….mp4"),
     ],
 )
-def test_names_are_cleaned(name: str, shown: str) -> None:
+def test_file_names_are_cleaned(name: str, shown: str) -> None:
     assert clean_name(name) == shown
 
 
@@ -298,19 +298,19 @@ def test_names_are_cleaned(name: str, shown: str) -> None:
         "/static/app.py",
     ],
 )
-def test_no_address_leads_out_of_the_results(path: str, server: Server, done: str) -> None:
+def test_no_url_leads_outside_the_results(path: str, server: Server, done: str) -> None:
     address = path.format(id=done)
-    # As it is: a client of good manners would resolve the dots itself.
+    # Over a socket, because HTTP clients resolve the dots themselves.
     with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
         connection.sendall(
             f"GET {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         )
-        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    assert answer.split()[1] in ("404", "422"), answer
-    assert str(server.folder) not in answer
+        response = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert response.split()[1] in ("404", "422"), response
+    assert str(server.folder) not in response
 
 
-def test_many_slow_uploads_do_not_stop_others(server: Server, tmp_path: Path) -> None:
+def test_slow_uploads_do_not_block_others(server: Server, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(10):
             connection = stack.enter_context(

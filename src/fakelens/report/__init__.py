@@ -1,1 +1,7 @@
-"""Makes files of a report: JSON, CSV, pictures, the annotated video and a page."""
+"""Output files of an analysis.
+
+This package turns a ``Report`` into files: ``report.json`` with its heatmap file, ``scores.csv``,
+portraits, the annotated video, and ``report.html`` with everything the page needs. Code that
+analyses video does not belong here, and neither does code that draws on frames
+(``fakelens.render``).
+"""

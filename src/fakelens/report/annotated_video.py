@@ -1,4 +1,4 @@
-"""The annotated video."""
+"""``annotated.mp4``: the video with heatmaps, boxes and scores drawn on it."""
 
 from pathlib import Path
 
@@ -23,10 +23,22 @@ def write_video(
     progress: Progress | None,
     profile: Profile,
 ) -> tuple[str, ...]:
-    """Draw the report onto its video, and the portraits while it is read.
+    """Write the annotated video, and the portraits in the same pass over the frames.
+
+    Args:
+        report: to draw.
+        folder: for the file ``FILE_NAME``.
+        style: how to draw.
+        portraits: given every decoded frame before it is drawn on.
+        progress: called after each frame.
+        profile: records how long each stage takes.
 
     Returns:
         Sentences on how the file differs from its source besides the drawing.
+
+    Raises:
+        MediaError: the input cannot be read again.
+        OutputError: the file cannot be written.
     """
     overlay = Overlay(report, smooth=style.smooth)
     painter: Painter | None = None
@@ -40,7 +52,7 @@ def write_video(
         report.source,
         folder / FILE_NAME,
         draw,
-        watch=portraits.see,
+        on_frame=portraits.add_frame,
         side_by_side=style.side_by_side,
         progress=progress,
         profile=profile,

@@ -1,7 +1,7 @@
-"""``report.json``: the whole report but for the heatmaps, which lie beside it.
+"""``report.json``: the whole report except the heatmaps, which are in a file beside it.
 
-The schema is published as ``docs/reference/report.schema.json``; ``schema_version`` is raised when a field
-changes its meaning or goes, not when one is added.
+The schema is published as ``docs/reference/report.schema.json``. ``schema_version`` increases when
+a field is removed, renamed or changes its meaning, not when one is added.
 """
 
 import json
@@ -41,32 +41,34 @@ HEATMAPS_NAME = "heatmaps.f16"
 Quad = tuple[float, float, float, float]
 Point = tuple[float, float]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-DoubtBits = Annotated[int, Field(ge=0, le=(~QualityFlag(0)).value)]
+QualityBits = Annotated[int, Field(ge=0, le=(~QualityFlag(0)).value)]
 
 
 class _Model(BaseModel):
-    # Fields that are not known are passed over: a later version may have added them.
+    # Unknown fields are ignored: a later version may have added them.
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class TrackColumns(_Model):
-    """A person's observations, column by column, ordered by frame; see ``results.Track``."""
+    """A person's observations, column by column, ordered by frame; see ``tracks.Track``."""
 
     frames: list[Count]
     times: Annotated[list[float], Field(description="seconds")]
     boxes: Annotated[list[Quad], Field(description="face: x1, y1, x2, y2, pixels")]
-    areas: Annotated[list[Quad], Field(description="what the model saw, pixels")]
+    areas: Annotated[list[Quad], Field(description="area of the face crop: x1, y1, x2, y2, pixels")]
     landmarks: Annotated[
         list[tuple[Point, Point, Point, Point, Point] | None],
-        Field(description="eye, eye, nose, mouth corner, mouth corner; pixels"),
+        Field(description="two eyes, nose, two mouth corners: x, y, pixels"),
     ]
     confidences: list[float]
     detected: Annotated[list[bool], Field(description="false: interpolated")]
     sharpness: list[float]
-    quality_flags: Annotated[list[DoubtBits], Field(description="quality gates, bits; 0 = usable")]
+    quality_flags: Annotated[
+        list[QualityBits], Field(description="failed quality gates, bits; 0 = usable")
+    ]
     logits: Annotated[list[float], Field(description="positive = fake")]
-    heatmaps: Annotated[list[Count], Field(description="rows of the heatmap file")]
-    peaks: Annotated[list[float], Field(description="largest magnitude in the heatmap")]
+    heatmaps: Annotated[list[Count], Field(description="row of the heatmap file")]
+    peaks: Annotated[list[float], Field(description="largest absolute value in the heatmap")]
 
     @model_validator(mode="after")
     def _is_a_table(self) -> Self:
@@ -80,38 +82,38 @@ class TrackColumns(_Model):
 
 
 class Person(_Model):
-    """One person: what was found, and what it rests on."""
+    """One person: the finding and the observations it is based on."""
 
     finding: Finding
     track: TrackColumns
 
 
 class HeatmapFile(_Model):
-    """Where the heatmaps are: ``rows`` x ``height`` x ``width`` little-endian half floats."""
+    """The heatmap file: ``rows`` x ``height`` x ``width`` little-endian half floats."""
 
-    file: Annotated[str, Field(pattern=r"^[^/\\]+$", description="beside this one")]
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$", description="name, in the same folder")]
     rows: Count
     height: Count
     width: Count
-    method: Annotated[str, Field(description="how they were made")]
+    method: Annotated[str, Field(description="heatmap method")]
     unit: str
-    signed: Annotated[bool, Field(description="negative values speak for real")]
+    signed: Annotated[bool, Field(description="negative values are evidence for real")]
 
     @field_validator("method")
     @classmethod
     def _is_known(cls, method: str) -> str:
         if method not in METHODS:
-            raise PydanticCustomError("method", "is none of this program's heatmap methods")
+            raise PydanticCustomError("method", "is not a known heatmap method")
         return method
 
 
 class Document(_Model):
     """The content of ``report.json``."""
 
-    schema_version: int  # first, so that another version is told before what it brought along
-    input_path: Annotated[str, Field(description="of the input, relative to this file")]
+    schema_version: int  # first: checked before the fields that another version may have changed
+    input_path: Annotated[str, Field(description="path of the input, relative to this file")]
     video: VideoInfo
-    frames: Annotated[int, Field(description="decoded")]
+    frames: Annotated[int, Field(description="number of frames decoded")]
     damage: list[Damage]
     model: ModelCard
     settings: Settings
@@ -126,7 +128,7 @@ class Document(_Model):
         if version != SCHEMA_VERSION:
             raise PydanticCustomError(
                 "schema_version",
-                "is {found}, this program reads {known}; analyze the video again",
+                "is {found}, but this version reads {known}; analyze the video again",
                 {"found": version, "known": SCHEMA_VERSION},
             )
         return version
@@ -135,7 +137,7 @@ class Document(_Model):
     def _has_its_heatmaps(self) -> Self:
         rows = self.heatmaps.rows
         if any(max(person.track.heatmaps) >= rows for person in self.persons):
-            raise PydanticCustomError("rows", "a face points at a heatmap that is not there")
+            raise PydanticCustomError("rows", "a face refers to a heatmap that does not exist")
         return self
 
 
@@ -143,15 +145,15 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
     """Write ``report.json`` and the heatmap file into ``folder``.
 
     Args:
-        report: what to write.
-        folder: exists, is being filled.
-        final_folder: where the files will lie in the end; the path to the input is relative to it.
+        report: to write.
+        folder: to write into; exists.
+        final_folder: where the files will be moved; the path to the input is relative to it.
     """
     method = METHODS[report.cam]
     height, width = report.heatmaps.shape or (0, 0)
     document = Document(
         schema_version=SCHEMA_VERSION,
-        # Names need not be valid Unicode; one that is not has to be told when the report is read.
+        # A file name need not be valid Unicode, but JSON must be.
         input_path=relative_path(report.source, final_folder)
         .encode("utf-8", "backslashreplace")
         .decode(),
@@ -174,8 +176,9 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         provenance=report.provenance,
     )
     report.heatmaps.save(folder / HEATMAPS_NAME)
-    # The persons of a long video are written piece by piece: as one text, they and it would take a
-    # hundred times the memory. In a string the quotation marks would be escaped.
+    # The persons of a long video are written in pieces: one string for all of them would take a
+    # hundred times the memory. The separator cannot occur inside a JSON string, where its quotation
+    # marks would be escaped.
     before, after = document.model_dump_json().split('"persons":[]')
     with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
         file.write(f'{before}"persons":[')
@@ -193,10 +196,11 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
 
     Args:
         path: of ``report.json``; the heatmap file lies beside it.
-        source: where the video is now, if it is not where it was.
+        source: current path of the video, if it was moved.
 
     Raises:
-        ReportError: it is missing, damaged, of another version, or its heatmaps are.
+        ReportError: the report or its heatmap file is missing or damaged, or the report was
+            written by another version.
     """
     path = Path(path)
     try:
@@ -230,25 +234,25 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of ``report.json``."""
+    """Return the JSON Schema of ``report.json``."""
     return Document.model_json_schema(mode="serialization")
 
 
 def relative_path(source: Path, folder: Path) -> str:
-    """From a folder to a file, with slashes; absolute if there is no way from one to the other."""
+    """Return the path from a folder to a file, with slashes; absolute if on another drive."""
     try:
         return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # another drive
+    except ValueError:  # on Windows, another drive
         return source.resolve().as_posix()
 
 
 def _columns(track: Track) -> Iterator[str]:
-    """``TrackColumns`` as JSON, in pieces, without the outer braces."""
-    for number, (name, values) in enumerate(_COLUMNS.items()):
+    """Yield ``TrackColumns`` as JSON, in pieces and without the outer braces."""
+    for number, (name, to_list) in enumerate(_COLUMNS.items()):
         yield f'{"," if number else ""}"{name}":['
         for begin in range(0, len(track), _PIECE):
             piece = json.dumps(
-                values(track, slice(begin, begin + _PIECE)), separators=(",", ":"), allow_nan=False
+                to_list(track, slice(begin, begin + _PIECE)), separators=(",", ":"), allow_nan=False
             )
             yield ("," if begin else "") + piece[1:-1]
         yield "]"
@@ -267,7 +271,7 @@ def _landmarks(landmarks: NDArray[np.float32]) -> list[Any]:
     return points
 
 
-_PIECE = 4096  # rows
+_PIECE = 4096  # rows in memory at a time
 _FINDING = TypeAdapter(Finding)
 _COLUMNS: dict[str, Callable[[Track, slice], list[Any]]] = {
     "frames": lambda track, rows: track.frames[rows].tolist(),
@@ -288,7 +292,7 @@ _COLUMNS: dict[str, Callable[[Track, slice], list[Any]]] = {
 def _track(person: Person) -> Track:
     columns = person.track
     rows = len(columns.frames)
-    nowhere = [(np.nan, np.nan)] * 5
+    missing = [(np.nan, np.nan)] * 5
 
     def floats(values: ArrayLike, *shape: int) -> NDArray[np.float32]:
         return np.asarray(values, dtype=np.float32).reshape(rows, *shape)
@@ -299,7 +303,7 @@ def _track(person: Person) -> Track:
         times=np.asarray(columns.times, dtype=np.float64),
         boxes=floats(columns.boxes, 4),
         areas=floats(columns.areas, 4),
-        landmarks=floats([points or nowhere for points in columns.landmarks], 5, 2),
+        landmarks=floats([points or missing for points in columns.landmarks], 5, 2),
         confidences=floats(columns.confidences),
         detected=np.asarray(columns.detected, dtype=np.bool_),
         sharpness=floats(columns.sharpness),

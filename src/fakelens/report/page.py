@@ -1,7 +1,7 @@
-"""``report.html``: one page to look at in a browser, from disk, without a network.
+"""``report.html``: the report as one page, to open in a browser from disk and without a network.
 
-Everything but the videos is inside it. Its content security policy lets nothing else in: no
-script, picture or address besides its own and what lies beside it.
+Everything except the videos is inside the page. Its content security policy allows no scripts,
+styles, pictures or connections other than its own and the files beside it.
 """
 
 import base64
@@ -25,11 +25,7 @@ from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
 from fakelens.render.style import Style
-from fakelens.report import annotated_video as video
-from fakelens.report import document, table
-from fakelens.report import portraits as pictures
-from fakelens.report import source_video as original
-from fakelens.report import wording as words
+from fakelens.report import annotated_video, document, portraits, source_video, table, wording
 from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
 from fakelens.report.heatmap_layer import Layer, pack
 from fakelens.report.source_video import Timing
@@ -39,20 +35,20 @@ _SIDES = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "uns
 _STYLES = ("page.css",)
 _EARLY_SCRIPTS = ("early.js",)
 _SCRIPTS = ("layer.js", "player.js", "lanes.js", "review.js", "page.js")
-_LONGEST_SIDE = 1600  # of a still picture in the page, pixels
-_KEY_SIDE, _SMALL_SIDE = 320, 120  # of the picture at the key frame
+_MAX_STILL_WIDTH = 1600  # of a still picture in the page, pixels
+_KEY_SIDE, _SMALL_KEY_SIDE = 320, 120  # of the face at the key frame, pixels
 
 
 @dataclass(frozen=True, slots=True)
 class PageFiles:
-    """What the page can show besides the report itself.
+    """Files and pictures that the page shows besides the report itself.
 
     Attributes:
-        video: address of the untouched video, relative to the page; ``None`` without a player.
-        exact: that it is the input, bit for bit.
-        timing: of it.
-        unplayable: that browsers do not play the input, if there is no video for that.
-        faces: JPEG of what the model saw, as in ``pictures.Portraits``.
+        video: URL of the original video, relative to the page; ``None`` if the page has no player.
+        exact: whether ``video`` is an exact copy of the input, or the input itself.
+        timing: frame timestamps of ``video``.
+        unplayable: whether there is no video because browsers cannot play the input.
+        faces: JPEG of face crops, as in ``portraits.Portraits``.
         notes: sentences on how the videos differ from the input.
     """
 
@@ -64,28 +60,28 @@ class PageFiles:
     notes: tuple[str, ...] = ()
 
 
-def write_page(report: Report, folder: Path, style: Style, beside: PageFiles) -> None:
-    """Write the page.
+def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> None:
+    """Write ``report.html``.
 
     Args:
-        report: what to show.
-        folder: that holds the report's other files; the page links to those that are there.
-        style: how the annotated video was drawn, and the heatmaps at first.
-        beside: what else there is to show.
+        report: to show.
+        folder: contains the report's other files; the page links to those that exist.
+        style: of the annotated video, and the initial settings of the heatmap layer.
+        files: what the page shows besides the report.
 
     Raises:
         MediaError: the input is a picture and cannot be read again.
     """
     start = float(report.video.start)
-    timing = beside.timing or Timing((), (), start + float(report.video.duration or 0))
+    timing = files.timing or Timing((), (), start + float(report.video.duration or 0))
     last = max((finding.last for finding in report.findings), default=start)
     axis = Axis(start, max(timing.end - start, last - start, 1e-3))
     method = METHODS[report.cam]
-    ranked = pictures.suspicious_first(report)
-    detailed = set(ranked[: pictures.MOST_FILMS])
+    ranked = portraits.rank_by_suspicion(report)
+    detailed = set(ranked[: portraits.MAX_FILM_STRIPS])
     cards = [
-        _person(report, number, folder, axis, beside, detailed=number in detailed)
-        for number in sorted(ranked[: pictures.MOST_CARDS])
+        _card(report, number, folder, axis, files, detailed=number in detailed)
+        for number in sorted(ranked[: portraits.MAX_CARDS])
     ]
     layer = pack(report, style) if report.tracks else None
     facts = {
@@ -98,7 +94,7 @@ def write_page(report: Report, folder: Path, style: Style, beside: PageFiles) ->
         "step": 1 / float(report.video.rate or 25),
         "keys": [round(key - start, 4) for key in timing.keys],
         "frames": [round(frame - start, 4) for frame in timing.frames],
-        "findings": [_told(finding, start) for finding in report.findings],
+        "findings": [_finding_facts(finding, start) for finding in report.findings],
     }
     html = (
         _environment()
@@ -108,21 +104,22 @@ def write_page(report: Report, folder: Path, style: Style, beside: PageFiles) ->
             method=method,
             style=style,
             axis=axis,
-            summary=words.overall(report),
+            summary=wording.overall(report),
             persons=cards,
-            others=[report.findings[number] for number in sorted(ranked[pictures.MOST_CARDS :])],
+            others=[report.findings[number] for number in sorted(ranked[portraits.MAX_CARDS :])],
             lanes=bool(cards) and not report.video.is_picture,
-            any_steadiness=any(f.assessment and f.assessment.robustness for f in report.findings),
-            choice=_choosable(method),
+            has_robustness=any(f.assessment and f.assessment.robustness for f in report.findings),
+            has_evidence_choice=_shows_both_sides(method),
             report_identity=_identity(report),
             legend=_legend(method, style, layer, report) if layer else "",
-            notes=beside.notes,
-            not_examined=words.not_examined(report),
-            video=beside.video,
-            own_videos=original.NAMES,
+            notes=files.notes,
+            not_examined=wording.not_examined(report),
+            video=files.video,
+            copied_videos=source_video.NAMES,
             picture=_still(report) if report.video.is_picture else None,
-            shown_video=_shown(report, beside),
-            annotated=_present(folder, video.FILE_NAME) or _present(folder, pictures.STILL_NAME),
+            shown_video=_describe_video(report, files),
+            annotated=_if_exists(folder, annotated_video.FILE_NAME)
+            or _if_exists(folder, portraits.STILL_NAME),
             table=table.FILE_NAME,
             document=document.FILE_NAME,
             facts=_json(facts),
@@ -145,7 +142,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["clock"] = words.clock
+    environment.filters["clock"] = wording.clock
+    environment.filters["keep_units"] = lambda text: text.replace(" %", "\u00a0%")  # on one line
     return environment
 
 
@@ -167,7 +165,7 @@ def _policy() -> str:
             f"script-src {hashed(_EARLY_SCRIPTS)} {hashed(_SCRIPTS)}",
             f"style-src {hashed(_STYLES)}",
             "img-src data:",
-            "media-src 'self' file:",  # whether a file's own kind is 'self' is for browsers to say
+            "media-src 'self' file:",  # browsers differ on whether 'self' covers files
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
@@ -176,42 +174,51 @@ def _policy() -> str:
 
 
 def _json(value: object) -> Markup:
-    """JSON that cannot end the element it stands in."""
+    """Return a value as JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - escaped
 
 
-def _present(folder: Path, name: str) -> str | None:
+def _if_exists(folder: Path, name: str) -> str | None:
     return name if (folder / name).exists() else None
 
 
-def _person(
-    report: Report, number: int, folder: Path, axis: Axis, beside: PageFiles, *, detailed: bool
+def _card(
+    report: Report, number: int, folder: Path, axis: Axis, files: PageFiles, *, detailed: bool
 ) -> dict[str, Any]:
-    """What the card and the lane of a person show."""
+    """Return the values for the card and the lane of a person.
+
+    Args:
+        report: to show.
+        number: track index.
+        folder: contains the report's other files.
+        axis: of the lanes.
+        files: contains the face crops.
+        detailed: include the mean face and the film strip.
+    """
     track, finding = report.tracks[number], report.findings[number]
     assessment = finding.assessment
-    curves = min(len(report.tracks), pictures.MOST_CARDS)
+    curves = min(len(report.tracks), portraits.MAX_CARDS)
     regions = assessment.regions if assessment else None
-    faces = beside.faces.get(number, {})
+    faces = files.faces.get(number, {})
     key = faces.get(finding.key_frame)
-    mean = folder / pictures.MEANS_FOLDER / pictures.face_name(finding.person)
-    film = detailed and not report.video.is_picture
+    mean = folder / portraits.MEANS_FOLDER / portraits.face_name(finding.person)
+    has_film = detailed and not report.video.is_picture
     robustness = assessment.robustness if assessment else None
     return {
         "finding": finding,
         "side": _SIDES[finding.verdict],
         "hatched": finding.trust_mark == "not better than chance",
-        "worth": words.likelihood_ratio_sentence(
+        "likelihood_ratio": wording.likelihood_ratio_sentence(
             finding.log10_likelihood_ratio, report.model.calibration
         ),
-        "trust": words.trust_sentences(assessment),
+        "trust": wording.trust_sentences(assessment),
         "score_range": robustness.score_range if robustness else finding.interval,
         "curve": score_curve(track, report.settings.every, axis, curves),
-        "key_face": key and _address(key, _KEY_SIDE if detailed else _SMALL_SIDE),
+        "key_face": key and _data_url(key, _KEY_SIDE if detailed else _SMALL_KEY_SIDE),
         "key_time": _seconds(track, finding.key_frame) - axis.start,
-        "mean": _address(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
-        "film": _film(track, finding, faces, axis) if film else [],
+        "mean": _data_url(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
+        "film": _film(track, finding, faces, axis) if has_film else [],
         "part_colours": part_colours(regions) if regions else [],
         "part_areas": part_areas(regions, axis) if regions else [],
     }
@@ -220,14 +227,14 @@ def _person(
 def _film(
     track: Track, finding: Finding, faces: Mapping[int, bytes], axis: Axis
 ) -> list[tuple[float, int, float, str | None]]:
-    """Time, frame, score and picture of the frames with the most evidence, in order of time."""
+    """Return time, frame, score and picture of the frames with the most evidence, in order."""
     frames = sorted(finding.assessment.strongest) if finding.assessment else ()
     strip = []
     for frame in frames:
         observation = track[int(np.searchsorted(track.frames, frame))]
         face = faces.get(frame)
-        address = _address(face, pictures.FILM_SIDE) if face else None
-        strip.append((observation.time - axis.start, frame, observation.score, address))
+        picture = _data_url(face, portraits.FILM_SIDE) if face else None
+        strip.append((observation.time - axis.start, frame, observation.score, picture))
     return strip
 
 
@@ -235,8 +242,8 @@ def _seconds(track: Track, frame: int) -> float:
     return float(track.times[np.searchsorted(track.frames, frame)])
 
 
-def _told(finding: Finding, start: float) -> dict[str, Any]:
-    """What the page's script says of a person."""
+def _finding_facts(finding: Finding, start: float) -> dict[str, Any]:
+    """Return what the page's script needs to know of a person."""
     return {
         "person": finding.person,
         "verdict": finding.verdict.value,
@@ -247,64 +254,65 @@ def _told(finding: Finding, start: float) -> dict[str, Any]:
     }
 
 
-def _choosable(method: CamMethod) -> bool:
-    """Whether evidence of fake and of real can be shown apart."""
+def _shows_both_sides(method: CamMethod) -> bool:
+    """Return whether the heatmaps show evidence for fake and for real separately."""
     return method.signed and method.positive == "fake"
 
 
 def _legend(method: CamMethod, style: Style, layer: Layer, report: Report) -> str:
-    """What the colours of the heatmap mean, and what the layer leaves out."""
+    """Explain the colours of the heatmap and what the layer omits."""
     if method.positive == "neither":
-        said = "Heat marks what the model's layer sees most of, whatever it speaks for"
-    elif _choosable(method):
-        said = "Warm colours mark areas that speak for fake, blue ones for real"
+        meaning = "The heatmap marks what the layer responds to most, for fake or for real"
+    elif _shows_both_sides(method):
+        meaning = "Warm colours mark evidence for fake, blue ones evidence for real"
     else:
-        said = f"Heat marks areas that speak for {method.positive}"
-    said += f" ({method.title}). All faces are drawn on one scale."
+        meaning = f"The heatmap marks evidence for {method.positive}"
+    sentences = [f"{meaning} ({method.title}). All faces are drawn on the same scale."]
     if style.smooth and not report.video.is_picture:
-        said += (
-            " Heatmaps and scores over the video are steadied over a tenth of a second; the lanes "
-            "show each frame's own score."
+        sentences.append(
+            "Heatmaps and scores on the video are smoothed over 0.1 s; the charts below show the "
+            "score of each frame."
         )
     rate = float(report.video.rate or 0) / report.settings.every
     if layer.maps_per_second and layer.maps_per_second < 0.9 * rate:
-        said += (
-            f" This page keeps {layer.maps_per_second:.1f} heatmaps a second; in between it "
-            "interpolates."
+        sentences.append(
+            f"This page contains {layer.maps_per_second:.1f} heatmaps per second and interpolates "
+            "between them."
         )
-    if layer.left_out:
-        said += f" {layer.left_out} less suspicious persons are not drawn over the video."
-    return said
+    if layer.omitted:
+        people = "1 person" if layer.omitted == 1 else f"{layer.omitted} people"
+        sentences.append(f"The least suspicious {people} are not drawn on the video.")
+    return " ".join(sentences)
 
 
-def _shown(report: Report, beside: PageFiles) -> str:
-    """What the player of the page plays."""
+def _describe_video(report: Report, files: PageFiles) -> str:
+    """Say what the player of the page plays."""
     if report.video.is_picture:
-        return "the picture, compressed again for this page"
-    if beside.video is None:
-        why = "browsers do not play the input" if beside.unplayable else "it was left out"
-        return f"no video: {why}"
-    if beside.exact:
-        return f"{beside.video}, the input bit for bit"
-    changes = " ".join(("", *beside.notes))
-    return f"{beside.video}, written anew, since browsers do not play the input as it is.{changes}"
+        return "the picture, recompressed for this page"
+    if files.video is None:
+        return f"no video: {'browsers cannot play the input' if files.unplayable else 'left out'}"
+    if files.exact:
+        is_copy = files.video in source_video.NAMES
+        return f"{files.video}, {'an exact copy of the input' if is_copy else 'the input itself'}"
+    changes = " ".join(("", *files.notes))
+    return f"{files.video}, re-encoded because browsers cannot play the input.{changes}"
 
 
 def _identity(report: Report) -> str:
-    """Of this report, to tell it from others of the same video."""
+    """Return an identifier that differs between reports, also between those of one video."""
     made = report.provenance
-    told = (made.input_sha256, made.model_sha256, made.created, *map(str, report.findings))
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
+    parts = (made.input_sha256, made.model_sha256, made.created, *map(str, report.findings))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def _still(report: Report) -> str:
-    """The untouched picture, not larger than a screen."""
+    """Return the original picture as a data URL, scaled down to the size of a screen."""
     with open_video(report.source) as reader:
         image = next(iter(reader.frames())).image
-    return _address(encode_jpeg(image, 95), _LONGEST_SIDE)
+    return _data_url(encode_jpeg(image, 95), _MAX_STILL_WIDTH)
 
 
-def _address(picture: bytes, width: int) -> str:
-    """A data address of a JPEG or PNG, as a JPEG of at most a width."""
-    jpeg = encode_jpeg(pictures.shrunk(decode_image(picture), width), 82)
+def _data_url(picture: bytes, width: int) -> str:
+    """Return a JPEG or PNG as the data URL of a JPEG that is at most ``width`` pixels wide."""
+    jpeg = encode_jpeg(portraits.shrink(decode_image(picture), width), 82)
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -1,4 +1,4 @@
-"""One picture per person, and the annotated picture when the input is one."""
+"""Portraits: a picture of each person, their mean face, and the annotated still picture."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from fakelens.errors import OutputError
 from fakelens.explain.regions import mean_evidence
 from fakelens.faces.crops import extract_crop
 from fakelens.media.images import decode_image, encode_jpeg
-from fakelens.media.reader import Picture, open_video, upright
+from fakelens.media.reader import DecodedFrame, open_video, upright_frame
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box
 from fakelens.records.media import Frame
@@ -22,64 +22,72 @@ from fakelens.render.style import Style
 FACES_FOLDER = "faces"
 MEANS_FOLDER = "mean_faces"
 STILL_NAME = "annotated.png"
-_SIDE = 320  # of a face's picture, pixels
-# Of whom the page keeps pictures: it stays small enough to be sent.
-MOST_CARDS = 50
-MOST_FILMS = 6  # and a film strip
-FILM_SIDE = 160  # of a picture in the page's film strip
-_SURROUNDINGS = 1.25  # side of the picture over that of the area the model saw
+MAX_CARDS = 50
+"""Most people with a card in the page, so that the page stays small enough to send."""
+
+MAX_FILM_STRIPS = 6
+"""Most people whose card has a film strip."""
+
+FILM_SIDE = 160
+"""Side of a picture in a film strip, pixels."""
+
+_SIDE = 320  # of a portrait, pixels
+_SURROUNDINGS = 1.25  # side of a portrait over the side of the face crop
 
 
 def face_name(person: int) -> str:
-    """File name of a person's picture."""
+    """Return the file name of a person's portrait."""
     return f"person-{person}.png"
 
 
-def suspicious_first(report: Report) -> list[int]:
-    """Numbers of the tracks with a score: who is seen well before the others, the highest first."""
+def rank_by_suspicion(report: Report) -> list[int]:
+    """Return the indices of the tracks with a score, the most suspicious first.
+
+    People with enough good faces come before all others.
+    """
     findings = report.findings
     judged = [n for n, finding in enumerate(findings) if finding.score is not None]
     return sorted(judged, key=lambda n: (not findings[n].seen_well, -(findings[n].score or 0)))
 
 
 class Portraits:
-    """Takes pictures of every person while the video goes by.
+    """Collects a picture of every person while the frames of the video pass by.
 
-    At the key frame one is written: untouched, and with the heatmap. Of the most suspicious, what
-    the model saw there and at the frames with the most evidence is kept for the page.
+    The portrait at a person's key frame is written to disk: the original face beside the face with
+    its heatmap. For the most suspicious people, the face crops at the key frame and at the frames
+    with the most evidence are kept for the page.
 
     Args:
-        report: of the persons.
-        folder: made at once.
+        report: to illustrate.
+        folder: created at once.
         style: how to draw.
 
     Attributes:
-        faces: by number of the track, and by frame, JPEG of the untouched area that the heatmap
-            covers.
+        faces: by track index and frame index, JPEG of the original area that the heatmap covers.
     """
 
     def __init__(self, report: Report, folder: Path, style: Style) -> None:
         self._report, self._folder, self._style = report, folder, style
         self._overlay = Overlay(report, smooth=style.smooth)
-        ranked = suspicious_first(report)
-        filmed = set(ranked[:MOST_FILMS])
-        self.faces: dict[int, dict[int, bytes]] = {n: {} for n in ranked[:MOST_CARDS]}
-        self._written = {finding.key_frame for finding in report.findings}
-        self._wanted = defaultdict[int, set[int]](set)  # numbers of tracks, by frame
+        ranked = rank_by_suspicion(report)
+        with_strip = set(ranked[:MAX_FILM_STRIPS])
+        self.faces: dict[int, dict[int, bytes]] = {n: {} for n in ranked[:MAX_CARDS]}
+        self._missing_keys = {finding.key_frame for finding in report.findings}
+        self._wanted = defaultdict[int, set[int]](set)  # track indices, by frame index
         for number, finding in enumerate(report.findings):
             self._wanted[finding.key_frame].add(number)
-            if number in filmed and finding.assessment:
+            if number in with_strip and finding.assessment:
                 for index in finding.assessment.strongest:
                     self._wanted[index].add(number)
         folder.mkdir()
 
-    def see(self, picture: Picture) -> None:
-        """Take the persons of whom this picture of the report's video is one that is wanted."""
+    def add_frame(self, picture: DecodedFrame) -> None:
+        """Take the portraits and face crops needed from this frame of the report's video."""
         people = self._wanted.pop(picture.index, None)
         if not people:
             return
-        frame = upright(picture, self._report.video)
-        self._written.discard(frame.index)
+        frame = upright_frame(picture, self._report.video)
+        self._missing_keys.discard(frame.index)
         for number in people:
             finding = self._report.findings[number]
             mark = self._overlay.mark(number, frame.index)
@@ -93,18 +101,18 @@ class Portraits:
                 self.faces[number][frame.index] = encode_jpeg(crop)
 
     def write_all(self) -> None:
-        """Read the video as far as there are key frames missing."""
+        """Read the video up to the last key frame and take all portraits."""
         with open_video(self._report.source) as reader:
-            for picture in reader.pictures():
-                self.see(picture)
-                if not self._written:
+            for picture in reader.decoded_frames():
+                self.add_frame(picture)
+                if not self._missing_keys:
                     break
 
 
 def write_means(report: Report, folder: Path, style: Style) -> None:
-    """Write a picture of each person's mean face: untouched, and with the mean heatmap over it.
+    """Write each person's mean face: the original beside the one with the mean heatmap.
 
-    On the scale of the video, as everything that is drawn.
+    The heatmap is drawn on the colour scale of the whole video.
     """
     if not report.mean_faces:
         return
@@ -115,9 +123,9 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
         mean = mean_evidence(track, report.heatmaps)
         if face is None or mean is None:
             continue
-        plain = cv2.resize(decode_image(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
-        drawn = plain.astype(np.uint8)
-        canvas = Canvas.of_rgb(drawn)
+        original = cv2.resize(decode_image(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+        drawn = original.astype(np.uint8)
+        canvas = Canvas.from_rgb(drawn)
         mark = Mark(
             person=track.person,
             verdict=finding.verdict,
@@ -128,23 +136,23 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
             trust=finding.trust_mark,
         )
         Painter(style, canvas.encode, _SIDE).paint_heatmaps(canvas, [mark])
-        _write(folder / face_name(track.person), np.hstack([plain, drawn]))
+        _write(folder / face_name(track.person), np.hstack([original, drawn]))
 
 
 def write_still(report: Report, folder: Path, style: Style) -> None:
-    """Write the annotated picture of an input that is one."""
+    """Write the annotated picture of an input that is a still picture."""
     overlay = Overlay(report, smooth=False)
     with open_video(report.source) as reader:
         frame = next(iter(reader.frames()))
     image = frame.image.copy()
-    canvas = Canvas.of_rgb(image)
+    canvas = Canvas.from_rgb(image)
     Painter(style, canvas.encode, image.shape[0]).paint(canvas, overlay.marks(frame.index))
     both = np.hstack([frame.image, image]) if style.side_by_side else image
     _write(folder / STILL_NAME, both)
 
 
-def shrunk(image: RGBImage, width: int) -> RGBImage:
-    """The picture at a width, in pixels, if it is wider than that."""
+def shrink(image: RGBImage, width: int) -> RGBImage:
+    """Return the image scaled down to a width in pixels, or unchanged if it is not wider."""
     if image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))
@@ -157,7 +165,7 @@ def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:
     half = mark.area.width * _SURROUNDINGS / 2
     area = Box(x - half, y - half, x + half, y + half)
     image = frame.image.copy()
-    canvas = Canvas.of_rgb(image)
+    canvas = Canvas.from_rgb(image)
     Painter(style, canvas.encode, image.shape[0]).paint_heatmaps(canvas, [mark])
     return np.hstack([extract_crop(frame.pixels, area, _SIDE), extract_crop(image, area, _SIDE)])
 
@@ -165,5 +173,5 @@ def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:
 def _write(path: Path, image: RGBImage) -> None:
     done, data = cv2.imencode(".png", image[:, :, ::-1])
     if not done:
-        raise OutputError(f"{path}: the picture cannot be encoded")
+        raise OutputError(f"{path}: the picture cannot be encoded as PNG")
     path.write_bytes(data.tobytes())

@@ -1,7 +1,7 @@
-"""A person's own review of a video, kept beside the machine's answer in ``report.html``.
+"""Reviews: a person's own assessment of a video, stored in ``report.html``.
 
-A review may be *blind first*: the reviewer marks what looks suspicious before the page shows what
-the model says, so that the answer cannot lead the eye. Both stay in the page afterwards.
+In a *blind* review, the reviewer marks what looks suspicious before the page shows the result of
+the analysis, so that the result cannot influence them. The page keeps both.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-_BLOCK = re.compile(r'(<script type="application/json" id="review">)[^<]*(</script>)')
+_REVIEW_ELEMENT = re.compile(r'(<script type="application/json" id="review">)[^<]*(</script>)')
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, description="seconds into the video")]
@@ -26,7 +26,7 @@ class _Model(BaseModel):
 
 
 class Suspicion(_Model):
-    """A stretch of time that looked suspicious to the reviewer."""
+    """A span of time that the reviewer marked as suspicious."""
 
     person: Annotated[int | None, Field(ge=1, le=10**9, description="null: the whole picture")]
     start: Seconds
@@ -36,59 +36,60 @@ class Suspicion(_Model):
     @model_validator(mode="after")
     def _is_in_order(self) -> Self:
         if self.end < self.start:
-            raise PydanticCustomError("order", "it ends before it starts")
+            raise PydanticCustomError("order", "the span ends before it starts")
         return self
 
 
 class Review(_Model):
-    """What a reviewer made of a video.
+    """A reviewer's assessment of a video.
 
-    What was said before the answer was uncovered does not change afterwards; ``notes`` may.
+    Once the result of the analysis has been revealed, only ``notes`` may change.
     """
 
     version: Literal[1] = 1
-    video_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="of the video")]
+    video_sha256: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the video")
+    ]
     reviewer: Annotated[str, Field(max_length=200)] = ""
     blind: Annotated[
-        bool, Field(description="marked before the page showed the answer, as far as it can know")
+        bool,
+        Field(description="marked before the page showed the result, as far as the page can know"),
     ]
     opinion: Literal["manipulated", "genuine", "cannot tell"] | None = None
     suspicions: Annotated[tuple[Suspicion, ...], Field(max_length=500)] = ()
-    uncovered: Annotated[
-        Moment | None, Field(description="when the machine's answer was shown")
-    ] = None
+    uncovered: Annotated[Moment | None, Field(description="when the result was revealed")] = None
     notes: Notes = ""
     saved: Moment
 
 
 def embed(page: str, review: Review | None, *, save_to: str | None = None) -> str:
-    """Put a review into a page that ``write_page`` made.
+    """Return a report page with a review in it.
 
     Args:
-        page: HTML.
-        review: replaces the one that is there.
-        save_to: address, relative to the page, that takes the review as JSON by PUT; ``None`` for
-            a page that is opened from disk, which offers a copy of itself to be kept instead.
+        page: HTML that ``write_page`` wrote.
+        review: replaces the review in the page; ``None`` removes it.
+        save_to: URL, relative to the page, to which the page sends the review as JSON by PUT;
+            ``None`` for a page opened from disk, which offers a copy of itself for download.
 
     Raises:
-        ValueError: it is not such a page.
+        ValueError: the HTML is not a report page.
     """
     saved = "null" if review is None else review.model_dump_json()
-    # Within a script element nothing but "<" could end it.
-    block = f'{{"save_to":{json.dumps(save_to)},"review":{saved}}}'.replace("<", "\\u003c")
-    changed, places = _BLOCK.subn(lambda found: found[1] + block + found[2], page)
-    if places != 1:
-        raise ValueError("not a page of a report: it has no place for a review")
+    # Only "<" could end the script element.
+    content = f'{{"save_to":{json.dumps(save_to)},"review":{saved}}}'.replace("<", "\\u003c")
+    changed, count = _REVIEW_ELEMENT.subn(lambda found: found[1] + content + found[2], page)
+    if count != 1:
+        raise ValueError("not a report page: it has no element for a review")
     return changed
 
 
 def content_policy(page: str) -> str:
-    """The content security policy that a page carries, for the header of a server.
+    """Return the content security policy of a report page, for use as an HTTP header.
 
     Raises:
-        ValueError: it carries none.
+        ValueError: the page has none.
     """
     found = _POLICY.search(page)
     if not found:
-        raise ValueError("not a page of a report: it carries no content security policy")
+        raise ValueError("not a report page: it has no content security policy")
     return found[1].replace("&#39;", "'")

@@ -1,4 +1,4 @@
-"""Puts all files of a report into a folder: every one of them, or none."""
+"""Saving: write all files of a report to a folder, or none if anything fails."""
 
 import os
 import shutil
@@ -30,18 +30,23 @@ from fakelens.report.portraits import (
     write_still,
 )
 from fakelens.report.source_video import NAMES as ORIGINAL_NAMES
-from fakelens.report.source_video import copy_original, playable_name, rewrite_original, timing
+from fakelens.report.source_video import (
+    copy_original,
+    playable_name,
+    read_timing,
+    transcode_original,
+)
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
 
-_DRAWINGS = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
-_OURS = (
+_DRAWING_NAMES = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
+_REPORT_NAMES = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
-    *_DRAWINGS,
+    *_DRAWING_NAMES,
     MEANS_FOLDER,
     *ORIGINAL_NAMES,
 )
-_FACES = "person-*.png"
+_PORTRAITS = "person-*.png"
 
 
 def save_report(
@@ -54,40 +59,40 @@ def save_report(
     progress: Progress | None = None,
     profile: Profile | None = None,
 ) -> list[Path]:
-    """Write everything: JSON, heatmaps, CSV, page, pictures and the annotated video.
+    """Write all files: JSON, heatmaps, CSV, page, portraits and the annotated video.
 
     Args:
-        report: what to write.
-        folder: made if it does not exist; files in it that are not a report's are left alone.
+        report: to write.
+        folder: created if it does not exist; files in it that no report writes are left alone.
         style: how to draw.
-        video: draw the annotated video too, and put the untouched one beside the page; the first
-            is never done when no face was found.
-        force: replace a report that lies there.
-        progress: told after each frame drawn.
-        profile: told where the time goes.
+        video: also write the annotated video, unless no face was found, and copy the original
+            video so that the page can play it.
+        force: overwrite an existing report.
+        progress: called after each frame drawn.
+        profile: records how long each stage takes.
 
     Returns:
         The files written.
 
     Raises:
-        OutputError: the folder holds a report already, or the input where a file of the report
-            would go, or cannot be written.
+        OutputError: the folder already contains a report, or contains the input under the name of
+            a file of the report, or cannot be written.
         MediaError: the input cannot be read again.
     """
     folder, profile = Path(folder), profile or Profile()
     check_free(folder, report.source, force=force)
     with _staging(folder) as staging:
-        with profile.spend("write tables"):
+        with profile.measure("write tables"):
             write_document(report, staging, folder)
             write_table(report, staging)
         style = style or Style()
-        beside = _draw(report, staging, style, profile, video=video, progress=progress)
-        beside = _with_video(beside, report, staging, folder, profile, copy=video)
-        with profile.spend("pictures of the persons"):
+        page_files = _draw(report, staging, style, profile, video=video, progress=progress)
+        page_files = _add_video(page_files, report, staging, folder, profile, copy=video)
+        with profile.measure("portraits"):
             write_means(report, staging / MEANS_FOLDER, style)
-        with profile.spend("write the page"):
-            write_page(report, staging, style, beside)
-        return _move(staging, folder, _OURS)
+        with profile.measure("write the page"):
+            write_page(report, staging, style, page_files)
+        return _move(staging, folder, _REPORT_NAMES)
 
 
 def save_drawings(
@@ -98,42 +103,61 @@ def save_drawings(
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Write the annotated video and the pictures alone, for another look at a saved report.
+    """Draw a saved report again: write only the annotated video and the portraits.
 
-    Arguments and errors are those of ``save_report``; the video must still be the same. With
-    ``force`` the folder may be that of the report, whose other files stay.
+    Args:
+        report: read by ``read_report``; its video must not have changed.
+        folder: created if it does not exist. With ``force`` it may be the folder of the report,
+            whose other files are kept.
+        style: how to draw.
+        force: overwrite existing files.
+        progress: called after each frame drawn.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: as for ``save_report``.
+        MediaError: the video is missing, has changed or cannot be read.
     """
     folder = Path(folder)
     check_free(folder, report.source, force=force)
     if not report.source.is_file():
-        raise MediaError(f"{report.source}: the report's video is no longer there; say where it is")
+        raise MediaError(f"{report.source}: the report's video is no longer there")
     if file_sha256(report.source) != report.provenance.input_sha256:
-        raise MediaError(f"{report.source}: not the video of this report, its SHA-256 differs")
+        raise MediaError(f"{report.source}: not the video of this report: its SHA-256 differs")
     with _staging(folder) as staging:
         _draw(report, staging, style, Profile(), video=True, progress=progress)
-        return _move(staging, folder, _DRAWINGS)
+        return _move(staging, folder, _DRAWING_NAMES)
 
 
 def check_free(folder: Path, source: Path, *, force: bool) -> None:
-    """Make sure that the report of a video can go into a folder; nothing is made or changed.
+    """Check that the report of a video can be saved in a folder, without changing anything.
+
+    Args:
+        folder: for the report; need not exist.
+        source: the video.
+        force: an existing report may be overwritten.
 
     Raises:
-        OutputError: it holds a report already, or the video where a file of the report would go,
-            or is not a folder, or cannot be written.
+        OutputError: the folder already contains a report, or contains the video under the name of
+            a file of the report, or is a file, or cannot be written.
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is a file; name a folder for the results")
-        taken = [name for name in _OURS if (folder / name).exists()]
+            raise OutputError(f"{folder}: is a file; choose a folder for the results")
+        taken = [name for name in _REPORT_NAMES if (folder / name).exists()]
         if taken and not force:
-            raise OutputError(f"{folder}: holds {taken[0]} already; --force replaces it")
-        places = [path for name in _OURS for path in _ours(folder / name)]
-        if source.exists() and any(place.exists() and place.samefile(source) for place in places):
-            raise OutputError(f"{source}: is the input and would be overwritten; name another")
-        with tempfile.TemporaryFile(dir=_existing(folder)):
+            raise OutputError(f"{folder}: already contains {taken[0]}; use --force to overwrite it")
+        targets = [path for name in _REPORT_NAMES for path in _report_files(folder / name)]
+        if source.exists() and any(path.exists() and path.samefile(source) for path in targets):
+            raise OutputError(
+                f"{source}: is the input and would be overwritten; choose another output folder"
+            )
+        with tempfile.TemporaryFile(dir=_nearest_existing(folder)):
             pass
     except OSError as error:
-        raise OutputError(f"{folder}: cannot write there: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 def _draw(
@@ -151,56 +175,62 @@ def _draw(
     if video and not report.video.is_picture:
         notes = write_video(report, folder, style, portraits, progress, profile)
         return PageFiles(faces=portraits.faces, notes=notes)
-    with profile.spend("pictures of the persons"):
+    with profile.measure("portraits"):
         portraits.write_all()
         if report.video.is_picture:
             write_still(report, folder, style)
     return PageFiles(faces=portraits.faces)
 
 
-def _with_video(
-    beside: PageFiles, report: Report, staging: Path, folder: Path, profile: Profile, *, copy: bool
+def _add_video(
+    page_files: PageFiles,
+    report: Report,
+    staging: Path,
+    folder: Path,
+    profile: Profile,
+    *,
+    copy: bool,
 ) -> PageFiles:
-    """With the untouched video: put beside the page on request, else where it is."""
+    """Add the original video that the page plays: a copy, or the input where it is."""
     if report.video.is_picture:
-        return beside
+        return page_files
     playable = playable_name(report)
-    there_already = report.source.resolve().parent == folder.resolve()
-    if copy and playable and not there_already:
+    is_in_folder = report.source.resolve().parent == folder.resolve()
+    if copy and playable and not is_in_folder:
         name = copy_original(report, staging, playable, profile)
-        return replace(beside, video=name, exact=True, timing=timing(staging / name))
+        return replace(page_files, video=name, exact=True, timing=read_timing(staging / name))
     if copy and report.tracks and not playable:
-        name = rewrite_original(report, staging, profile)
-        return replace(beside, video=name, timing=timing(staging / name))
+        name = transcode_original(report, staging, profile)
+        return replace(page_files, video=name, timing=read_timing(staging / name))
     if playable:
         address = quote(os.fsencode(relative_path(report.source, folder)))
-        return replace(beside, video=address, exact=True, timing=timing(report.source))
-    return replace(beside, unplayable=True)
+        return replace(page_files, video=address, exact=True, timing=read_timing(report.source))
+    return replace(page_files, unplayable=True)
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or what there is of the path to it: on the same disk, with the same rights."""
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+def _nearest_existing(folder: Path) -> Path:
+    """Return the folder or its nearest existing parent: the same disk, the same permissions."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A folder on the same disk as the final one, gone afterwards whatever happens."""
+    """Provide a temporary folder on the same disk as the final one, and remove it afterwards."""
     try:
-        place = _existing(folder)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=place))
+        parent = _nearest_existing(folder)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=parent))
     except OSError as error:
-        raise OutputError(f"{folder}: cannot write there: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
     try:
         yield staging
     except OSError as error:
-        raise OutputError(f"{folder}: cannot write the results: {error.strerror}") from error
+        raise OutputError(f"{folder}: the results cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _move(staging: Path, folder: Path, names: Sequence[str]) -> list[Path]:
-    """Move the finished files into place and take away older ones of the given names."""
+    """Move the finished files into place and delete older ones of the given names."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
@@ -208,14 +238,14 @@ def _move(staging: Path, folder: Path, names: Sequence[str]) -> list[Path]:
         target.parent.mkdir(exist_ok=True)
         source.replace(target)
         written.append(target)
-    for place in (folder / name for name in names):
-        for stale in set(_ours(place)) - set(written):
+    for path in (folder / name for name in names):
+        for stale in set(_report_files(path)) - set(written):
             stale.unlink(missing_ok=True)
-        if place.is_dir() and not any(place.iterdir()):
-            place.rmdir()
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
     return written
 
 
-def _ours(place: Path) -> list[Path]:
-    """The file itself, or those of a folder that a report puts there."""
-    return list(place.glob(_FACES)) if place.is_dir() else [place]
+def _report_files(path: Path) -> list[Path]:
+    """Return the file itself or, for a folder, the portraits in it."""
+    return list(path.glob(_PORTRAITS)) if path.is_dir() else [path]

@@ -1,4 +1,4 @@
-"""The untouched video beside the page, as a browser can play it."""
+"""The original video for the page: an exact copy, or re-encoded if browsers cannot play it."""
 
 import shutil
 from array import array
@@ -15,7 +15,7 @@ from fakelens.records.report import Report
 
 NAMES = ("untouched.mp4", "untouched.webm")
 
-# What current browsers play: of each kind of file the picture's codec and formats, and the sound.
+# What current browsers play: container, file name, pixel formats by video codec, audio codecs.
 _PLAYABLE = (
     (
         "mp4",
@@ -34,16 +34,16 @@ _PLAYABLE = (
         {"opus", "vorbis"},
     ),
 )
-_KEYS_APART = 0.5  # seconds
-_UNEVEN = 0.1  # spread of the time from picture to picture, over its mean
-_MOST_FRAMES = 20_000
+_KEY_SPACING = 0.5  # seconds
+_UNEVEN = 0.1  # range of the frame intervals over their mean
+_MAX_LISTED_FRAMES = 20_000
 _DECODERS = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 
 
 def playable_name(report: Report) -> str | None:
-    """The name under which a browser plays the input as it is; ``None`` if it does not.
+    """Return the name for an exact copy of the input, or ``None`` if browsers cannot play it.
 
-    Damaged files are left to the program, which mends their timestamps.
+    Damaged files count as not playable: transcoding repairs their timestamps.
 
     Raises:
         MediaError: the input cannot be read again.
@@ -57,23 +57,27 @@ def playable_name(report: Report) -> str | None:
 def _playable_name(reader: VideoReader) -> str | None:
     info = reader.info
     codec = _DECODERS.get(info.codec, info.codec)
-    for kind, name, pictures, sounds in _PLAYABLE:
-        fits = info.pixel_format in pictures.get(codec, ()) and set(info.audio) <= sounds
-        # With several streams of pictures a browser may show another one.
-        if kind in reader.formats and fits and reader.video_streams == 1 and info.start >= 0:
+    for container, name, pixel_formats, audio_codecs in _PLAYABLE:
+        fits = info.pixel_format in pixel_formats.get(codec, ()) and set(info.audio) <= audio_codecs
+        # With several video streams a browser may show another one.
+        if container in reader.formats and fits and reader.video_streams == 1 and info.start >= 0:
             return name
     return None
 
 
 def copy_original(report: Report, folder: Path, name: str, profile: Profile) -> str:
-    """Copy the input bit for bit, under the name that ``playable_name`` gave; returns it."""
-    with profile.spend("copy the video"):
+    """Copy the input, byte for byte, under the name that ``playable_name`` returned.
+
+    Returns:
+        The file's name.
+    """
+    with profile.measure("copy the video"):
         shutil.copyfile(report.source, folder / name)
     return name
 
 
-def rewrite_original(report: Report, folder: Path, profile: Profile) -> str:
-    """Write the input anew as H.264 in MP4, for browsers that do not play it as it is.
+def transcode_original(report: Report, folder: Path, profile: Profile) -> str:
+    """Re-encode the input as H.264 in MP4, which browsers can play.
 
     Returns:
         The file's name.
@@ -88,12 +92,12 @@ def rewrite_original(report: Report, folder: Path, profile: Profile) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When a video's pictures are shown; timestamps in seconds.
+    """Timestamps of a video's frames, in seconds.
 
     Attributes:
-        keys: of pictures that a player can show without decoding others, at most two a second.
-        frames: of all pictures, where they are not evenly spaced and not too many.
-        end: of the last picture, when it goes.
+        keys: key frames, which can be shown without decoding others; at most two per second.
+        frames: all frames, if they are unevenly spaced and at most 20,000; otherwise empty.
+        end: end of the last frame.
     """
 
     keys: tuple[float, ...]
@@ -101,11 +105,11 @@ class Timing:
     end: float
 
 
-def timing(path: Path) -> Timing:
-    """Read a video's packets; nothing is decoded.
+def read_timing(path: Path) -> Timing:
+    """Read the frame timestamps from a video's packets, without decoding.
 
     Args:
-        path: of a video that ``playable_name`` or ``rewrite_original`` named.
+        path: a copy made by ``copy_original`` or ``transcode_original``, or the playable input.
     """
     keys: list[float] = []
     shown = array("d")
@@ -115,7 +119,7 @@ def timing(path: Path) -> Timing:
             if packet.pts is None or packet.time_base is None:
                 continue
             time = float(packet.pts * packet.time_base)
-            if packet.is_keyframe and (not keys or time >= keys[-1] + _KEYS_APART):
+            if packet.is_keyframe and (not keys or time >= keys[-1] + _KEY_SPACING):
                 keys.append(time)
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             shown.append(time)
@@ -124,6 +128,6 @@ def timing(path: Path) -> Timing:
     uneven = len(gaps) > 0 and float(np.ptp(gaps)) > _UNEVEN * float(gaps.mean())
     return Timing(
         keys=tuple(keys),
-        frames=tuple(times.tolist()) if uneven and len(times) <= _MOST_FRAMES else (),
+        frames=tuple(times.tolist()) if uneven and len(times) <= _MAX_LISTED_FRAMES else (),
         end=end,
     )

@@ -1,4 +1,4 @@
-"""``scores.csv``: one row per face and frame, for spreadsheets and scripts."""
+"""``scores.csv``: one row per face and frame."""
 
 import csv
 import heapq
@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def write_table(report: Report, folder: Path) -> None:
-    """Write the table, ordered by frame, then by person."""
+    """Write ``scores.csv``, ordered by frame and then by person."""
     rows = heapq.merge(*map(_rows, report.tracks), key=lambda row: row[:2])
     with (folder / FILE_NAME).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -35,7 +35,7 @@ def write_table(report: Report, folder: Path) -> None:
             box = observation.box
             corners = (f"{value:.2f}" for value in (box.x1, box.y1, box.x2, box.y2))
             numbers = (f"{observation.logit:.6f}", f"{observation.score:.6f}")
-            quality_flags = "; ".join(QualityFlag(observation.quality_flags).words)
+            quality_flags = "; ".join(QualityFlag(observation.quality_flags).descriptions)
             usable = int(observation.quality_flags == 0)
             writer.writerow(
                 (

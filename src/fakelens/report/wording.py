@@ -1,4 +1,4 @@
-"""What figures mean, in sentences for people who do not compute."""
+"""Sentences for report readers: what the figures of a report mean."""
 
 from collections import Counter
 
@@ -15,33 +15,33 @@ from fakelens.records.trust import (
 )
 
 _MARKS = {
-    TrustMark.SUPPORTED: "heatmap supported, it shows what the score depends on",
-    TrustMark.WEAK: "heatmap weak, the score depends little on the areas it marks",
-    TrustMark.CHANCE: "heatmap not better than chance, do not read places from it",
+    TrustMark.SUPPORTED: "heatmap supported: it shows what the score depends on",
+    TrustMark.WEAK: "heatmap weak: the score depends little on the areas it marks",
+    TrustMark.CHANCE: "heatmap not better than chance: do not read locations from it",
 }
 _ABLATIONS = {
     "features": "setting the top 20 % of cells to zero in the explained layer",
     "deletion": "blurring the pixels under the top 20 % of cells",
-    "insertion": "blurring all pixels but those under the top 20 % of cells",
+    "insertion": "blurring all pixels except those under the top 20 % of cells",
     "road": "interpolating the pixels under the top 20 % of cells",
 }
 _CONTROLS = {
     ControlOutcome.DETECTED: "control detected: a synthetic forgery added to this person's own "
     "frames scores {score:.2f}",
     ControlOutcome.PARTIAL: "control partly detected: a synthetic forgery added to this person's "
-    "own frames raises the score to {score:.2f}, which is not likely fake",
+    "own frames raises the score to {score:.2f}, still below likely fake",
     ControlOutcome.MISSED: "control missed: a synthetic forgery added to this person's own frames "
     "does not raise the score ({score:.2f})",
     ControlOutcome.UNKNOWN: "control not informative: this person already scores as fake (with a "
     "synthetic forgery: {score:.2f})",
 }
-
-
-_COMPLETE = (0.5, 1.5)  # beyond, a share of the answer would only confuse
+# Range of the completeness within which it is shown as a percentage; outside it, a figure such as
+# "-340 % of the logit" would only confuse.
+_COMPLETENESS_RANGE = (0.5, 1.5)
 
 
 def clock(seconds: float) -> str:
-    """A time in a video: minutes, seconds and tenths."""
+    """Format a time in a video as minutes, seconds and tenths, with hours if needed."""
     tenths = round(max(seconds, 0) * 10)
     hours, rest = divmod(tenths, 36_000)
     minutes, rest = divmod(rest, 600)
@@ -50,82 +50,96 @@ def clock(seconds: float) -> str:
 
 
 def overall(report: Report) -> str:
-    """What was found of all persons, in one or two sentences."""
+    """Summarise the verdicts on all people in a few sentences."""
     judged = [finding for finding in report.findings if finding.score is not None]
-    what = "picture" if report.video.is_picture else "video"
+    medium = "picture" if report.video.is_picture else "video"
     if not report.findings:
         searched = "1 frame was" if report.frames == 1 else f"{report.frames} frames were"
         return (
-            f"No face was found, so nothing can be said about this {what}: {searched} searched "
+            f"No face was found, so nothing can be said about this {medium}. {searched} searched "
             f"with {report.provenance.detector}."
         )
     if not judged:
-        return f"No face in this {what} is good enough to be judged."
+        return f"No face in this {medium} is good enough to be judged."
     counts = Counter(finding.verdict for finding in judged)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
-    sentence = (
-        f"{len(judged)} {'person was' if len(judged) == 1 else 'persons were'} judged: {told}."
-    )
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    sentences = [f"{_people(len(judged))} judged: {verdicts}."]
     if len(judged) > 1 and (decisive := report.decisive):
-        sentence += (
-            f" The most suspicious of those seen well is person {decisive.person} "
+        sentences.append(
+            f"Most suspicious of those with enough good faces: person {decisive.person} "
             f"({decisive.verdict}, {decisive.score:.2f})."
         )
     if others := len(report.findings) - len(judged):
-        sentence += f" {others} more had no face that is good enough to be judged."
-    return sentence
+        sentences.append(f"{_people(others)} could not be judged because no face was good enough.")
+    return " ".join(sentences)
 
 
 def not_examined(report: Report) -> list[str]:
-    """What was not examined or judged, and why."""
+    """List what was not examined or not judged, and why."""
     start = float(report.video.start)
-    told = [
+    items = [
         f"person {finding.person}, {clock(finding.first - start)} to "
         f"{clock(finding.last - start)}: {'; '.join(finding.reasons)}"
         for finding in report.findings
         if finding.score is None
     ]
-    told += [f"at {clock(float(d.time) - start)}: {d.message}" for d in report.damage]
+    items += [f"at {clock(float(d.time) - start)}: {d.message}" for d in report.damage]
     if report.settings.every > 1:
-        told.append(
-            f"only one of {report.settings.every} frames was examined; heatmaps and boxes in "
+        items.append(
+            f"only 1 in {report.settings.every} frames was examined; heatmaps and boxes in "
             "between are interpolated"
         )
-    doubtful = sum(f.examined - f.usable for f in report.findings if f.score is not None)
-    if doubtful:
-        told.append(
-            f"{doubtful} {'face' if doubtful == 1 else 'faces'} of the persons above too small, "
-            "too blurred or perhaps not a face: examined and listed, but not counted"
+    rejected = sum(f.examined - f.usable for f in report.findings if f.score is not None)
+    if rejected:
+        items.append(
+            f"{rejected} {'face' if rejected == 1 else 'faces'} of the people with a score: too "
+            "small, too blurred or perhaps not a face, so listed but not counted"
         )
     if report.video.audio:
-        told.append("the sound: fakelens judges faces only")
-    return told
+        items.append("the sound: fakelens examines faces only")
+    return items
 
 
 def likelihood_ratio_sentence(ratio: float | None, calibration: Calibration | None) -> str | None:
-    """What a base-10 logarithm of the likelihood ratio, fake over real, means."""
+    """Explain a likelihood ratio, or return ``None`` if there is none to explain.
+
+    Args:
+        ratio: base-10 logarithm of the likelihood ratio, fake over real.
+        calibration: of the model.
+    """
     if ratio is None or calibration is None:
         return None
     times = 10 ** abs(ratio)
     more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
     if times < 1.5:
-        return "such a face is about as frequent among the fake as among the real ones"
+        return "such a face is about as frequent among fake faces as among real ones"
     number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
-    words = f"such a face is {number} times as frequent among the {more} as among the {less} ones"
-    # Larger ones are held there; see ``Calibration.limit``.
-    return f"{words}, the most that these bear out" if abs(ratio) >= calibration.limit else words
+    sentence = f"such a face is {number} times as frequent among {more} faces as among {less} ones"
+    if abs(ratio) < calibration.limit:
+        return sentence
+    return f"{sentence}, capped at the largest ratio the calibration data support"
 
 
 def trust_sentences(assessment: Assessment | None) -> list[str]:
-    """How far a score and its heatmap can be trusted."""
+    """Say how reliable a score and its heatmap are."""
     if assessment is None:
-        return ["how far the score and the heatmap can be trusted was not measured"]
-    told = [_faithfulness_sentence(assessment.faithfulness)] if assessment.faithfulness else []
+        return ["the reliability of the score and the heatmap was not measured"]
+    sentences = []
+    if assessment.faithfulness:
+        sentences.append(_faithfulness_sentence(assessment.faithfulness))
     if assessment.robustness:
-        told.append(_robustness_sentence(assessment.robustness))
+        sentences.append(_robustness_sentence(assessment.robustness))
     if assessment.controls:
-        told += _control_sentences(assessment.controls)
-    return [*told, *assessment.notes]
+        sentences += _control_sentences(assessment.controls)
+    return [*sentences, *assessment.notes]
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number} people"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _faithfulness_sentence(found: Faithfulness) -> str:
@@ -136,19 +150,20 @@ def _faithfulness_sentence(found: Faithfulness) -> str:
     ]
     if found.random_effect is not None:
         details.append(
-            f"the difference of the two is {abs(found.drop - found.random_drop):.1f}; with the "
-            f"weights of the last layers in random order it is at most {found.random_effect:.1f}"
+            f"the two differ by {abs(found.drop - found.random_drop):.1f}; with the weights of the "
+            f"last layers shuffled, by at most {found.random_effect:.1f}"
         )
     if found.completeness is not None:
-        complete = _COMPLETE[0] <= found.completeness <= _COMPLETE[1]
-        share = f"{found.completeness:.0%} of the logit"
+        low, high = _COMPLETENESS_RANGE
         details.append(
-            f"the cells add up to {share}" if complete else "the cells do not add up to the logit"
+            f"the cells add up to {_percent(found.completeness)} of the logit"
+            if low <= found.completeness <= high
+            else "the cells do not add up to the logit"
         )
     if found.ablation != "features":
-        # Measured on pictures that no camera took, a faithful heatmap may fail.
+        # Altered pixels look like no camera image, so a faithful heatmap may fail this test.
         details.append("removing pixels leaves traces that a forgery detector may react to")
-    return f"{_MARKS[found.mark]}: {'; '.join(details)}"
+    return f"{_MARKS[found.mark]}. Test: {'; '.join(details)}"
 
 
 def _robustness_sentence(found: Robustness) -> str:
@@ -167,12 +182,12 @@ def _control_sentences(found: Controls) -> list[str]:
     known = found.outcome in (ControlOutcome.DETECTED, ControlOutcome.PARTIAL)
     if known and found.evidence_inside is not None:
         sentences[0] += (
-            f"; {found.evidence_inside:.0%} of the added evidence lies inside the forged area, "
-            f"which covers {found.area_inside:.0%} of the heatmap"
+            f"; {_percent(found.evidence_inside)} of the added evidence lies inside the forged "
+            f"area, which covers {_percent(found.area_inside)} of the heatmap"
         )
     if found.recompression_false_alarm:
         sentences.append(
-            "false alarm when recompressed: the untouched frames, compressed again, score "
+            "false alarm when recompressed: the original frames, compressed again, score "
             f"{found.recompressed_score:.2f}"
         )
     return sentences

@@ -1,8 +1,9 @@
-"""``fakelens serve``: the analysis in a browser and as a REST API, on one's own machine.
+"""``fakelens serve``: the analysis in a browser and as a REST API.
 
-* ``server``: listens, and ends in order;
-* ``app``: the application, guarded; ``api`` and ``pages`` have its routes;
-* ``queue``: which job is at work, and what is told of it; ``running``: one worker process;
-* ``worker``: what that process does;
-* ``store``: the jobs, in SQLite, and their folders.
+* ``server`` listens and shuts down; ``app`` builds the application behind ``guard``.
+* ``api``, ``api_jobs``, ``api_results`` and ``pages`` contain the routes.
+* ``queue`` starts jobs and reports their progress; ``store`` keeps them in SQLite and on disk.
+* ``worker_process`` runs ``worker``, which analyses one upload, in a process of its own.
+
+Only the worker decodes uploads. Code that analyses video or writes reports belongs elsewhere.
 """

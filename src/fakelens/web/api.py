@@ -1,4 +1,4 @@
-"""The REST API as a whole, and what it says of the server."""
+"""The REST API: its routers, and the state of the server."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends
 
 from fakelens import __version__
 from fakelens.web import api_jobs, api_results
-from fakelens.web.dependencies import ANYWHERE, TheQueue, model_of
+from fakelens.web.dependencies import COMMON_PROBLEMS, QueueDep, get_model_name
 from fakelens.web.schemas import Health, HealthLimits, State
 
-router = APIRouter(prefix="/api", responses=ANYWHERE)
+router = APIRouter(prefix="/api", responses=COMMON_PROBLEMS)
 router.include_router(api_jobs.router)
 router.include_router(api_results.router)
 
@@ -18,10 +18,10 @@ router.include_router(api_results.router)
     "/health",
     tags=["server"],
     operation_id="health",
-    response_description="The server works.",
+    response_description="The server is running.",
 )
-async def health(queue: TheQueue, model: Annotated[str, Depends(model_of)]) -> Health:
-    """Whether the server works, what it is, and what it takes."""
+async def health(queue: QueueDep, model: Annotated[str, Depends(get_model_name)]) -> Health:
+    """Return the server's version, model, limits and numbers of jobs."""
     limits = queue.limits
     return Health(
         version=__version__,

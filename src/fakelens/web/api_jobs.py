@@ -1,4 +1,4 @@
-"""The REST API of jobs: uploads, the queue, and what is told of it."""
+"""The REST API of jobs: uploads, the queue and its events."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -8,13 +8,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from fakelens.records.settings import EXAMINE_EVERY
 from fakelens.web import uploads
-from fakelens.web.dependencies import UNKNOWN, KnownJob, TheQueue, problems
+from fakelens.web.dependencies import NOT_FOUND, KnownJob, QueueDep, problems
 from fakelens.web.messages import Every
 from fakelens.web.problems import ProblemError
 from fakelens.web.schemas import Job, JobList, State
 from fakelens.web.store import now
 
-_DEFAULT_PAGE, _LARGEST_PAGE, _FARTHEST = 50, 200, 10**9
+_DEFAULT_LIMIT, _MAX_LIMIT, _MAX_OFFSET = 50, 200, 10**9
 
 router = APIRouter()
 
@@ -23,19 +23,19 @@ router = APIRouter()
     "/jobs",
     tags=["jobs"],
     operation_id="upload",
-    response_description="It is in the queue.",
+    response_description="The job was queued.",
     status_code=201,
     responses=problems(
         s400="The body is empty.",
-        s408="Nothing arrived for too long.",
-        s413="The upload is larger than this server takes.",
+        s408="No data arrived for too long.",
+        s413="The upload is larger than this server accepts.",
         s422="A parameter is malformed.",
         s429="The queue is full.",
         s507="The upload cannot be stored.",
     ),
     openapi_extra={
         "requestBody": {
-            "description": "The video or picture itself.",
+            "description": "The video or picture.",
             "required": True,
             "content": {
                 "application/octet-stream": {
@@ -48,23 +48,24 @@ router = APIRouter()
 async def upload(
     request: Request,
     response: Response,
-    queue: TheQueue,
+    queue: QueueDep,
     name: Annotated[
-        str, Query(max_length=1000, description="of the file; for people to read only")
+        str, Query(max_length=1000, description="file name, used for display only")
     ] = "",
     every: Annotated[
-        Every, Query(description="examine every n-th frame; auto: about five a second")
+        Every, Query(description="examine every n-th frame; auto: about five frames per second")
     ] = EXAMINE_EVERY,
     trust: Annotated[
-        bool, Query(description="measure how far scores and heatmaps can be trusted")
+        bool, Query(description="measure how reliable scores and heatmaps are")
     ] = True,
 ) -> Job:
-    """Upload a video or picture and have it examined."""
-    with queue.room() as there_is_room:
-        if not there_is_room:
+    """Upload a video or picture and queue it for analysis."""
+    with queue.reserve_place() as has_place:
+        if not has_place:
             raise ProblemError(
                 429,
-                f"the queue is full ({queue.limits.queue} wait or arrive): try again later",
+                f"the queue is full (limit {queue.limits.queue}, including uploads in progress): "
+                "try again later",
             )
         job_id = queue.store.make_folder()
         try:
@@ -85,7 +86,7 @@ async def upload(
             )
             queue.add(job)
         except BaseException:
-            queue.store.abandon(job_id)
+            queue.store.discard_folder(job_id)
             raise
     response.headers["Location"] = f"/api/jobs/{job_id}"
     return queue.find(job_id) or job
@@ -95,15 +96,17 @@ async def upload(
     "/jobs",
     tags=["jobs"],
     operation_id="listJobs",
-    response_description="Some jobs.",
+    response_description="A page of jobs.",
     responses=problems(s422="A parameter is malformed."),
 )
 async def list_jobs(
-    queue: TheQueue,
-    limit: Annotated[int, Query(ge=1, le=_LARGEST_PAGE)] = _DEFAULT_PAGE,
-    offset: Annotated[int, Query(ge=0, le=_FARTHEST)] = 0,
+    queue: QueueDep,
+    limit: Annotated[
+        int, Query(ge=1, le=_MAX_LIMIT, description="number of jobs to return")
+    ] = _DEFAULT_LIMIT,
+    offset: Annotated[int, Query(ge=0, le=_MAX_OFFSET, description="number of jobs to skip")] = 0,
 ) -> JobList:
-    """All jobs, newest first, some at a time."""
+    """List jobs, newest first."""
     return JobList(total=queue.store.count(), jobs=queue.newest(limit, offset))
 
 
@@ -112,10 +115,10 @@ async def list_jobs(
     tags=["jobs"],
     operation_id="getJob",
     response_description="The job.",
-    responses=UNKNOWN,
+    responses=NOT_FOUND,
 )
 async def get_job(job: KnownJob) -> Job:
-    """One job."""
+    """Return a job."""
     return job
 
 
@@ -123,21 +126,21 @@ async def get_job(job: KnownJob) -> Job:
     "/jobs/{job_id}/events",
     tags=["events"],
     operation_id="followJob",
-    response_description="Its events.",
+    response_description="Events of the job.",
     response_class=EventSourceResponse,
-    responses=UNKNOWN,
+    responses=NOT_FOUND,
 )
-async def follow_job(job: KnownJob, queue: TheQueue) -> AsyncIterator[ServerSentEvent]:
-    """Follow a job until it is over; each event is the job, named "job", or "deleted"."""
-    with queue.subscribed() as changes:
+async def follow_job(job: KnownJob, queue: QueueDep) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job until it ends. Each event is named "job" and contains it, or "deleted"."""
+    with queue.subscribe() as changes:
         while True:
-            found = queue.find(job.id)  # again: it may have changed before we listened
+            found = queue.find(job.id)  # again: it may have changed before the subscription
             yield _event(job.id, found)
             if found is None or found.state.is_over:
                 return
             changed: tuple[str, ...] = ()
             while job.id not in changed:
-                changed = await changes.news()
+                changed = await changes.wait()
                 if not changed:
                     return
 
@@ -146,14 +149,14 @@ async def follow_job(job: KnownJob, queue: TheQueue) -> AsyncIterator[ServerSent
     "/events",
     tags=["events"],
     operation_id="followAll",
-    response_description="Events, without an end.",
+    response_description="Events of all jobs, without an end.",
     response_class=EventSourceResponse,
 )
-async def follow_all(queue: TheQueue) -> AsyncIterator[ServerSentEvent]:
-    """Follow all jobs from now on; events as for one job, and comments to keep it open."""
-    with queue.subscribed() as changes:
+async def follow_all(queue: QueueDep) -> AsyncIterator[ServerSentEvent]:
+    """Follow all jobs from now on. Events are those of one job, with comments to stay connected."""
+    with queue.subscribe() as changes:
         yield ServerSentEvent(comment="listening")
-        while changed := await changes.news():
+        while changed := await changes.wait():
             for job_id in changed:
                 yield _event(job_id, queue.find(job_id))
 
@@ -168,13 +171,15 @@ def _event(job_id: str, job: Job | None) -> ServerSentEvent:
     "/jobs/{job_id}/cancel",
     tags=["jobs"],
     operation_id="cancel",
-    response_description="The job as it is now.",
-    responses=UNKNOWN | problems(s409="It is over already."),
+    response_description="The job in its new state.",
+    responses=NOT_FOUND | problems(s409="The job has already ended."),
 )
-async def cancel(job: KnownJob, queue: TheQueue) -> Job:
-    """Stop a job that waits or is at work; its upload and what was made of it are deleted."""
+async def cancel(job: KnownJob, queue: QueueDep) -> Job:
+    """Cancel a queued or running job and delete its files, including the upload."""
     if job.state.is_over:
-        raise ProblemError(409, f"there is nothing to cancel: this job is {job.state}")
+        raise ProblemError(
+            409, f"only queued or running jobs can be cancelled; this one is {job.state}"
+        )
     await queue.cancel(job.id)
     return queue.find(job.id) or job
 
@@ -183,19 +188,17 @@ async def cancel(job: KnownJob, queue: TheQueue) -> Job:
     "/jobs/{job_id}/retry",
     tags=["jobs"],
     operation_id="retry",
-    response_description="The job as it is now.",
-    responses=UNKNOWN | problems(s409="It did not fail."),
+    response_description="The job in its new state.",
+    responses=NOT_FOUND | problems(s409="The job did not fail."),
 )
-async def retry(job: KnownJob, queue: TheQueue) -> Job:
-    """Run a job that failed again."""
+async def retry(job: KnownJob, queue: QueueDep) -> Job:
+    """Run a failed job again."""
     if job.state is State.CANCELLED:
         raise ProblemError(
-            409, "this job was cancelled and its upload deleted: upload the file again"
+            409, "this job was cancelled and its upload was deleted; upload the file again"
         )
     if job.state is not State.FAILED:
-        raise ProblemError(
-            409, f"only jobs that failed can be run again, and this one is {job.state}"
-        )
+        raise ProblemError(409, f"only failed jobs can be run again; this one is {job.state}")
     queue.retry(job.id)
     return queue.find(job.id) or job
 
@@ -204,10 +207,10 @@ async def retry(job: KnownJob, queue: TheQueue) -> Job:
     "/jobs/{job_id}",
     tags=["jobs"],
     operation_id="delete",
-    response_description="It is gone.",
+    response_description="The job was deleted.",
     status_code=204,
-    responses=UNKNOWN,
+    responses=NOT_FOUND,
 )
-async def delete(job: KnownJob, queue: TheQueue) -> None:
-    """Delete a job, its upload, its results and its review; if it is at work, stop it first."""
+async def delete(job: KnownJob, queue: QueueDep) -> None:
+    """Delete a job with its upload, results and review. A running job is stopped first."""
     await queue.delete(job.id)

@@ -1,4 +1,4 @@
-"""The REST API of results: the report, its files, all of them at once, and the review."""
+"""The REST API of results: the report, its files, a zip archive and the review."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from fakelens.report.review import Review
 from fakelens.web import bundle, files, reviews
-from fakelens.web.dependencies import NO_RESULTS, UNKNOWN, DoneJob, TheQueue, problems
+from fakelens.web.dependencies import NO_RESULTS, NOT_FOUND, DoneJob, QueueDep, problems
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
 from fakelens.web.schemas import Job
@@ -20,12 +20,12 @@ router = APIRouter()
     tags=["results"],
     operation_id="report",
     response_class=FileResponse,
-    responses=UNKNOWN
+    responses=NOT_FOUND
     | NO_RESULTS
     | {200: {"description": "report.json", "content": {"application/json": {}}}},
 )
-async def report(job: DoneJob, queue: TheQueue) -> FileResponse:
-    """The whole report, for programs."""
+async def report(job: DoneJob, queue: QueueDep) -> FileResponse:
+    """Return report.json, the full report."""
     return result(queue, job, files.REPORT)
 
 
@@ -34,39 +34,41 @@ async def report(job: DoneJob, queue: TheQueue) -> FileResponse:
     tags=["results"],
     operation_id="file",
     response_class=FileResponse,
-    responses=UNKNOWN
+    responses=NOT_FOUND
     | NO_RESULTS
     | {
         200: {"description": "The file.", "content": {kind: {} for kind in files.TYPES}},
         206: {
-            "description": "The range that was asked for.",
+            "description": "The requested range.",
             "content": {kind: {} for kind in (*files.TYPES, "multipart/byteranges")},
         },
         400: {"description": "The range is malformed.", "content": {"text/plain": {}}},
-        416: {"description": "The range lies outside.", "content": {"text/plain": {}}},
+        416: {"description": "The range is outside the file.", "content": {"text/plain": {}}},
     },
 )
 async def file(
     job: DoneJob,
-    queue: TheQueue,
-    name: Annotated[str, Path(pattern=files.NAME, description="of a result")],
+    queue: QueueDep,
+    name: Annotated[str, Path(pattern=files.NAME, description="name of the file")],
 ) -> FileResponse:
-    """One file of the results; a part of it with the header Range."""
+    """Return one file of the results, or a part of it if a Range header is sent."""
     return result(queue, job, name)
 
 
 def result(queue: Queue, job: Job, name: str) -> FileResponse:
-    """A file of the results.
+    """Return the response for one file of a job's results.
 
     Raises:
-        ProblemError: results have no such file, or these have not.
+        ProblemError: the results contain no such file.
     """
     kind, path = files.media_type(name), queue.store.results(job.id) / name
     if kind is None or not path.is_file():
-        raise ProblemError(404, "there is no such file among the results")
-    # Opened from here the page could not run; that of "/results" can, and keeps reviews.
-    way = "attachment" if name == files.PAGE else "inline"
-    return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type=way)
+        raise ProblemError(404, "the results contain no such file")
+    # The page cannot run under the API's content security policy; it can under "/results".
+    disposition = "attachment" if name == files.PAGE else "inline"
+    return FileResponse(
+        path, media_type=kind, filename=path.name, content_disposition_type=disposition
+    )
 
 
 @router.get(
@@ -74,18 +76,18 @@ def result(queue: Queue, job: Job, name: str) -> FileResponse:
     tags=["results"],
     operation_id="bundle",
     response_class=StreamingResponse,
-    responses=UNKNOWN
+    responses=NOT_FOUND
     | NO_RESULTS
     | {200: {"description": "The archive.", "content": {"application/zip": {}}}},
 )
-async def bundle_(job: DoneJob, queue: TheQueue) -> StreamingResponse:
-    """All results as a zip archive, with the review in the page and beside it."""
+async def get_bundle(job: DoneJob, queue: QueueDep) -> StreamingResponse:
+    """Return all results as a zip archive, with the review in the page and as a file."""
     results = queue.store.results(job.id)
     stem = bundle.safe_stem(job.name)
     return StreamingResponse(
         bundle.stream(results, stem, reviews.read(results)),
         media_type="application/zip",
-        headers={"Content-Disposition": bundle.disposition(f"{stem}.zip")},
+        headers={"Content-Disposition": bundle.content_disposition(f"{stem}.zip")},
     )
 
 
@@ -94,10 +96,10 @@ async def bundle_(job: DoneJob, queue: TheQueue) -> StreamingResponse:
     tags=["results"],
     operation_id="getReview",
     response_description="The review.",
-    responses=UNKNOWN | NO_RESULTS | problems(s404="There is no such job, or no review."),
+    responses=NOT_FOUND | NO_RESULTS | problems(s404="There is no such job or no review."),
 )
-async def get_review(job: DoneJob, queue: TheQueue) -> Review:
-    """What a person made of the video."""
+async def get_review(job: DoneJob, queue: QueueDep) -> Review:
+    """Return the review of the video."""
     review = reviews.read(queue.store.results(job.id))
     if review is None:
         raise ProblemError(404, "nobody has reviewed this video yet")
@@ -108,23 +110,23 @@ async def get_review(job: DoneJob, queue: TheQueue) -> Review:
     "/jobs/{job_id}/review",
     tags=["results"],
     operation_id="putReview",
-    response_description="The review, as kept.",
-    responses=UNKNOWN
+    response_description="The saved review.",
+    responses=NOT_FOUND
     | problems(
         s400="The body cannot be read.",
-        s409="The job has no results, the review is of another video, or changes what was said "
-        "before the answer was uncovered.",
+        s409="The job has no results, or the review is of another video, older than the saved "
+        "one, or changes what was closed when the result was revealed.",
         s413="The review is too large.",
     ),
 )
-async def put_review(job: DoneJob, queue: TheQueue, review: Review) -> Review:
-    """Keep a review in place of the one before.
+async def put_review(job: DoneJob, queue: QueueDep, review: Review) -> Review:
+    """Save a review in place of the previous one.
 
-    What was said blind stays as it is once the machine's answer has been uncovered.
+    Once the result has been revealed, only the notes can change.
     """
     results = queue.store.results(job.id)
     sha256 = job.summary.video_sha256 if job.summary else None
-    if objection := reviews.objection(results, sha256, review):
-        raise ProblemError(409, objection)
+    if conflict := reviews.find_conflict(results, sha256, review):
+        raise ProblemError(409, conflict)
     reviews.write(results, review)
     return review

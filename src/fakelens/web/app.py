@@ -1,4 +1,4 @@
-"""The application: the API and the pages over one queue, behind the guard."""
+"""The application: the API and the pages of one queue, behind the guard."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -17,27 +17,28 @@ from fakelens.web import api, pages
 from fakelens.web.guard import Access, Guard
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
-from fakelens.web.rendering import refusal
-from fakelens.web.store import UNSTORABLE
+from fakelens.web.rendering import error_response
+from fakelens.web.store import STORAGE_ERRORS
 
 _log = logging.getLogger("fakelens.web")
 _ABOUT = (
-    "Upload a video or picture, follow its job, fetch the results. A score is evidence, not proof."
+    "Upload a video or picture, follow its job, download the results. "
+    "A score is evidence, not proof."
 )
 
 
 def create_app(queue: Queue, access: Access, model: str) -> Guard:
-    """The application as it may be shown to others: nothing gets past the guard.
+    """Return the application, with the guard in front of it.
 
     Args:
         queue: started and stopped with the application.
-        access: who may ask.
-        model: what it is called.
+        access: who may use the server.
+        model: name of the model.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        queue.fill()
+        queue.start_jobs()
         yield
         await queue.stop()
 
@@ -46,7 +47,7 @@ def create_app(queue: Queue, access: Access, model: str) -> Guard:
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
-        docs_url=None,  # these pages load their script from elsewhere
+        docs_url=None,  # these pages load scripts from other servers
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
@@ -55,17 +56,17 @@ def create_app(queue: Queue, access: Access, model: str) -> Guard:
     app.include_router(pages.router)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    for kind in UNSTORABLE:
-        app.add_exception_handler(kind, _unstorable)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    for kind in STORAGE_ERRORS:
+        app.add_exception_handler(kind, _storage_failed)
     app.add_exception_handler(Exception, _unexpected)
     return Guard(app, access)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
-    return refusal(error.status, error.sentence, request.headers)
+    return error_response(error.status, error.sentence, request.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -73,20 +74,20 @@ async def _invalid(request: Request, error: Exception) -> Response:
     problems = [
         f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
     ]
-    return refusal(422, "; ".join(problems), request.headers)
+    return error_response(422, "; ".join(problems), request.headers)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = refusal(error.status_code, error.detail, request.headers)
+    response = error_response(error.status_code, error.detail, request.headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # Starlette names the methods of the first route that has this path.
-        answer.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
-    return answer
+        # Starlette lists only the methods of the first route with this path.
+        response.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
+    return response
 
 
 def _allowed(request: Request) -> str:
-    """The methods that the description has for a path."""
+    """Return the methods that the API description lists for the requested path."""
     return ", ".join(
         method.upper()
         for path, methods in request.app.openapi()["paths"].items()
@@ -95,15 +96,17 @@ def _allowed(request: Request) -> str:
     )
 
 
-async def _gone(_: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # nobody is there to read it
+async def _disconnected(_: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
 
 
-async def _unstorable(request: Request, error: Exception) -> Response:
-    _log.error("cannot be stored or read", exc_info=error)
-    sentence = "the server cannot store or read its files now: its disk may be full"
-    return refusal(507, sentence, request.headers)
+async def _storage_failed(request: Request, error: Exception) -> Response:
+    _log.error("cannot read or write files", exc_info=error)
+    sentence = "the server cannot read or write its files at the moment; its disk may be full"
+    return error_response(507, sentence, request.headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return refusal(500, "the server failed unexpectedly; its log says why", request.headers)
+    return error_response(
+        500, "the server failed unexpectedly; see its log for the cause", request.headers
+    )

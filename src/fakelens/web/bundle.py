@@ -1,4 +1,4 @@
-"""All results of a job as one zip archive, made while it is sent."""
+"""All results of a job as a zip archive, created while it is sent."""
 
 import re
 import zipfile
@@ -10,12 +10,12 @@ from fakelens.report.review import Review, embed
 from fakelens.web.files import PAGE
 
 _PIECE = 2**18  # bytes
-_LONGEST_STEM = 80
+_MAX_STEM_LENGTH = 80
 _UNNAMED = "results"
 
 
 class _Pipe:
-    """What a ``ZipFile`` has written and nobody has sent yet; it cannot be read or sought in."""
+    """A write-only file for ``ZipFile`` that buffers what has not been sent yet."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -25,25 +25,25 @@ class _Pipe:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: ``take`` returns everything written."""
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: there is no file to close."""
 
     def take(self) -> bytes:
-        """What has come in since."""
-        taken = b"".join(self._pieces)
+        """Return what was written since the last call."""
+        data = b"".join(self._pieces)
         self._pieces.clear()
-        return taken
+        return data
 
 
 def stream(results: Path, name: str, review: Review | None) -> Iterator[bytes]:
-    """A zip archive of a folder of results, piece by piece and not compressed.
+    """Yield a zip archive of a results folder in pieces, without compression.
 
     Args:
-        results: the folder.
+        results: folder with the results.
         name: of the folder in the archive.
-        review: put into the page; without one the page is left as it is.
+        review: to put into the page; ``None`` leaves the page as it is.
     """
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
@@ -63,15 +63,15 @@ def stream(results: Path, name: str, review: Review | None) -> Iterator[bytes]:
 
 
 def safe_stem(name: str) -> str:
-    """Of a file's name, what every file system takes: no folder, no device, not hidden."""
-    stem = re.sub(r"[^\w.,()\[\]+ -]", "_", PurePath(name).stem).strip(" .")[:_LONGEST_STEM]
-    # Windows takes these for devices, with any suffix.
+    """Return a file name's stem in a form that is valid on every file system and not hidden."""
+    stem = re.sub(r"[^\w.,()\[\]+ -]", "_", PurePath(name).stem).strip(" .")[:_MAX_STEM_LENGTH]
+    # Names of devices on Windows, with any suffix.
     device = re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem)
     return f"{_UNNAMED}_{stem}" if device else stem.strip(" .") or _UNNAMED
 
 
-def disposition(file_name: str) -> str:
-    """The header that names a download, for old clients in ASCII too (RFC 6266)."""
+def content_disposition(file_name: str) -> str:
+    """Return the header that names a download, also in ASCII for old clients (RFC 6266)."""
     ascii_name = file_name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
     header = f'attachment; filename="{ascii_name}"'
     if ascii_name != file_name:

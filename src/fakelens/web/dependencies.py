@@ -1,4 +1,4 @@
-"""What the routes of the API have in common: who is asked about what, and how that can fail."""
+"""Shared parts of the API's routes: dependencies, and descriptions of their errors."""
 
 from typing import Annotated, Any
 
@@ -9,39 +9,39 @@ from fakelens.web.queue import Queue
 from fakelens.web.schemas import JOB_ID, Job, Problem, State
 
 
-def queue_of(request: Request) -> Queue:
-    """The server's queue."""
+def get_queue(request: Request) -> Queue:
+    """Return the server's queue."""
     queue: Queue = request.app.state.queue
     return queue
 
 
-def model_of(request: Request) -> str:
-    """What the server's model is called."""
+def get_model_name(request: Request) -> str:
+    """Return the name of the server's model."""
     model: str = request.app.state.model
     return model
 
 
-JobId = Annotated[str, Path(pattern=JOB_ID, description="of the job")]
-TheQueue = Annotated[Queue, Depends(queue_of)]
+JobId = Annotated[str, Path(pattern=JOB_ID, description="id of the job")]
+QueueDep = Annotated[Queue, Depends(get_queue)]
 
 
-async def known_job(job_id: JobId, queue: TheQueue) -> Job:
-    """The job that an address names.
+async def known_job(job_id: JobId, queue: QueueDep) -> Job:
+    """Return the job with an id.
 
     Raises:
-        ProblemError: there is none.
+        ProblemError: there is no such job.
     """
     job = queue.find(job_id)
     if job is None:
-        raise ProblemError(404, "there is no such job; perhaps it was deleted")
+        raise ProblemError(404, "there is no such job; it may have been deleted")
     return job
 
 
-async def done_job(job: Annotated[Job, Depends(known_job)], queue: TheQueue) -> Job:
-    """A job that has results.
+async def done_job(job: Annotated[Job, Depends(known_job)], queue: QueueDep) -> Job:
+    """Return the job with an id if it has results.
 
     Raises:
-        ProblemError: there is no such job, or it has none.
+        ProblemError: there is no such job, or it has no results.
     """
     if job.state is not State.DONE:
         raise ProblemError(409, f"this job has no results: it is {job.state}")
@@ -54,20 +54,20 @@ KnownJob = Annotated[Job, Depends(known_job)]
 DoneJob = Annotated[Job, Depends(done_job)]
 
 
-def problems(**told: str) -> dict[int | str, dict[str, Any]]:
-    """For the description: problems by status, as ``s404="why"``."""
-    # Not as a model, which would be described as of the type that the route answers with.
+def problems(**descriptions: str) -> dict[int | str, dict[str, Any]]:
+    """Return error responses for the API description, given as ``s404="description"``."""
+    # A schema and not a model, for which FastAPI would use the media type of the route.
     content = {"application/json": {"schema": Problem.model_json_schema()}}
     return {
-        int(status[1:]): {"content": content, "description": words}
-        for status, words in told.items()
+        int(status[1:]): {"content": content, "description": description}
+        for status, description in descriptions.items()
     }
 
 
-UNKNOWN = problems(s404="There is no such job.", s422="The address or a parameter is malformed.")
-NO_RESULTS = problems(s409="The job has no results, or not yet.")
-ANYWHERE = problems(
-    s401="The server wants a token and did not get it.",
-    s403="Another site's page asked.",
-    s421="The server was addressed by a name that is not its own.",
+NOT_FOUND = problems(s404="There is no such job.", s422="The address or a parameter is malformed.")
+NO_RESULTS = problems(s409="The job has no results.")
+COMMON_PROBLEMS = problems(
+    s401="The token is missing or wrong.",
+    s403="The request comes from another site.",
+    s421="The host name in the request is not one of this server.",
 )

@@ -1,12 +1,9 @@
-"""The results of a job as files that may be asked for: a fixed set of names, each with its type."""
+"""The files of a job's results that the server delivers, and their media types."""
 
 import re
 from pathlib import Path
 
-from fakelens.report import annotated_video as video
-from fakelens.report import document, page, table
-from fakelens.report import portraits as pictures
-from fakelens.report import source_video as original
+from fakelens.report import annotated_video, document, page, portraits, source_video, table
 from fakelens.web.schemas import Links
 
 PAGE, REPORT, REVIEW = page.FILE_NAME, document.FILE_NAME, "review.json"
@@ -14,30 +11,35 @@ PAGE, REPORT, REVIEW = page.FILE_NAME, document.FILE_NAME, "review.json"
 _TYPES = {
     PAGE: "text/html",
     REPORT: "application/json",
-    video.FILE_NAME: "video/mp4",
-    pictures.STILL_NAME: "image/png",
+    annotated_video.FILE_NAME: "video/mp4",
+    portraits.STILL_NAME: "image/png",
     table.FILE_NAME: "text/csv",
     document.HEATMAPS_NAME: "application/octet-stream",
-    **{name: f"video/{name.rpartition('.')[2]}" for name in original.NAMES},
+    **{name: f"video/{name.rpartition('.')[2]}" for name in source_video.NAMES},
 }
-_FACE = re.compile(
-    rf"({pictures.FACES_FOLDER}|{pictures.MEANS_FOLDER})/person-[1-9][0-9]{{0,8}}\.png"
+_PORTRAIT = re.compile(
+    rf"({portraits.FACES_FOLDER}|{portraits.MEANS_FOLDER})/person-[1-9][0-9]{{0,8}}\.png"
 )
-NAME = rf"^({'|'.join(map(re.escape, _TYPES))}|{_FACE.pattern})$"
-"""What a name looks like, as a regular expression."""
+NAME = rf"^({'|'.join(map(re.escape, _TYPES))}|{_PORTRAIT.pattern})$"
+"""Regular expression that file names match."""
 
 TYPES = tuple(sorted(set(_TYPES.values())))
 
 
 def media_type(name: str) -> str | None:
-    """Of a result; ``None`` if results have no such name."""
-    if _FACE.fullmatch(name):
+    """Return the media type of a file, or ``None`` if results contain no file of this name."""
+    if _PORTRAIT.fullmatch(name):
         return "image/png"
     return _TYPES.get(name)
 
 
 def links(job: str, results: Path) -> Links:
-    """Where the results of a job are, on the server."""
+    """Return the URLs of a job's results.
+
+    Args:
+        job: id.
+        results: folder with the results.
+    """
     found = sorted(
         name
         for path in results.rglob("*")

@@ -1,8 +1,9 @@
-"""In front of everything: who may ask, and what a browser may do with the answers.
+"""The guard: checks every request, and tells browsers what they may do with the responses.
 
-On this machine alone nobody has to prove who they are, but any page in the browser can send
-requests to it: so the address asked for must be that of this machine (a page could have its own
-name point here), and no request may come from another site. For others there is a token.
+A server that only this machine can reach needs no token, but any page open in a browser can send
+requests to it. So the host name in the request must be one of this machine (a page could make its
+own name resolve to this machine), and requests from other sites are refused. A server that others
+can reach needs a token.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fakelens.web.rendering import refusal
+from fakelens.web.rendering import error_response
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
@@ -31,14 +32,14 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_LARGE = {("POST", "/api/jobs")}  # that takes care of itself
-_LARGEST_BODY = 4_000_000  # bytes, of everything else
-_READING = {"GET", "HEAD", "OPTIONS"}
-_OURS = {"same-origin", "none"}  # "none": typed in, or a bookmark
+_UPLOADS = {("POST", "/api/jobs")}  # limits its body itself
+_MAX_BODY = 4_000_000  # bytes, for all other requests
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_OWN_SITES = {"same-origin", "none"}  # "none": typed by the user, or a bookmark
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is that of this machine, for this machine alone."""
+    """Return whether a host name or address can only be reached from this machine."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:
@@ -49,12 +50,12 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask.
+    """Who may use the server.
 
     Attributes:
-        local: only this machine can reach the server.
-        token: that everybody has to know; ``None`` asks for none.
-        port: tells the cookies of several servers on one machine apart.
+        local: whether only this machine can reach the server.
+        token: that clients must send; ``None`` if none is needed.
+        port: of the server, to tell apart the cookies of several servers on one machine.
     """
 
     local: bool
@@ -62,39 +63,41 @@ class Access:
     port: int
 
     @property
-    def cookie(self) -> str:
-        """Its name."""
+    def cookie_name(self) -> str:
+        """The name of the cookie."""
         return f"fakelens_{self.port}"
 
-    def knows(self, token: bytes) -> bool:
-        """Whether this is the token; takes as long whatever it is."""
+    def accepts_token(self, token: bytes) -> bool:
+        """Return whether this is the token, in a time that does not depend on it."""
         if self.token is None:
             return True
         digests = (hashlib.sha256(each).digest() for each in (token, self.token.encode()))
         return hmac.compare_digest(*digests)
 
-    def knows_cookie(self, cookies: str) -> bool:
-        """Whether a header of cookies has the one that the token was exchanged for."""
+    def accepts_cookie(self, cookies: str) -> bool:
+        """Return whether a Cookie header contains the cookie given in exchange for the token."""
         try:
-            found = SimpleCookie(cookies).get(self.cookie)
+            found = SimpleCookie(cookies).get(self.cookie_name)
         except CookieError:
             return False
-        said = found.value if found else ""
-        return self.token is None or hmac.compare_digest(said.encode(), self.pass_card().encode())
+        value = found.value if found else ""
+        return self.token is None or hmac.compare_digest(
+            value.encode(), self.cookie_value().encode()
+        )
 
-    def pass_card(self) -> str:
-        """The cookie's value: shows that the token is known, without being it."""
+    def cookie_value(self) -> str:
+        """Return the value of the cookie, from which the token cannot be derived."""
         return hmac.new((self.token or "").encode(), b"fakelens cookie", "sha256").hexdigest()
 
 
 class Guard:
-    """Wraps an application: checks every request, and sets headers on every answer."""
+    """ASGI middleware that checks every request and sets headers on every response."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
+        """Handle a request, as an ASGI application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -106,56 +109,56 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._answer(scope, Headers(scope=scope))
-        if (scope["method"], scope["path"]) not in _LARGE:
+        refusal = self._check(scope, Headers(scope=scope))
+        if (scope["method"], scope["path"]) not in _UPLOADS:
             receive = _limited(receive)
-        await (answer or self._app)(scope, receive, send_guarded)
+        await (refusal or self._app)(scope, receive, send_guarded)
 
-    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
-        """Instead of the application's; ``None`` lets the request through."""
+    def _check(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return a response that refuses the request, or ``None`` to let it through."""
         if self._access.local and not is_loopback(_host(headers.get("host", ""))):
-            return refusal(
+            return error_response(
                 421,
-                "this server answers to localhost and 127.0.0.1 only: open it under that address, "
-                "or start it with --host to let others in",
+                "this server is only available as localhost or 127.0.0.1: use one of these "
+                "addresses, or start the server with --host to make it available to others",
                 headers,
             )
         if _is_foreign(scope["method"], headers):
-            return refusal(403, "another site asked for this, so it was not done", headers)
-        return None if self._access.token is None else self._admit(scope, headers)
+            return error_response(403, "requests from other sites are refused", headers)
+        return None if self._access.token is None else self._check_token(scope, headers)
 
-    def _admit(self, scope: Scope, headers: Headers) -> Response | None:
+    def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
         if scope["path"].startswith("/static/"):
-            return None  # what the page that asks for the token is drawn with
+            return None  # the page that asks for the token needs these files
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            # Headers are read as Latin-1, whatever they are.
-            if self._access.knows(credentials.strip().encode("latin-1")):
+            # Starlette decodes headers as Latin-1.
+            if self._access.accepts_token(credentials.strip().encode("latin-1")):
                 return None
         else:
             if scope["path"] == "/" and scope["method"] == "GET" and scope["query_string"]:
                 (token, *_) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
-                if self._access.knows(token.encode()):
-                    return self._exchange()
-            if self._access.knows_cookie(headers.get("cookie", "")):
+                if self._access.accepts_token(token.encode()):
+                    return self._set_cookie()
+            if self._access.accepts_cookie(headers.get("cookie", "")):
                 return None
-        refused = refusal(
+        response = error_response(
             401,
-            "this server wants a token, and the right one: send it as 'Authorization: Bearer "
-            "TOKEN', or open the address that 'fakelens serve' printed",
+            "this server requires a valid token: send it as 'Authorization: Bearer TOKEN', or open "
+            "the address that 'fakelens serve' printed",
             headers,
             page="token.html.jinja",
         )
-        refused.headers["WWW-Authenticate"] = 'Bearer realm="fakelens"'
-        return refused
+        response.headers["WWW-Authenticate"] = 'Bearer realm="fakelens"'
+        return response
 
-    def _exchange(self) -> Response:
-        """The token of an address for a cookie: it does not stay in the browser's history."""
-        answer = RedirectResponse("/", status_code=303)
-        answer.set_cookie(
-            self._access.cookie, self._access.pass_card(), httponly=True, samesite="strict"
+    def _set_cookie(self) -> Response:
+        """Exchange the token in the URL for a cookie, to keep it out of the browser's history."""
+        response = RedirectResponse("/", status_code=303)
+        response.set_cookie(
+            self._access.cookie_name, self._access.cookie_value(), httponly=True, samesite="strict"
         )
-        return answer
+        return response
 
 
 def _limited(receive: Receive) -> Receive:
@@ -165,9 +168,9 @@ def _limited(receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > _LARGEST_BODY:
+        if size > _MAX_BODY:
             raise HTTPException(
-                413, f"the body is larger than the {_LARGEST_BODY / 1e6:g} MB that this takes"
+                413, f"the request body is larger than the limit of {_MAX_BODY / 1e6:g} MB"
             )
         return message
 
@@ -175,7 +178,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _host(header: str) -> str:
-    """The name or address in a Host header, without the port and the brackets of IPv6."""
+    """Return the name or address in a Host header, without the port and IPv6 brackets."""
     try:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
@@ -183,14 +186,14 @@ def _host(header: str) -> str:
 
 
 def _is_foreign(method: str, headers: Headers) -> bool:
-    """Whether another site asked: for a change, or for more than to be shown a page."""
+    """Return whether another site sent the request, unless it only links to a page."""
     site = headers.get("sec-fetch-site")
     if site is not None:
-        if site in _OURS:
+        if site in _OWN_SITES:
             return False
-        return method not in _READING or headers.get("sec-fetch-mode") != "navigate"
+        return method not in _SAFE_METHODS or headers.get("sec-fetch-mode") != "navigate"
     origin = headers.get("origin")
-    if method in _READING or origin is None:
+    if method in _SAFE_METHODS or origin is None:
         return False
     try:
         return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()

@@ -1,4 +1,4 @@
-"""What a server takes in, and what one job may use up."""
+"""Limits of the server and of its jobs."""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fakelens.errors import UsageError
 
 MEGABYTE = 1_000_000
-_MOST_FRAMES_A_SECOND = 120  # headers lie about the length; frames can be counted
+_MAX_FRAMES_PER_SECOND = 120  # to limit frames: the duration in a header can be wrong
 _MEMORY = 6 * 2**30  # bytes; 4K on two cores takes 1.6 GiB, and each further core some more
 
 
@@ -17,16 +17,16 @@ class Limits:
     Attributes:
         upload_bytes: largest upload.
         minutes: longest video.
-        queue: most jobs that wait, uploads on their way included.
-        workers: most jobs at work at a time.
-        pixels: largest picture.
-        memory_bytes: of one worker process; only Linux holds it to that.
-        stall_seconds: a worker that says nothing for so long is ended.
-        idle_seconds: an upload of which nothing arrives for so long is given up.
-        lost: a job that was at work whenever the server died is given up after so many times.
+        queue: most queued jobs, including uploads in progress.
+        workers: most jobs that run at the same time.
+        pixels: largest frame.
+        memory_bytes: most memory of a worker process; enforced on Linux only.
+        stall_seconds: a worker that reports no progress for this long is stopped.
+        idle_seconds: an upload that receives no data for this long is aborted.
+        max_crashes: a job fails after the server has died this many times while running it.
 
     Raises:
-        UsageError: one is below 1.
+        UsageError: a limit with a command-line option is below 1.
     """
 
     upload_bytes: int = 2000 * MEGABYTE
@@ -37,7 +37,7 @@ class Limits:
     memory_bytes: int = _MEMORY
     stall_seconds: float = 900
     idle_seconds: float = 60
-    lost: int = 3
+    max_crashes: int = 3
 
     def __post_init__(self) -> None:
         for name, option in _OPTIONS.items():
@@ -46,12 +46,12 @@ class Limits:
 
     @property
     def frames(self) -> int:
-        """Most frames of a video, whatever its header promises."""
-        return self.minutes * 60 * _MOST_FRAMES_A_SECOND
+        """Most frames of a video, whatever its header says."""
+        return self.minutes * 60 * _MAX_FRAMES_PER_SECOND
 
     @property
     def threads(self) -> int | None:
-        """Of the model in each worker; ``None`` takes one per core."""
+        """Threads of the model in each worker; ``None`` for one per core."""
         return None if self.workers == 1 else max(1, (os.cpu_count() or 1) // self.workers)
 
 

@@ -1,4 +1,4 @@
-"""What a server and a worker process say to each other: JSON, one message a line."""
+"""Messages between the server and a worker process: one line of JSON each."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,25 +12,25 @@ Stage = Literal["examining", "drawing"]
 
 
 class Message(BaseModel):
-    """Base of all messages, and of the records that the API answers with."""
+    """Base class of all messages, and of the objects that the API returns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Task(Message):
-    """To the worker, once: what to do.
+    """First and only message to the worker: the job.
 
     Attributes:
         input: the upload.
-        output: folder to make for the results.
-        name: of the upload, for people to read.
+        output: folder to create for the results.
+        name: file name of the upload, for display.
         model: name or path.
-        threads: of the model.
-        every: examine every n-th frame; auto: about five a second.
-        trust: measure how far scores and heatmaps can be trusted.
+        threads: of the model; ``None`` for one per core.
+        every: examine every n-th frame; auto: about five frames per second.
+        trust: measure how reliable scores and heatmaps are.
         minutes: longest video.
-        frames: most frames.
-        pixels: largest picture.
+        frames: most frames of a video.
+        pixels: largest frame.
         memory_bytes: most memory of the process.
     """
 
@@ -48,7 +48,7 @@ class Task(Message):
 
 
 class ProgressMessage(Message):
-    """From the worker: frames done, and in all if that is known."""
+    """From the worker: number of frames done, and the total if known."""
 
     kind: Literal["progress"] = "progress"
     stage: Stage
@@ -57,17 +57,17 @@ class ProgressMessage(Message):
 
 
 class JudgedPerson(Message):
-    """A person of whom there were enough good faces to judge."""
+    """A person with a score."""
 
     person: Annotated[int, Field(ge=1)]
     verdict: Verdict
     score: Annotated[float, Field(ge=0, le=1, description="1 = fake")]
-    first: Annotated[float, Field(description="first seen, seconds")]
-    last: Annotated[float, Field(description="last seen, seconds")]
+    first: Annotated[float, Field(description="time of first appearance, seconds")]
+    last: Annotated[float, Field(description="time of last appearance, seconds")]
 
 
 class OutcomeMessage(Message):
-    """From the worker, last: the results are complete."""
+    """Last message from the worker: the results are complete."""
 
     kind: Literal["outcome"] = "outcome"
     video_sha256: str
@@ -76,12 +76,12 @@ class OutcomeMessage(Message):
 
 
 class FailureMessage(Message):
-    """From the worker, last: why there are no results, in a sentence."""
+    """Last message from the worker: why there are no results, in a sentence."""
 
     kind: Literal["failure"] = "failure"
     sentence: str
 
 
-Said = TypeAdapter[ProgressMessage | OutcomeMessage | FailureMessage](
+WorkerMessage = TypeAdapter[ProgressMessage | OutcomeMessage | FailureMessage](
     Annotated[ProgressMessage | OutcomeMessage | FailureMessage, Field(discriminator="kind")]
 )

@@ -1,12 +1,12 @@
-"""Why a request gets no better answer."""
+"""The error that routes raise to refuse a request."""
 
 
 class ProblemError(Exception):
-    """Answered with a sentence.
+    """A request that cannot be fulfilled; the client receives the sentence.
 
     Attributes:
         status: HTTP status.
-        sentence: what is wrong and what to do.
+        sentence: what is wrong and what to do, without a full stop.
     """
 
     def __init__(self, status: int, sentence: str) -> None:

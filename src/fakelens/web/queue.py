@@ -1,6 +1,6 @@
-"""Which job is at work, and what is told of it.
+"""The queue: starts jobs, follows their progress and stores how they end.
 
-Everything here runs in the server's event loop; the work itself is done in worker processes.
+Everything here runs in the server's event loop; the analysis runs in worker processes.
 """
 
 import asyncio
@@ -11,98 +11,102 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from fakelens.web import worker_process as running
+from fakelens.web import worker_process
 from fakelens.web.limits import Limits
 from fakelens.web.messages import FailureMessage, OutcomeMessage, ProgressMessage, Task
 from fakelens.web.schemas import Job, State
-from fakelens.web.store import UNSTORABLE, Store, remove
+from fakelens.web.store import STORAGE_ERRORS, Store, remove
 
 _log = logging.getLogger("fakelens.web")
-_AGAIN_SECONDS = 2.0  # until what could not be stored is tried again
-_UNEXPECTED = "the analysis failed unexpectedly; the server's log says why"
+_RETRY_SECONDS = 2.0  # after a storage error
+_UNEXPECTED = "the analysis failed unexpectedly; see the server's log for the cause"
 
 
 @dataclass(slots=True)
-class _Running:
-    """A job at work.
+class _RunningJob:
+    """A job whose worker process is running.
 
     Attributes:
-        work: ends when the worker has.
-        progress: the last that the worker said.
-        began: when this stage began, monotonic seconds, and the number of frames done then.
-        unwanted: it has been cancelled.
-        ending: the worker is being ended.
+        task: runs until the worker process has ended.
+        progress: last progress message of the worker.
+        stage_start: when the current stage started, in monotonic seconds, and the number of frames
+            done at that time.
+        cancelled: whether the job has been cancelled.
+        stopping: whether the worker process is being stopped.
     """
 
-    work: asyncio.Task[OutcomeMessage | FailureMessage] = field(init=False)
+    task: asyncio.Task[OutcomeMessage | FailureMessage] = field(init=False)
     progress: ProgressMessage | None = None
-    began: tuple[float, int] = (0.0, 0)
-    unwanted: bool = False
-    ending: bool = False
+    stage_start: tuple[float, int] = (0.0, 0)
+    cancelled: bool = False
+    stopping: bool = False
 
-    def end(self) -> None:
-        """End the worker; a second time it does nothing, for that would not wait for it."""
-        if not self.ending:
-            self.ending = True
-            self.work.cancel()
+    def stop(self) -> None:
+        """Stop the worker process.
 
-    def hear(self, progress: ProgressMessage) -> None:
-        """Take note of how far it is."""
+        Further calls do nothing: a second cancellation would interrupt the wait for the process.
+        """
+        if not self.stopping:
+            self.stopping = True
+            self.task.cancel()
+
+    def update(self, progress: ProgressMessage) -> None:
+        """Store a progress message."""
         if self.progress is None or self.progress.stage != progress.stage:
-            self.began = time.monotonic(), progress.done
+            self.stage_start = time.monotonic(), progress.done
         self.progress = progress
 
-    def shown(self, job: Job) -> Job:
-        """The job with how far it is."""
+    def add_progress(self, job: Job) -> Job:
+        """Return the job with its progress."""
         if self.progress is None:
             return job
-        told = self.progress
-        began, first = self.began
-        passed, done = time.monotonic() - began, told.done - first
-        left = None
-        if told.total is not None and done > 0:
-            left = round(passed / done * (told.total - told.done), 1)
+        progress = self.progress
+        started, first = self.stage_start
+        elapsed, done = time.monotonic() - started, progress.done - first
+        eta = None
+        if progress.total is not None and done > 0:
+            eta = round(elapsed / done * (progress.total - progress.done), 1)
         return job.model_copy(
             update={
-                "stage": told.stage,
-                "frames_done": told.done,
-                "frames_total": told.total,
-                "eta": left,
+                "stage": progress.stage,
+                "frames_done": progress.done,
+                "frames_total": progress.total,
+                "eta": eta,
             }
         )
 
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """Ids of jobs that changed since they were last asked for; ends when the server does."""
+    """The ids of jobs that have changed; closed when the server shuts down."""
 
     _changed: dict[str, None] = field(default_factory=dict)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _over: bool = False
+    _event: asyncio.Event = field(default_factory=asyncio.Event)
+    _closed: bool = False
 
-    def tell(self, job: str) -> None:
-        """A job changed; told once, however often it did."""
+    def notify(self, job: str) -> None:
+        """Record that a job has changed; several changes count as one until they are read."""
         self._changed[job] = None
-        self._news.set()
+        self._event.set()
 
-    def end(self) -> None:
-        """There will be no more."""
-        self._over = True
-        self._news.set()
+    def close(self) -> None:
+        """End the subscription."""
+        self._closed = True
+        self._event.set()
 
-    async def news(self) -> tuple[str, ...]:
-        """Wait for changes; empty when there will be no more."""
-        await self._news.wait()
-        if self._over:
+    async def wait(self) -> tuple[str, ...]:
+        """Wait for changes and return the ids; empty when the subscription is closed."""
+        await self._event.wait()
+        if self._closed:
             return ()
-        self._news.clear()
+        self._event.clear()
         changed = tuple(self._changed)
         self._changed.clear()
         return changed
 
 
 class Queue:
-    """Starts workers while there are jobs and room, and answers for every job's state.
+    """Runs queued jobs in worker processes, within the limits, and knows every job's state.
 
     Args:
         store: of the jobs.
@@ -113,105 +117,105 @@ class Queue:
     def __init__(self, store: Store, limits: Limits, model: str) -> None:
         self.store, self.limits = store, limits
         self._model = model
-        self._running: dict[str, _Running] = {}
-        self._arriving = 0
+        self._running: dict[str, _RunningJob] = {}
+        self._uploading = 0
         self._subscriptions: set[Subscription] = set()
         self._stopped = False
 
     @contextlib.contextmanager
-    def room(self) -> Iterator[bool]:
-        """Whether there is a place for one more job; it is held until the ``with`` ends."""
-        waiting = self.store.count(State.QUEUED) + self._arriving
+    def reserve_place(self) -> Iterator[bool]:
+        """Reserve a place in the queue during an upload; yields whether there is one."""
+        waiting = self.store.count(State.QUEUED) + self._uploading
         if waiting >= self.limits.queue:
             yield False
             return
-        self._arriving += 1
+        self._uploading += 1
         try:
             yield True
         finally:
-            self._arriving -= 1
+            self._uploading -= 1
 
     def add(self, job: Job) -> None:
-        """Take in a job whose upload is there."""
+        """Queue a job whose upload is complete."""
         self.store.add(job)
-        self._tell(job.id)
-        self.fill()
+        self._notify(job.id)
+        self.start_jobs()
 
     def find(self, job: str) -> Job | None:
-        """A job as it is now."""
+        """Return a job with its progress, or ``None`` if there is no job with this id."""
         found = self.store.find(job)
-        return found and self._shown(found)
+        return found and self._add_progress(found)
 
     def newest(self, limit: int, offset: int) -> tuple[Job, ...]:
-        """Jobs as they are now, the newest first."""
-        return tuple(map(self._shown, self.store.newest(limit, offset)))
+        """Return a page of jobs with their progress, newest first."""
+        return tuple(map(self._add_progress, self.store.newest(limit, offset)))
 
     def retry(self, job: str) -> None:
-        """Run a job again."""
+        """Queue a job again."""
         self.store.retry(job)
-        self._tell(job)
-        self.fill()
+        self._notify(job)
+        self.start_jobs()
 
     async def cancel(self, job: str) -> None:
-        """End a job that waits or is at work; when this returns, its files are gone."""
-        if at_work := self._running.get(job):
-            at_work.unwanted = True
-            at_work.end()
-            await asyncio.wait([at_work.work])
+        """Cancel a queued or running job, and wait until its files are deleted."""
+        if running := self._running.get(job):
+            running.cancelled = True
+            running.stop()
+            await asyncio.wait([running.task])
         else:
             self.store.cancel(job)
-            self._tell(job)
+            self._notify(job)
 
     async def delete(self, job: str) -> None:
-        """End a job if need be, and take away every trace of it."""
+        """Delete a job and its files; stop it first if it is running."""
         if job in self._running:
             await self.cancel(job)
-        rest = self.store.delete(job)
-        self._tell(job)
-        await asyncio.to_thread(remove, rest)  # large files take their time
+        folder = self.store.delete(job)
+        self._notify(job)
+        await asyncio.to_thread(remove, folder)  # large files take a while
 
     @contextlib.contextmanager
-    def subscribed(self) -> Iterator[Subscription]:
-        """What changes from now on."""
+    def subscribe(self) -> Iterator[Subscription]:
+        """Subscribe to all changes of jobs from now on."""
         subscription = Subscription()
         if self._stopped:
-            subscription.end()
+            subscription.close()
         self._subscriptions.add(subscription)
         try:
             yield subscription
         finally:
             self._subscriptions.remove(subscription)
 
-    def fill(self) -> None:
-        """Start workers as long as there are jobs and room."""
+    def start_jobs(self) -> None:
+        """Start queued jobs until the limit of workers is reached."""
         while not self._stopped and len(self._running) < self.limits.workers:
             try:
                 job = self.store.next_queued()
                 if job is None:
                     return
                 self.store.start(job.id)
-            except UNSTORABLE:
-                _log.exception("no job can be started; it is tried again")
-                self._later(self.fill)
+            except STORAGE_ERRORS:
+                _log.exception("no job can be started; trying again")
+                self._call_later(self.start_jobs)
                 return
-            at_work = self._running[job.id] = _Running()
-            hear = partial(self._hear, job.id, at_work)
-            at_work.work = asyncio.create_task(
-                running.run(self._task(job), self.limits.stall_seconds, hear)
+            running = self._running[job.id] = _RunningJob()
+            on_progress = partial(self._on_progress, job.id, running)
+            running.task = asyncio.create_task(
+                worker_process.run(self._task(job), self.limits.stall_seconds, on_progress)
             )
-            # Not within the task, which does not even begin if it is cancelled soon enough.
-            at_work.work.add_done_callback(partial(self._ended, job, at_work))
-            self._tell(job.id)
+            # A callback, because a task that is cancelled early never starts to run.
+            running.task.add_done_callback(partial(self._on_end, job, running))
+            self._notify(job.id)
 
     async def stop(self) -> None:
-        """End the workers, put their jobs back, and end all subscriptions; nothing starts again."""
+        """Shut down: stop the workers, queue their jobs again and close all subscriptions."""
         self._stopped = True
         for subscription in self._subscriptions:
-            subscription.end()
-        for at_work in self._running.values():
-            at_work.end()
-        if works := [at_work.work for at_work in self._running.values()]:
-            await asyncio.wait(works)
+            subscription.close()
+        for running in self._running.values():
+            running.stop()
+        if tasks := [running.task for running in self._running.values()]:
+            await asyncio.wait(tasks)
 
     def _task(self, job: Job) -> Task:
         return Task(
@@ -228,47 +232,47 @@ class Queue:
             memory_bytes=self.limits.memory_bytes,
         )
 
-    def _hear(self, job: str, at_work: _Running, progress: ProgressMessage) -> None:
-        at_work.hear(progress)
-        self._tell(job)
+    def _on_progress(self, job: str, running: _RunningJob, progress: ProgressMessage) -> None:
+        running.update(progress)
+        self._notify(job)
 
-    def _ended(
-        self, job: Job, at_work: _Running, work: asyncio.Task[OutcomeMessage | FailureMessage]
+    def _on_end(
+        self, job: Job, running: _RunningJob, task: asyncio.Task[OutcomeMessage | FailureMessage]
     ) -> None:
         try:
-            self._settle(job, at_work, work)
-        except UNSTORABLE:
-            # As when the disk is full. The job keeps its place meanwhile.
-            _log.exception("job %s: how it ended cannot be kept; it is tried again", job.id)
-            self._later(partial(self._ended, job, at_work, work))
+            self._store_end(job, running, task)
+        except STORAGE_ERRORS:
+            # For example on a full disk. Until it succeeds, the job counts as running.
+            _log.exception("job %s: its result cannot be stored; trying again", job.id)
+            self._call_later(partial(self._on_end, job, running, task))
             return
         del self._running[job.id]
-        self._tell(job.id)
-        self.fill()
+        self._notify(job.id)
+        self.start_jobs()
 
-    def _settle(
-        self, job: Job, at_work: _Running, work: asyncio.Task[OutcomeMessage | FailureMessage]
+    def _store_end(
+        self, job: Job, running: _RunningJob, task: asyncio.Task[OutcomeMessage | FailureMessage]
     ) -> None:
-        if at_work.unwanted:
+        if running.cancelled:
             self.store.cancel(job.id)
-        elif work.cancelled():
-            self.store.put_back(job.id)
-        elif error := work.exception():
+        elif task.cancelled():
+            self.store.requeue(job.id)
+        elif error := task.exception():
             _log.error("job %s", job.id, exc_info=error)
             self.store.fail(job.id, f"{job.name}: {_UNEXPECTED}")
-        elif isinstance(said := work.result(), FailureMessage):
-            self.store.fail(job.id, said.sentence)
+        elif isinstance(message := task.result(), FailureMessage):
+            self.store.fail(job.id, message.sentence)
         else:
-            self.store.finish(job.id, said)
+            self.store.finish(job.id, message)
 
-    def _later(self, what: Callable[[], None]) -> None:
+    def _call_later(self, function: Callable[[], None]) -> None:
         if not self._stopped:
-            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, what)
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, function)
 
-    def _shown(self, job: Job) -> Job:
-        at_work = self._running.get(job.id)
-        return at_work.shown(job) if at_work else job
+    def _add_progress(self, job: Job) -> Job:
+        running = self._running.get(job.id)
+        return running.add_progress(job) if running else job
 
-    def _tell(self, job: str) -> None:
+    def _notify(self, job: str) -> None:
         for subscription in self._subscriptions:
-            subscription.tell(job)
+            subscription.notify(job)

@@ -1,4 +1,4 @@
-"""The server's own pages, and its refusals: for people as pages, for programs as JSON."""
+"""Rendering of the server's own pages, and of errors: as pages for people, as JSON for programs."""
 
 from functools import cache
 
@@ -8,20 +8,20 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 
 def render(template: str, **values: object) -> str:
-    """A page as HTML; values are escaped."""
+    """Return a page as HTML; values are escaped."""
     return _environment().get_template(template).render(values)
 
 
-def refusal(
-    status: int, sentence: str, headers: Headers, *, page: str = "refused.html.jinja"
+def error_response(
+    status: int, sentence: str, headers: Headers, *, page: str = "error.html.jinja"
 ) -> Response:
-    """A sentence as an answer.
+    """Return an error as a page or, unless the client accepts HTML, as JSON.
 
     Args:
         status: HTTP status.
-        sentence: without a full stop.
-        headers: of the request; they tell whether a person reads the answer.
-        page: template for people.
+        sentence: what is wrong and what to do, without a full stop.
+        headers: of the request.
+        page: template of the page.
     """
     if "text/html" in headers.get("accept", ""):
         return HTMLResponse(render(page, sentence=sentence), status)

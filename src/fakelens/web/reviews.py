@@ -1,4 +1,4 @@
-"""A person's review of a job's video, kept beside the report."""
+"""The review of a job's video, stored with the results."""
 
 import logging
 from pathlib import Path
@@ -10,50 +10,50 @@ from fakelens.web.files import REVIEW
 from fakelens.web.store import write_durably
 
 _log = logging.getLogger("fakelens.web")
-_BLIND_PART = ("blind", "opinion", "suspicions", "uncovered")
+_CLOSED_FIELDS = ("blind", "opinion", "suspicions", "uncovered")
 
 
 def read(results: Path) -> Review | None:
-    """The review in a folder of results, if there is one."""
+    """Return the review in a results folder, or ``None`` if there is none."""
     path = results / REVIEW
     if not path.exists():
         return None
     try:
         return Review.model_validate_json(path.read_bytes())
     except ValidationError:
-        _log.exception("%s is damaged; it is set aside", path)
+        _log.exception("%s is damaged and was renamed", path)
         path.replace(path.with_suffix(".damaged"))
         return None
 
 
-def objection(results: Path, sha256: str | None, review: Review) -> str | None:
-    """Why a review cannot take the place of the one that is there, in a sentence.
+def find_conflict(results: Path, sha256: str | None, review: Review) -> str | None:
+    """Return why a review cannot replace the saved one, in a sentence, or ``None`` if it can.
 
     Args:
-        results: the folder.
-        sha256: of the video that the results are of.
-        review: that somebody wants to keep.
+        results: folder with the results.
+        sha256: of the analysed video.
+        review: the new one.
     """
     if review.video_sha256 != sha256:
         return "this review is of another video: its SHA-256 differs"
-    before = read(results)
-    if before is None:
+    saved = read(results)
+    if saved is None:
         return None
-    if review.saved < before.saved:
-        return "a newer review is kept already: reload the page"
-    if before.uncovered is None:
+    if review.saved < saved.saved:
+        return "a newer review has been saved: reload the page"
+    if saved.uncovered is None:
         return None
-    changed = [name for name in _BLIND_PART if getattr(before, name) != getattr(review, name)]
-    if before.reviewer and before.reviewer != review.reviewer:
+    changed = [name for name in _CLOSED_FIELDS if getattr(saved, name) != getattr(review, name)]
+    if saved.reviewer and saved.reviewer != review.reviewer:
         changed.append("reviewer")
     if changed:
         return (
-            "the machine's answer has been uncovered, so what was said before cannot change any "
-            f"more ({', '.join(changed)}); write it into the notes"
+            "the result has been revealed, so this part of the review can no longer change "
+            f"({', '.join(changed)}); add it to the notes instead"
         )
     return None
 
 
 def write(results: Path, review: Review) -> None:
-    """Keep a review, whole or not at all."""
+    """Save a review; on failure the previous one is kept."""
     write_durably(results / REVIEW, review.model_dump_json())

@@ -1,4 +1,4 @@
-"""What the API answers with."""
+"""The objects that the API returns."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ Time = Annotated[str, Field(description="ISO 8601, UTC")]
 
 
 class State(StrEnum):
-    """Of a job."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -24,81 +24,83 @@ class State(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Nothing happens any more unless somebody asks for it."""
+        """Whether the job has ended; it changes only on request."""
         return self not in (State.QUEUED, State.RUNNING)
 
 
 class Links(Message):
-    """Where the results of a job are, on this server."""
+    """URLs of a job's results on this server."""
 
-    page: Annotated[str, Field(description="to open in a browser")]
+    page: Annotated[str, Field(description="report page, to open in a browser")]
     report: str
-    bundle: Annotated[str, Field(description="everything, as a zip archive")]
+    bundle: Annotated[str, Field(description="all results as a zip archive")]
     review: str
-    files: Annotated[tuple[str, ...], Field(description="those that there are")]
+    files: Annotated[tuple[str, ...], Field(description="all files of the results")]
 
 
 class Summary(Message):
-    """What came out of a job that is done."""
+    """The outcome of a finished job."""
 
-    video_sha256: Annotated[str, Field(description="of the upload")]
-    faces_found: Annotated[bool, Field(description="false: there was nothing to judge")]
-    persons: Annotated[
-        tuple[JudgedPerson, ...], Field(description="those with enough good faces to judge")
-    ]
+    video_sha256: Annotated[str, Field(description="SHA-256 of the upload")]
+    faces_found: Annotated[bool, Field(description="false: no face was found")]
+    persons: Annotated[tuple[JudgedPerson, ...], Field(description="people with a score")]
     links: Links
 
 
 class Job(Message):
-    """One upload and what became of it."""
+    """An upload and its analysis."""
 
     id: Annotated[str, Field(pattern=JOB_ID)]
-    name: Annotated[str, Field(description="as uploaded, cleaned; for people to read")]
+    name: Annotated[str, Field(description="file name, cleaned up, for display")]
     state: State
-    bytes: Annotated[Count, Field(description="of the upload")]
+    bytes: Annotated[Count, Field(description="size of the upload")]
     every: Every
     trust: bool
     created: Time
     started: Time | None = None
     finished: Time | None = None
-    stage: Annotated[Stage | None, Field(description="while it runs")] = None
-    frames_done: Annotated[Count, Field(description="in this stage")] = 0
-    frames_total: Annotated[Count | None, Field(description="in this stage, if known")] = None
-    eta: Annotated[float | None, Field(ge=0, description="seconds left of this stage")] = None
-    error: Annotated[str | None, Field(description="why it failed, in a sentence")] = None
-    attempts: Annotated[Count, Field(description="how often it was begun")] = 0
+    stage: Annotated[Stage | None, Field(description="while the job is running")] = None
+    frames_done: Annotated[Count, Field(description="frames done in this stage")] = 0
+    frames_total: Annotated[Count | None, Field(description="frames in this stage, if known")] = (
+        None
+    )
+    eta: Annotated[
+        float | None, Field(ge=0, description="estimated seconds left in this stage")
+    ] = None
+    error: Annotated[str | None, Field(description="why the job failed, in a sentence")] = None
+    attempts: Annotated[Count, Field(description="how often the job was started")] = 0
     summary: Summary | None = None
 
 
 class JobList(Message):
-    """Some jobs, newest first."""
+    """A page of jobs, newest first."""
 
-    total: Count
+    total: Annotated[Count, Field(description="number of all jobs")]
     jobs: tuple[Job, ...]
 
 
 class HealthLimits(Message):
-    """What this server takes."""
+    """Limits of this server."""
 
-    upload_bytes: int
-    minutes: Annotated[int, Field(description="of a video")]
-    pixels: Annotated[int, Field(description="of a picture")]
-    queue: Annotated[int, Field(description="jobs that wait")]
-    workers: Annotated[int, Field(description="jobs at work at a time")]
+    upload_bytes: Annotated[int, Field(description="largest upload")]
+    minutes: Annotated[int, Field(description="longest video")]
+    pixels: Annotated[int, Field(description="largest frame")]
+    queue: Annotated[int, Field(description="most queued jobs")]
+    workers: Annotated[int, Field(description="most running jobs")]
 
 
 class Health(Message):
-    """That the server works, and what it is."""
+    """State of the server."""
 
     status: Literal["ok"] = "ok"
     version: str
     model: str
-    queued: Count
-    running: Count
+    queued: Annotated[Count, Field(description="number of queued jobs")]
+    running: Annotated[Count, Field(description="number of running jobs")]
     limits: HealthLimits
 
 
 class Problem(Message):
-    """Why there is no better answer, in a sentence."""
+    """An error."""
 
-    detail: str
+    detail: Annotated[str, Field(description="what is wrong and what to do, in a sentence")]

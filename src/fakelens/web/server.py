@@ -1,4 +1,4 @@
-"""Listens, and ends in order."""
+"""The server: start to listen, and shut down in order."""
 
 import logging
 import secrets
@@ -19,22 +19,22 @@ from fakelens.web.limits import Limits
 from fakelens.web.queue import Queue
 from fakelens.web.store import Store
 
-_GRACE = 2  # seconds that answers on their way have when the server ends
+_GRACE_SECONDS = 2  # for open responses when the server shuts down
 _TOKEN_BYTES = 24
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only told from other addresses
-_FILES = (".onnx", ".h5")
+_ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - only compared with
+_MODEL_SUFFIXES = (".onnx", ".h5")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a server is started with.
+    """Options of a server.
 
     Attributes:
         host: name or address to listen on.
-        port: 0 takes one that is free.
+        port: to listen on; 0 picks a free one.
         folder: for uploads and results.
         model: name or path.
-        token: that everybody has to know; without one it is made where others can reach the server.
+        token: that clients must send; ``None`` creates one if others can reach the server.
         limits: of the server and its jobs.
     """
 
@@ -48,11 +48,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens.
+    """The address of a running server.
 
     Attributes:
-        url: to open; with the token, if there is one.
-        token_made: the token is new, so that nobody knows it yet.
+        url: to open in a browser; includes the token, if there is one.
+        token_made: whether the token was created by the server, so that nobody knows it yet.
     """
 
     url: str
@@ -60,43 +60,44 @@ class Address:
 
 
 def serve(options: Options, listening: Callable[[Address], None]) -> None:
-    """Serve until the process is told to end (Ctrl-C, SIGTERM).
+    """Run the server until Ctrl-C or SIGTERM.
 
     Args:
-        options: all that may be chosen.
-        listening: called once, when the server answers.
+        options: of the server.
+        listening: called once, when the server accepts requests.
 
     Raises:
-        UsageError: there is no such model, or a limit or the token is out of range.
+        UsageError: there is no such model, or the token is empty.
         ModelError: the model cannot be loaded.
-        OutputError: the port is taken, the folder cannot be written or another server works there.
+        OutputError: the port is in use, or the folder cannot be written or is in use by another
+            server.
     """
     if options.token is not None and not options.token.strip():
         raise UsageError("--token must not be empty")
     model = options.model
-    if model.lower().endswith(_FILES):
+    if model.lower().endswith(_MODEL_SUFFIXES):
         model = str(Path(model).absolute())
-    name = load_model(model).card.name  # that it can be is told now, not with the first job
+    name = load_model(model).card.name  # fails now rather than with the first job
     with _listen(options.host, options.port) as listener:
         local = is_loopback(options.host)
         token = options.token or (None if local else secrets.token_urlsafe(_TOKEN_BYTES))
         port = listener.getsockname()[1]
-        host = socket.gethostname() if options.host in _EVERYWHERE else options.host
+        host = socket.gethostname() if options.host in _ALL_INTERFACES else options.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         query = f"?{urlencode({'token': token})}" if token else ""
         address = Address(url + query, token != options.token)
-        store = Store(options.folder, lost=options.limits.lost)
+        store = Store(options.folder, max_crashes=options.limits.max_crashes)
         try:
             queue = Queue(store, options.limits, model)
             app = create_app(queue, Access(local, token, port), name)
             config = uvicorn.Config(
                 app,
                 log_config=None,
-                access_log=False,  # addresses may hold the token
+                access_log=False,  # URLs may contain the token
                 ws="none",
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=_GRACE,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
             )
             _log_to_standard_error()
             _Server(config, queue, lambda: listening(address)).run(sockets=[listener])
@@ -105,7 +106,7 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and ends streams of events before it waits for answers."""
+    """Reports when it listens, and closes event streams before it waits for open responses."""
 
     def __init__(self, config: uvicorn.Config, queue: Queue, listening: Callable[[], None]) -> None:
         super().__init__(config)
@@ -120,22 +121,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not as uvicorn does it, which raises the signal again in the end: to be told to end is
-        # how a server ends.
+        # Unlike uvicorn, do not raise the signal again after the shutdown: a signal is the normal
+        # way to stop the server, so the exit code is 0.
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        (family, _, _, _, place), *_ = socket.getaddrinfo(
+        (family, _, _, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        return socket.create_server((host, place[1]), family=family)
+        return socket.create_server((host, address[1]), family=family)
     except (OSError, OverflowError) as error:
-        words = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"cannot listen on {host}, port {port}: {words}; another --port or --host may do"
+            f"cannot listen on {host}, port {port}: {reason}; try another --port or --host"
         ) from error
 
 

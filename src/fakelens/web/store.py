@@ -1,14 +1,14 @@
-"""The jobs of a server: one row each in SQLite, and a folder each.
+"""The store: the jobs of a server, each a row in SQLite and a folder.
 
 ::
 
     FOLDER/jobs.sqlite3     states, options, summaries
-    FOLDER/lock.sqlite3     held by the server that works here
+    FOLDER/lock.sqlite3     locked by the server that uses the folder
     FOLDER/jobs/ID/input    the upload
-    FOLDER/jobs/ID/results  what ``save_report`` wrote, and review.json
+    FOLDER/jobs/ID/results  the files that ``save_report`` wrote, and review.json
 
-A job exists as soon as its row does, and its results as soon as the row says that it is done:
-whatever else lies in its folder when a server starts is left over from one that was killed.
+A job exists once its row does, and its results exist once the row says that it is done. Anything
+else in a job's folder when a server starts was left by one that was killed.
 """
 
 import json
@@ -25,8 +25,8 @@ from fakelens.web import files
 from fakelens.web.messages import OutcomeMessage
 from fakelens.web.schemas import Job, State, Summary
 
-UNSTORABLE = (OSError, sqlite3.Error)
-"""What goes wrong where nothing can be stored, as on a full disk."""
+STORAGE_ERRORS = (OSError, sqlite3.Error)
+"""Errors raised when files or rows cannot be written or read, for example on a full disk."""
 
 _VERSION = 1
 _ID_BYTES = 16
@@ -55,46 +55,50 @@ _INSERT = f"""
 INSERT INTO jobs (id, turn, state, name, bytes, every, trust, created)
 VALUES (?, {_NEXT_TURN}, ?, ?, ?, ?, ?, ?)
 """  # noqa: S608 - a constant
-_INPUT, _RESULTS, _UNFINISHED, _GONE = "input", "results", "unfinished", ".gone"
-_KEPT = {
+_INPUT, _RESULTS, _UNFINISHED, _DELETED = "input", "results", "unfinished", ".gone"
+_KEPT_FILES = {
     State.QUEUED: {_INPUT},
     State.FAILED: {_INPUT},
     State.DONE: {_INPUT, _RESULTS},
     State.CANCELLED: set[str](),
 }
-_LOST = "the server ended {times} times while it worked on this; it may be what brings it down"
+_CRASHED = (
+    "the server stopped unexpectedly {times} times while this job was running; the upload may be "
+    "the cause"
+)
 
 
 class Store:
-    """Jobs and their folders; to be used from one thread.
+    """The jobs and their folders. Not thread-safe.
 
     Args:
-        folder: made if it does not exist, for this user alone.
-        lost: a job that was at work whenever the server died fails after so many times.
+        folder: created if it does not exist, readable by this user only.
+        max_crashes: a job fails after the server has died this many times while running it.
 
     Raises:
-        OutputError: another server works there, it cannot be written, or it holds something else.
+        OutputError: the folder is in use by another server, cannot be written, or contains the
+            database of another version.
     """
 
-    def __init__(self, folder: Path, *, lost: int) -> None:
+    def __init__(self, folder: Path, *, max_crashes: int) -> None:
         self._jobs = folder / "jobs"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._jobs.mkdir(mode=0o700, exist_ok=True)
             self._lock = _lock(folder)
             self._database = _open(folder / "jobs.sqlite3")
-            self._recover(lost)
+            self._recover(max_crashes)
         except (OSError, sqlite3.Error) as error:
-            words = getattr(error, "strerror", None) or error
-            raise OutputError(f"{folder}: cannot keep results there: {words}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{folder}: results cannot be stored there: {reason}") from error
 
     def close(self) -> None:
-        """Let others work there."""
+        """Close the database and release the folder."""
         self._database.close()
         self._lock.close()
 
     def make_folder(self) -> str:
-        """Make the folder of a job to come; it is nobody's until ``add``.
+        """Create the folder of a new job. The job itself does not exist until ``add``.
 
         Returns:
             The job's id.
@@ -104,23 +108,23 @@ class Store:
         return job
 
     def folder(self, job: str) -> Path:
-        """Of a job."""
+        """Return the folder of a job."""
         return self._jobs / job
 
     def input(self, job: str) -> Path:
-        """The upload."""
+        """Return the path of the upload."""
         return self.folder(job) / _INPUT
 
     def results(self, job: str) -> Path:
-        """The folder of the results."""
+        """Return the folder of the results."""
         return self.folder(job) / _RESULTS
 
     def unfinished(self, job: str) -> Path:
-        """Where a worker puts results before they are complete; beside where they go."""
+        """Return the folder that the worker fills before it becomes the results."""
         return self.folder(job) / _UNFINISHED
 
     def add(self, job: Job) -> None:
-        """Put a new job at the end of the queue."""
+        """Add a new job at the end of the queue."""
         with self._database:
             self._database.execute(
                 _INSERT,
@@ -128,43 +132,43 @@ class Store:
             )
 
     def find(self, job: str) -> Job | None:
-        """A job by its id."""
+        """Return a job, or ``None`` if there is no job with this id."""
         row = self._database.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
         return None if row is None else _job(row)
 
     def newest(self, limit: int, offset: int) -> list[Job]:
-        """Jobs, the newest first."""
+        """Return a page of jobs, newest first."""
         rows = self._database.execute(
             "SELECT * FROM jobs ORDER BY created DESC, turn DESC LIMIT ? OFFSET ?", (limit, offset)
         )
         return list(map(_job, rows))
 
     def count(self, *states: State) -> int:
-        """Number of jobs in some states; of all without any."""
-        wanted = states or tuple(State)
-        marks = ", ".join("?" * len(wanted))
+        """Return the number of jobs in any of the given states, or of all jobs."""
+        counted = states or tuple(State)
+        marks = ", ".join("?" * len(counted))
         query = f"SELECT COUNT(*) FROM jobs WHERE state IN ({marks})"  # noqa: S608 - question marks
-        (number,) = self._database.execute(query, wanted).fetchone()
+        (number,) = self._database.execute(query, counted).fetchone()
         return int(number)
 
     def next_queued(self) -> Job | None:
-        """Whose turn it is."""
+        """Return the job at the head of the queue, or ``None`` if the queue is empty."""
         row = self._database.execute(
             "SELECT * FROM jobs WHERE state = ? ORDER BY turn LIMIT 1", (State.QUEUED,)
         ).fetchone()
         return None if row is None else _job(row)
 
     def start(self, job: str) -> None:
-        """It is at work."""
+        """Mark a job as running."""
         self._change(job, "state = ?, started = ?, attempts = attempts + 1", State.RUNNING, now())
 
-    def put_back(self, job: str) -> None:
-        """It is not at work any more, through no fault of its own; it keeps its turn."""
+    def requeue(self, job: str) -> None:
+        """Put an interrupted job back into its place in the queue, without counting the attempt."""
         self._change(job, "state = ?, started = NULL, attempts = attempts - 1", State.QUEUED)
 
     def finish(self, job: str, outcome: OutcomeMessage) -> None:
-        """Put its results in their place."""
-        if self.unfinished(job).exists():  # not if this was begun before
+        """Move a job's results into place and mark it as done."""
+        if self.unfinished(job).exists():  # unless an earlier call failed after this step
             self.unfinished(job).rename(self.results(job))
         summary = Summary(
             video_sha256=outcome.video_sha256,
@@ -176,17 +180,17 @@ class Store:
         self._change(job, "state = ?, finished = ?, summary = ?", State.DONE, now(), text)
 
     def fail(self, job: str, sentence: str) -> None:
-        """It has no results; what else is in its folder goes, but for the upload."""
+        """Mark a job as failed and delete its files, except the upload."""
         self._change(job, "state = ?, finished = ?, error = ?", State.FAILED, now(), sentence)
         self.tidy(job, State.FAILED)
 
     def cancel(self, job: str) -> None:
-        """Nobody wants it any more; its files go."""
+        """Mark a job as cancelled and delete its files."""
         self._change(job, "state = ?, finished = ?", State.CANCELLED, now())
         self.tidy(job, State.CANCELLED)
 
     def retry(self, job: str) -> None:
-        """Put it at the end of the queue again."""
+        """Put a job at the end of the queue again."""
         self._change(
             job,
             f"state = ?, turn = {_NEXT_TURN}, started = NULL, finished = NULL, error = NULL, "
@@ -195,41 +199,41 @@ class Store:
         )
 
     def delete(self, job: str) -> Path:
-        """Forget it.
+        """Delete the row of a job.
 
         Returns:
-            What is left of its files, to be taken away with ``remove``.
+            The renamed folder of the job, to be deleted with ``remove``.
         """
         folder = self.folder(job)
-        gone = folder.with_name(folder.name + _GONE)
+        deleted = folder.with_name(folder.name + _DELETED)
         if folder.exists():
-            folder.rename(gone)  # at once: then the row can go, and then what takes time
+            folder.rename(deleted)  # fast and atomic; deleting the files can take a while
         with self._database:
             self._database.execute("DELETE FROM jobs WHERE id = ?", (job,))
-        return gone
+        return deleted
 
-    def abandon(self, job: str) -> None:
-        """Take away the folder of a job that came to nothing."""
+    def discard_folder(self, job: str) -> None:
+        """Delete the folder of a job that was never added."""
         shutil.rmtree(self.folder(job), ignore_errors=True)
 
     def tidy(self, job: str, state: State) -> None:
-        """Take away what a job in that state does not need."""
+        """Delete the files that a job in this state does not need."""
         folder = self.folder(job)
-        for place in folder.iterdir() if folder.exists() else ():
-            if place.name not in _KEPT[state]:
-                remove(place)
-        if not _KEPT[state]:
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in _KEPT_FILES[state]:
+                remove(path)
+        if not _KEPT_FILES[state]:
             remove(folder)
 
-    def _change(self, job: str, what: str, *values: object) -> None:
+    def _change(self, job: str, assignments: str, *values: object) -> None:
         with self._database:
             self._database.execute(
-                f"UPDATE jobs SET {what} WHERE id = ?",  # noqa: S608 - constants of this file
+                f"UPDATE jobs SET {assignments} WHERE id = ?",  # noqa: S608 - constants of this file
                 (*values, job),
             )
 
-    def _recover(self, lost: int) -> None:
-        """Put the folder in order after a server that was killed."""
+    def _recover(self, max_crashes: int) -> None:
+        """Restore a consistent state after a server that was killed."""
         with self._database:
             self._database.execute(
                 "UPDATE jobs SET state = ?, started = NULL, lost = lost + 1 WHERE state = ?",
@@ -237,7 +241,13 @@ class Store:
             )
             self._database.execute(
                 "UPDATE jobs SET state = ?, finished = ?, error = ? WHERE state = ? AND lost >= ?",
-                (State.FAILED, now(), _LOST.format(times=lost), State.QUEUED, lost),
+                (
+                    State.FAILED,
+                    now(),
+                    _CRASHED.format(times=max_crashes),
+                    State.QUEUED,
+                    max_crashes,
+                ),
             )
         states = dict(self._database.execute("SELECT id, state FROM jobs"))
         for folder in self._jobs.iterdir():
@@ -248,16 +258,16 @@ class Store:
         for job, state in states.items():
             needed = _RESULTS if state == State.DONE else _INPUT
             if state != State.CANCELLED and not (self.folder(job) / needed).exists():
-                remove(self.delete(job))  # it was being deleted
+                remove(self.delete(job))  # its deletion was interrupted
 
 
 def now() -> str:
-    """ISO 8601, UTC, to the millisecond."""
+    """Return the current time in UTC as ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a file so that it is either as before or whole, also after the power went."""
+    """Replace a file atomically: after a crash or power failure it is either old or new."""
     unfinished = path.with_name(f".{path.name}.partial")
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -267,7 +277,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    values = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a row is no mapping
+    values = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a row is not a mapping
     del values["turn"], values["lost"]
     values["every"] = values["every"] if values["every"] == "auto" else int(values["every"])
     values["summary"] = values["summary"] and json.loads(values["summary"])
@@ -275,7 +285,7 @@ def _job(row: sqlite3.Row) -> Job:
 
 
 def _lock(folder: Path) -> sqlite3.Connection:
-    """Held until it is closed or the process ends, however it does; on every system alike."""
+    """Lock the folder until the connection is closed or the process ends, on every platform."""
     lock = sqlite3.connect(folder / "lock.sqlite3", timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
@@ -284,7 +294,7 @@ def _lock(folder: Path) -> sqlite3.Connection:
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
             raise
         raise OutputError(
-            f"{folder}: another 'fakelens serve' works there: end it, or name another --folder"
+            f"{folder}: in use by another 'fakelens serve': stop it, or choose another --folder"
         ) from error
     return lock
 
@@ -300,25 +310,25 @@ def _open(path: Path) -> sqlite3.Connection:
     elif version != _VERSION:
         database.close()
         raise OutputError(
-            f"{path}: is of another version of fakelens ({version}, this one knows {_VERSION}): "
-            "name another --folder"
+            f"{path}: written by another version of fakelens (format {version}, this version reads "
+            f"{_VERSION}): choose another --folder"
         )
     return database
 
 
 def _is_left_over(folder: Path) -> bool:
-    """Of an upload that was broken off, or of a job that was deleted.
+    """Return whether a folder without a row was left by an aborted upload or a deletion.
 
-    Results that no row knows are left alone: it is the table that was lost.
+    A folder with results is kept, because then the row must have been lost.
     """
-    name = folder.name.removesuffix(_GONE)
-    ours = len(name) == _ID_BYTES * 2 and set(name) <= set(hexdigits)
-    return ours and (name != folder.name or not (folder / _RESULTS).exists())
+    name = folder.name.removesuffix(_DELETED)
+    is_job = len(name) == _ID_BYTES * 2 and set(name) <= set(hexdigits)
+    return is_job and (name != folder.name or not (folder / _RESULTS).exists())
 
 
-def remove(place: Path) -> None:
-    """Take away a file or a folder, if it is there."""
-    if place.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
+def remove(path: Path) -> None:
+    """Delete a file or a folder if it exists."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        place.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

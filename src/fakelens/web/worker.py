@@ -1,8 +1,8 @@
 """``python -m fakelens.web.worker``: one job, in a process of its own.
 
-It reads a ``protocol.Task`` as one line from standard input, says how far it is on standard output,
-and ends at once when standard input does: then the server is gone. What it may use up is limited
-where the system can do that; files are decoded here and nowhere else in ``web``.
+The process reads a ``messages.Task`` as one line from standard input and writes its progress to
+standard output. It exits at once when standard input ends, because then the server has gone. Its
+memory is limited on Linux. Uploads are decoded here and nowhere else in ``web``.
 """
 
 import contextlib
@@ -34,25 +34,28 @@ from fakelens.web.messages import (
     Task,
 )
 
-_PAUSE = 0.2  # seconds between two messages on progress
+_PROGRESS_INTERVAL = 0.2  # seconds between two progress messages
 _NICE = 10
-_TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+)")  # FFmpeg's words
-_MEMORY_SENTENCE = "needs more memory than a job may take: try a smaller or shorter version"
+_TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+)")  # in FFmpeg's log
+_OUT_OF_MEMORY = (
+    "needs more memory than a job may use: upload a shorter clip or one of lower resolution"
+)
+_UNEXPECTED = "the analysis failed unexpectedly; see the server's log for the cause"
 
 
 def main() -> None:
-    """Do what standard input says, and say how it went."""
-    said = _private_output()
+    """Run the task on standard input, and report its outcome on standard output."""
+    output = _private_output()
     task = Task.model_validate_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
-    _limit(task)
-    _say(said, _do(task, said))
-    os._exit(0)  # at once: a thread waits for standard input
+    threading.Thread(target=_exit_with_server, daemon=True).start()
+    _limit_resources(task)
+    _send(output, _run(task, output))
+    os._exit(0)  # without waiting for the thread that reads standard input
 
 
-def _do(task: Task, said: TextIO) -> OutcomeMessage | FailureMessage:
+def _run(task: Task, output: TextIO) -> OutcomeMessage | FailureMessage:
     try:
-        _look(task)
+        _check_input(task)
         report = analyze(
             task.input,
             model=load_model(task.model, threads=task.threads),
@@ -61,20 +64,18 @@ def _do(task: Task, said: TextIO) -> OutcomeMessage | FailureMessage:
                 per_second=AUTO_PER_SECOND if task.every == "auto" else None,
                 trust=task.trust,
             ),
-            progress=_ProgressReporter(task, said, "examining"),
+            progress=_ProgressReporter(task, output, "examining"),
         )
         provenance = replace(report.provenance, input_name=task.name)
         report = replace(report, provenance=provenance)
-        save_report(report, task.output, progress=_ProgressReporter(task, said, "drawing"))
+        save_report(report, task.output, progress=_ProgressReporter(task, output, "drawing"))
     except MemoryError:
-        return FailureMessage(sentence=f"{task.name}: {_MEMORY_SENTENCE}")
+        return FailureMessage(sentence=f"{task.name}: {_OUT_OF_MEMORY}")
     except FakelensError as error:
         return FailureMessage(sentence=_without_paths(str(error), task))
     except Exception:
         traceback.print_exc()
-        return FailureMessage(
-            sentence=f"{task.name}: the analysis failed unexpectedly; the server's log says why"
-        )
+        return FailureMessage(sentence=f"{task.name}: {_UNEXPECTED}")
     return _outcome(report)
 
 
@@ -97,10 +98,13 @@ def _outcome(report: Report) -> OutcomeMessage:
     )
 
 
-def _look(task: Task) -> None:
-    """Refuse what is too long or too large before it is decoded for good.
+def _check_input(task: Task) -> None:
+    """Refuse an upload that is too long or too large, before the analysis decodes it.
 
-    What is wrong otherwise is left to ``analyze`` to tell.
+    Other errors in the upload are left to ``analyze``.
+
+    Raises:
+        MediaError: the upload exceeds a limit.
     """
     try:
         open_container(task.input).close()
@@ -112,8 +116,9 @@ def _look(task: Task) -> None:
             minutes = (container.duration or 0) / av.time_base / 60
             if minutes > task.minutes:
                 raise MediaError(
-                    f"{task.name}: is {minutes:.0f} minutes long, and this server takes "
-                    f"{task.minutes}: cut it, or start the server with a larger --max-minutes"
+                    f"{task.name}: is {minutes:.0f} minutes long, longer than this server accepts "
+                    f"({task.minutes} min): upload a shorter clip, or start the server with a "
+                    "larger --max-minutes"
                 )
             for stream in container.streams.video:
                 if stream.codec_context is None:
@@ -126,79 +131,80 @@ def _look(task: Task) -> None:
         return
     finally:
         av.logging.set_level(None)
-    for _, _, words in log:
-        if found := _TOO_LARGE.search(words):
+    for _, _, line in log:
+        if found := _TOO_LARGE.search(line):
             _check_size(task, int(found[1]), int(found[2]))
 
 
 def _check_size(task: Task, width: int, height: int) -> None:
     if width * height > task.pixels:
         raise MediaError(
-            f"{task.name}: its pictures have {width} x {height} pixels, and this server takes "
-            f"{task.pixels / 1e6:.0f} million: make them smaller"
+            f"{task.name}: has {width} x {height} pixels, more than this server accepts "
+            f"({task.pixels / 1e6:.0f} million): reduce the resolution"
         )
 
 
 class _ProgressReporter:
-    """Tells the server how far a stage is, not too often; stops a video without an end."""
+    """Reports the progress of a stage at intervals, and stops a video with too many frames."""
 
-    def __init__(self, task: Task, said: TextIO, stage: Stage) -> None:
-        self._task, self._said, self._stage = task, said, stage
+    def __init__(self, task: Task, output: TextIO, stage: Stage) -> None:
+        self._task, self._output, self._stage = task, output, stage
         self._next = 0.0
 
     def __call__(self, done: int, total: int | None) -> None:
         if done > self._task.frames:
             raise MediaError(
-                f"{self._task.name}: has more than {self._task.frames} frames, too many for a "
-                f"video of {self._task.minutes} minutes, the longest that this server takes: cut it"
+                f"{self._task.name}: has more than {self._task.frames} frames, the limit of this "
+                "server: upload a shorter clip, or start the server with a larger --max-minutes"
             )
         if (now := time.monotonic()) >= self._next:
-            self._next = now + _PAUSE
-            # A header may promise less than there is.
+            self._next = now + _PROGRESS_INTERVAL
+            # The header may give fewer frames than the video has.
             total = total if total is None else max(total, done)
-            _say(self._said, ProgressMessage(stage=self._stage, done=done, total=total))
+            _send(self._output, ProgressMessage(stage=self._stage, done=done, total=total))
 
 
 def _without_paths(sentence: str, task: Task) -> str:
-    for place, words in (
+    for path, replacement in (
         (task.input, task.name),
         (task.output, "the results"),
         (task.input.parent, "the results"),
     ):
-        sentence = sentence.replace(str(place), words)
+        sentence = sentence.replace(str(path), replacement)
     return sentence
 
 
 def _private_output() -> TextIO:
-    """Standard output for messages alone: what libraries print goes to standard error."""
-    said = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    """Reserve standard output for messages: what libraries print goes to standard error."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return said
+    return output
 
 
-def _say(said: TextIO, message: Message) -> None:
-    said.write(f"{message.model_dump_json()}\n")
-    said.flush()
+def _send(output: TextIO, message: Message) -> None:
+    output.write(f"{message.model_dump_json()}\n")
+    output.flush()
 
 
-def _end_with_the_server() -> None:
+def _exit_with_server() -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os._exit(1)
 
 
-def _limit(task: Task) -> None:
-    """Make sure that a hostile file takes down this process and not the machine (Linux)."""
+def _limit_resources(task: Task) -> None:
+    """Limit memory and priority, so that a hostile file cannot affect the machine (Linux)."""
     if sys.platform != "linux":
         return
-    import resource  # noqa: PLC0415 - not everywhere
+    import resource  # noqa: PLC0415 - not on every platform
 
-    most = min(task.memory_bytes, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = min(task.memory_bytes, physical * 3 // 4)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICE)
-    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - no file to speak of
-        file.write("500")  # where memory runs out, this process goes before others
+    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - not a real file
+        file.write("500")  # when memory runs out, this process is killed before others
 
 
 if __name__ == "__main__":

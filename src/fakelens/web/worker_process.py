@@ -1,4 +1,4 @@
-"""One worker process: started, listened to, and ended."""
+"""A worker process: start it, follow its messages and stop it."""
 
 import asyncio
 import contextlib
@@ -9,53 +9,63 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any
 
-from fakelens.web.messages import FailureMessage, OutcomeMessage, ProgressMessage, Said, Task
+from fakelens.web.messages import (
+    FailureMessage,
+    OutcomeMessage,
+    ProgressMessage,
+    Task,
+    WorkerMessage,
+)
 
 _COMMAND = (sys.executable, "-P", "-m", "fakelens.web.worker")
 _OWN_GROUP: dict[str, Any] = {"process_group": 0}
 if sys.platform == "win32":
     _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-_GRACE = 1.0  # seconds from asking to end to making it end
-_LONGEST_LINE = 2**24  # bytes; an outcome names every person
+_GRACE_SECONDS = 1.0  # between terminating and killing a process
+_MAX_LINE = 2**24  # bytes; an outcome lists every person
 
 
 async def run(
-    task: Task, stall_seconds: float, listener: Callable[[ProgressMessage], None]
+    task: Task, stall_seconds: float, on_progress: Callable[[ProgressMessage], None]
 ) -> OutcomeMessage | FailureMessage:
-    """Do a task in a process of its own; cancelled, it ends the process first.
-
-    A worker that is interrupted (SIGINT) counts as cancelled.
+    """Run a task in a process of its own. If cancelled, stop the process before returning.
 
     Args:
-        task: what to do.
-        stall_seconds: a worker that says nothing for so long is ended.
-        listener: told how far it is.
+        task: to run.
+        stall_seconds: a worker that reports no progress for this long is stopped.
+        on_progress: called with every progress message.
+
+    Raises:
+        asyncio.CancelledError: also if the worker was interrupted (SIGINT).
     """
     process = await asyncio.create_subprocess_exec(
-        # In a group of its own: Ctrl-C in a terminal is for the server, which ends it in order.
+        # In a process group of its own: on Ctrl-C the server stops it in an orderly way.
         *_COMMAND,
         stdin=PIPE,
         stdout=PIPE,
-        limit=_LONGEST_LINE,
+        limit=_MAX_LINE,
         **_OWN_GROUP,
     )
     try:
-        return await _listen(process, task, stall_seconds, listener)
+        return await _follow(process, task, stall_seconds, on_progress)
     except TimeoutError:
         return FailureMessage(
-            sentence=f"{task.name}: nothing moved for {stall_seconds / 60:.0f} minutes, so the "
-            "worker was ended; the job can be run again"
+            sentence=f"{task.name}: no progress for {stall_seconds / 60:.0f} minutes, so the "
+            "worker process was stopped; the job can be run again"
         )
     finally:
-        await asyncio.shield(_end(process))
+        await asyncio.shield(_stop(process))
 
 
-async def _listen(
-    process: Process, task: Task, stall_seconds: float, listener: Callable[[ProgressMessage], None]
+async def _follow(
+    process: Process,
+    task: Task,
+    stall_seconds: float,
+    on_progress: Callable[[ProgressMessage], None],
 ) -> OutcomeMessage | FailureMessage:
     assert process.stdin
     assert process.stdout
-    with contextlib.suppress(ConnectionError):  # it ended already; its return code tells why
+    with contextlib.suppress(ConnectionError):  # it has exited; see its return code
         process.stdin.write(f"{task.model_dump_json()}\n".encode())
         await process.stdin.drain()
     while True:
@@ -64,33 +74,33 @@ async def _listen(
         if not line.endswith(b"\n"):
             code = await process.wait()
             if code == -signal.SIGINT:
-                # Ctrl-C that was meant for the server caught it before it had its own group.
+                # Ctrl-C for the server, received before the process had its own group.
                 raise asyncio.CancelledError
-            return _died(task, code)
-        said = Said.validate_json(line)
-        if not isinstance(said, ProgressMessage):
-            return said
-        listener(said)
+            return _crash_message(task, code)
+        message = WorkerMessage.validate_json(line)
+        if not isinstance(message, ProgressMessage):
+            return message
+        on_progress(message)
 
 
-def _died(task: Task, code: int) -> FailureMessage:
+def _crash_message(task: Task, code: int) -> FailureMessage:
     if code >= 0:
-        how = f"the worker ended with code {code} and without a result; the server's log says why"
+        cause = f"the worker process exited with code {code} and no result; see the server's log"
     else:
-        how = f"the worker was ended by signal {-code} ({signal.Signals(-code).name})"
+        cause = f"the worker process was killed by signal {-code} ({signal.Signals(-code).name})"
         if -code == signal.SIGKILL:
-            how += ", perhaps because memory ran out"
-    return FailureMessage(sentence=f"{task.name}: {how}; the job can be run again")
+            cause += ", perhaps because memory ran out"
+    return FailureMessage(sentence=f"{task.name}: {cause}; the job can be run again")
 
 
-async def _end(process: Process) -> None:
+async def _stop(process: Process) -> None:
     if process.stdin:
-        process.stdin.close()  # its lifeline
+        process.stdin.close()  # makes it exit
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            async with asyncio.timeout(_GRACE):
+            async with asyncio.timeout(_GRACE_SECONDS):
                 await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):

@@ -1,15 +1,16 @@
 "use strict";
-// Runs before anything is painted, so that a blind reviewer does not see the answer flash by: on
-// request, and where a review was begun blind and the answer is not uncovered yet.
+// Runs before the first paint, so that the result does not flash up in a blind review. A review is
+// blind if the address ends in #blind, or if it was started blind and the result was not revealed.
 {
   const root = document.documentElement;
-  const kept = JSON.parse(document.getElementById("review").textContent).review;
+  const saved = JSON.parse(document.getElementById("review").textContent).review;
   let draft = null;
   try {
     draft = JSON.parse(localStorage.getItem(`fakelens-review-${root.dataset.report}`));
   } catch {
-    // A browser that keeps nothing.
+    // Storage is blocked.
   }
-  const begun = (review) => review?.blind === true && review.uncovered === null;
-  if (location.hash === "#blind" || begun(kept) || begun(draft)) root.classList.add("blind");
+  const isCovered = (review) => review?.blind === true && review.uncovered === null;
+  const isBlind = location.hash === "#blind" || isCovered(saved) || isCovered(draft);
+  if (isBlind) root.classList.add("blind");
 }

@@ -1,5 +1,5 @@
 "use strict";
-// A lane per person: where we are, what is under the pointer, and a click to go there.
+// The lanes: one chart per person, with a playhead, a tip at the pointer, and click to seek.
 
 function wireLanes(player, persons) {
   for (const label of document.querySelectorAll(".axis-labels span"))
@@ -24,7 +24,7 @@ function wireLane(plot, person, player) {
   plot.addEventListener("pointermove", (event) => {
     const time = timeAt(event);
     tip.hidden = false;
-    tip.textContent = sayRow(person, time);
+    tip.textContent = describeRow(person, time);
     const share = time / facts.duration;
     tip.style.left = `${share * 100}%`;
     tip.style.transform = `translateX(${-share * 100}%)`;
@@ -47,16 +47,16 @@ function wireLane(plot, person, player) {
   });
   const update = () => {
     head.style.left = `${(100 * player.place) / facts.duration}%`;
-    if (player.playing) return; // a screen reader would read it out all the time
+    if (player.playing) return; // a screen reader would announce it continuously
     plot.setAttribute("aria-valuenow", player.place.toFixed(1));
-    plot.setAttribute("aria-valuetext", sayRow(person, player.place));
+    plot.setAttribute("aria-valuetext", describeRow(person, player.place));
   };
   player.addEventListener("frame", update);
   player.addEventListener("change", update);
   update();
 }
 
-// The row nearest to a time, if the person is in the picture there.
+// The row nearest to a time; null if the person is not in the picture then.
 function nearestRow(person, seconds) {
   const before = rowAt(person, seconds);
   const after = Math.min(before + 1, person.rows - 1);
@@ -64,9 +64,9 @@ function nearestRow(person, seconds) {
     before < 0 || person.time[after] - seconds * TICKS < seconds * TICKS - person.time[before]
       ? after
       : before;
-  const away = Math.abs(person.time[row] / TICKS - seconds);
-  const within = before >= 0 && before < after && person.flags[before] & JOINED;
-  return within || away <= facts.duration / 200 ? row : null;
+  const distance = Math.abs(person.time[row] / TICKS - seconds);
+  const isBetween = before >= 0 && before < after && person.flags[before] & JOINED;
+  return isBetween || distance <= facts.duration / 200 ? row : null;
 }
 
 function snapped(person, seconds) {
@@ -74,10 +74,10 @@ function snapped(person, seconds) {
   return row === null ? seconds : person.time[row] / TICKS;
 }
 
-function sayRow(person, seconds) {
+function describeRow(person, seconds) {
   const row = nearestRow(person, seconds);
-  if (row === null) return `${clock(seconds)}: person ${person.person} is not there`;
-  const doubt = person.flags[row] & USABLE ? "" : ", not counted";
+  if (row === null) return `${clock(seconds)}: person ${person.person} not in the picture`;
+  const suffix = person.flags[row] & USABLE ? "" : ", not counted";
   const score = (person.score[row] / 255).toFixed(2);
-  return `${clock(person.time[row] / TICKS)}, frame ${person.frame[row]}: ${score}${doubt}`;
+  return `${clock(person.time[row] / TICKS)}, frame ${person.frame[row]}: ${score}${suffix}`;
 }

@@ -1,18 +1,18 @@
 "use strict";
-// Heatmaps, boxes and scores are data, packed by report/layer.py, and drawn over the picture here.
+// Draws heatmaps, boxes and scores over the video, from the data packed by report/heatmap_layer.py.
 
 const byId = (id) => document.getElementById(id);
 const facts = JSON.parse(byId("facts").textContent);
-const pristine = pristinePage(); // before anything is changed, to save copies of
+const originalHtml = serializePage(); // before scripts change the page: copies are saved from it
 
-const TICKS = 10000; // a second
-const LEVELS = 63; // of a strength, each sign
-const MIDDLE = 127.5; // of the table of inks: strength 0
+const TICKS = 10000; // per second
+const LEVELS = 63; // of strength, for each sign
+const MIDDLE = 127.5; // index of strength 0 in the table of colours
 const USABLE = 1, JOINED = 2, HAS_MAP = 4; // flags of a row
-const FINE = 6; // drawn pixels for a cell's side, before the browser smooths
+const UPSAMPLING = 6; // pixels drawn along a cell's side, before the browser scales the heatmap
 const COLOURS = { "likely fake": "#d55e00", "likely real": "#009e73", inconclusive: "#aaaaaa" };
 
-function pristinePage() {
+function serializePage() {
   const root = document.documentElement;
   const classes = root.className;
   root.removeAttribute("class");
@@ -21,7 +21,7 @@ function pristinePage() {
   return html;
 }
 
-// The persons of the layer, each with columns of typed arrays and all of its heatmaps.
+// The people of the layer, with their columns as typed arrays and their heatmaps.
 async function loadPersons() {
   if (!facts.layer) return [];
   const bytes = Uint8Array.from(atob(byId("layer-data").textContent), (c) => c.charCodeAt(0));
@@ -38,30 +38,30 @@ function readPersons(buffer, layer) {
     at = end;
     return column;
   };
-  // Differences to the row before; typed arrays wrap round as the writer's did.
+  // Columns hold differences from the row before; typed arrays overflow as the packer's did.
   const summed = (column, width = 1) => {
     for (let i = width; i < column.length; i++) column[i] += column[i - width];
     return column;
   };
-  return layer.persons.map((told) => {
-    const several = (Kind, count) =>
-      Array.from({ length: count }, () => summed(take(Kind, told.rows)));
-    const [time] = several(Int32Array, 1);
-    const [frame] = several(Int32Array, 1);
+  return layer.persons.map((entry) => {
+    const takeSummed = (Kind, count) =>
+      Array.from({ length: count }, () => summed(take(Kind, entry.rows)));
+    const [time] = takeSummed(Int32Array, 1);
+    const [frame] = takeSummed(Int32Array, 1);
     const person = {
-      ...told,
+      ...entry,
       time,
       frame,
-      box: several(Int16Array, 4),
-      area: several(Int16Array, 3),
-      score: take(Uint8Array, told.rows),
-      steady: take(Uint8Array, told.rows),
-      flags: take(Uint8Array, told.rows),
-      maps: summed(take(Int8Array, told.maps * cells), cells),
+      box: takeSummed(Int16Array, 4),
+      area: takeSummed(Int16Array, 3),
+      score: take(Uint8Array, entry.rows),
+      smoothed: take(Uint8Array, entry.rows),
+      flags: take(Uint8Array, entry.rows),
+      maps: summed(take(Int8Array, entry.maps * cells), cells),
     };
-    person.mapOf = new Int32Array(told.rows).fill(-1); // which heatmap a row has
+    person.mapOf = new Int32Array(entry.rows).fill(-1); // index of the row's heatmap
     let count = 0;
-    for (let row = 0; row < told.rows; row++)
+    for (let row = 0; row < entry.rows; row++)
       if (person.flags[row] & HAS_MAP) person.mapOf[row] = count++;
     return person;
   });
@@ -79,7 +79,8 @@ function rowAt(person, seconds) {
   return low - 1;
 }
 
-// Where in a person's rows a time lies; null where the person is not in the picture.
+// The row of a time and the share of the way to the next row; null if the person is not in the
+// picture then.
 function placeAt(person, seconds) {
   const row = rowAt(person, seconds);
   if (row < 0) return null;
@@ -89,27 +90,27 @@ function placeAt(person, seconds) {
   return { row, share: Math.min(Math.max(since / gap, 0), 1) };
 }
 
-function between(column, { row, share }) {
+function interpolate(column, { row, share }) {
   return share ? column[row] + share * (column[row + 1] - column[row]) : column[row];
 }
 
-// What is seen of a person at a time: pixels of the video, scores 0..1; null if nothing.
-function lookAt(person, seconds) {
+// What to draw of a person at a time: boxes in video pixels, score 0..1; null if not visible.
+function markAt(person, seconds) {
   const place = placeAt(person, seconds);
   if (!place) return null;
   const step = facts.layer.step;
   return {
     person,
-    box: person.box.map((column) => between(column, place) * step),
-    area: person.area.map((column) => between(column, place) * step),
-    score: between(person.steady, place) / 255,
+    box: person.box.map((column) => interpolate(column, place) * step),
+    area: person.area.map((column) => interpolate(column, place) * step),
+    score: interpolate(person.smoothed, place) / 255,
     frame: person.frame[place.row],
     map: mapAt(person, place),
   };
 }
 
-// Strengths -1..1 of the cells, between the two nearest heatmaps that are kept of a stretch without
-// a gap; null if there is none.
+// Strengths -1..1 of the cells, interpolated between the two nearest heatmaps of a stretch without a
+// gap; null if the stretch has no heatmap.
 function mapAt(person, { row, share }) {
   let before = row, after = share ? row + 1 : row;
   while (person.mapOf[before] < 0 && person.flags[before - 1] & JOINED) before--;
@@ -129,39 +130,42 @@ function mapAt(person, { row, share }) {
   return map;
 }
 
-const inks = facts.layer && Uint8Array.from(atob(facts.layer.inks), (c) => c.charCodeAt(0));
-const pad = document.createElement("canvas");
+// RGBA for each strength from -1 to 1.
+const heatColours =
+  facts.layer && Uint8Array.from(atob(facts.layer.colours), (c) => c.charCodeAt(0));
+const scratch = document.createElement("canvas");
 
-// One heatmap into a rectangle of a canvas. View: {opacity 0..1, evidence}.
+// Draws one heatmap into a rectangle of a canvas. View: {opacity 0..1, evidence}.
 function paintMap(context, map, [x, y, width, height], view, hatched) {
   const [rows, columns] = facts.layer.cells;
-  pad.width = columns * FINE;
-  pad.height = rows * FINE;
-  const brush = pad.getContext("2d");
-  const image = brush.createImageData(pad.width, pad.height);
-  const along = spots(pad.width, columns), down = spots(pad.height, rows);
-  for (let j = 0, at = 0; j < pad.height; j++) {
-    const [top, bottom, low] = down[j];
-    for (let i = 0; i < pad.width; i++, at += 4) {
-      const [left, right, late] = along[i];
-      const upper = map[top * columns + left] * (1 - late) + map[top * columns + right] * late;
-      const lower = map[bottom * columns + left] * (1 - late) + map[bottom * columns + right] * late;
-      const strength = upper * (1 - low) + lower * low;
+  scratch.width = columns * UPSAMPLING;
+  scratch.height = rows * UPSAMPLING;
+  const brush = scratch.getContext("2d");
+  const image = brush.createImageData(scratch.width, scratch.height);
+  const along = neighbours(scratch.width, columns), down = neighbours(scratch.height, rows);
+  for (let j = 0, at = 0; j < scratch.height; j++) {
+    const [top, bottom, weightBelow] = down[j];
+    for (let i = 0; i < scratch.width; i++, at += 4) {
+      const [left, right, weight] = along[i];
+      const upper = map[top * columns + left] * (1 - weight) + map[top * columns + right] * weight;
+      const lower =
+        map[bottom * columns + left] * (1 - weight) + map[bottom * columns + right] * weight;
+      const strength = upper * (1 - weightBelow) + lower * weightBelow;
       if (view.evidence === "fake" ? strength <= 0 : view.evidence === "real" && strength >= 0)
         continue;
       if (hatched && ((i + j) >> 2) % 3 > 0) continue;
-      const ink = 4 * Math.round(MIDDLE + MIDDLE * Math.min(Math.max(strength, -1), 1));
+      const entry = 4 * Math.round(MIDDLE + MIDDLE * Math.min(Math.max(strength, -1), 1));
       for (let channel = 0; channel < 3; channel++)
-        image.data[at + channel] = hatched ? 190 : inks[ink + channel];
-      image.data[at + 3] = inks[ink + 3] * view.opacity;
+        image.data[at + channel] = hatched ? 190 : heatColours[entry + channel];
+      image.data[at + 3] = heatColours[entry + 3] * view.opacity;
     }
   }
   brush.putImageData(image, 0, 0);
-  context.drawImage(pad, x, y, width, height);
+  context.drawImage(scratch, x, y, width, height);
 }
 
-// For every drawn pixel the two cells it lies between, and how near it is to the second.
-function spots(pixels, cells) {
+// For every drawn pixel the two cells it lies between, and the weight of the second.
+function neighbours(pixels, cells) {
   return Array.from({ length: pixels }, (_, pixel) => {
     const place = Math.min(Math.max(((pixel + 0.5) * cells) / pixels - 0.5, 0), cells - 1);
     const first = Math.floor(place);
@@ -169,11 +173,11 @@ function spots(pixels, cells) {
   });
 }
 
-// Everybody at a time, onto a canvas that shows the video's picture in [x, y, width, height]; unit
-// is the canvas's pixels in one of the page's.
+// Draws all people at a time onto a canvas, where the video's picture fills [x, y, width, height].
+// unit: canvas pixels per CSS pixel. Returns what was drawn.
 function paintScene(context, persons, seconds, [x, y, width, height], unit, view) {
   const across = width / facts.layer.width, down = height / facts.layer.height;
-  const seen = persons.map((person) => lookAt(person, seconds)).filter(Boolean);
+  const seen = persons.map((person) => markAt(person, seconds)).filter(Boolean);
   context.save();
   context.beginPath();
   context.rect(x, y, width, height);
@@ -201,14 +205,14 @@ function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
   context.setLineDash(view.blind ? [6 * scale, 4 * scale] : []);
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
   context.setLineDash([]);
-  const lines = view.blind ? [`#${mark.person.person}`] : [`#${sayScore(mark)}`];
+  const lines = view.blind ? [`#${mark.person.person}`] : [`#${scoreLabel(mark)}`];
   if (!view.blind && mark.person.hatched) lines.push("heatmap not better than chance");
   let size = 13 * scale, wide = 0;
   for (;;) {
     context.font = `600 ${size}px system-ui, sans-serif`;
     wide = Math.max(...lines.map((line) => context.measureText(line).width)) + size;
     if (wide <= width || size < 6 * scale) break;
-    size *= 0.9; // a label that is cut off would say something else
+    size *= 0.9; // a truncated label could be misread
   }
   const tall = lines.length * 1.35 * size + 0.3 * size;
   const left = Math.max(x, Math.min(x1, x + width - wide)), top = Math.max(y, y1 - tall);
@@ -223,16 +227,16 @@ function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
   );
 }
 
-function sayScore({ person, score }) {
-  const said = person.judged ? `${score.toFixed(2)} ${person.verdict}` : "not judged";
-  return `${person.person} ${said}`;
+function scoreLabel({ person, score }) {
+  const result = person.judged ? `${score.toFixed(2)} ${person.verdict}` : "not judged";
+  return `${person.person} ${result}`;
 }
 
-// The heatmap over a picture of what the model saw of a person.
+// Draws the heatmap over the picture of a face crop.
 function paintFace(holder, persons, view) {
   const canvas = holder.querySelector("canvas");
   const person = persons.find((one) => one.person === Number(holder.dataset.person));
-  const mark = person && lookAt(person, Number(holder.dataset.time));
+  const mark = person && markAt(person, Number(holder.dataset.time));
   canvas.width = canvas.height = 320;
   if (mark?.map)
     paintMap(canvas.getContext("2d"), mark.map, [0, 0, 320, 320], view, person.hatched);

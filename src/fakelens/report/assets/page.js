@@ -1,12 +1,12 @@
 "use strict";
-// Puts the parts together.
+// Connects the parts of the page.
 
 function viewOf() {
   const checked = document.querySelector("input[name=evidence]:checked");
   return {
     show: byId("show")?.checked ?? true,
     opacity: Number(byId("opacity")?.value ?? 60) / 100,
-    // Without a choice the method shows one kind of evidence only, as positive cells.
+    // Without this choice, the heatmap shows one kind of evidence only, as positive cells.
     evidence: checked?.value ?? "fake",
     boxes: byId("boxes")?.checked ?? true,
     blind: isBlind(),
@@ -14,12 +14,12 @@ function viewOf() {
 }
 
 function startScene(persons, player) {
-  const shown = byId("video"), canvas = byId("layer"), said = byId("now");
-  let seen = [];
-  const say = () => {
-    if (!said || player?.playing || player?.moving) return;
-    const words = sayScene(seen, player);
-    if (words !== said.textContent) said.textContent = words; // it is read out
+  const shown = byId("video"), canvas = byId("layer"), status = byId("now");
+  let marks = [];
+  const updateStatus = () => {
+    if (!status || player?.playing || player?.dragging) return;
+    const text = describeScene(marks, player);
+    if (text !== status.textContent) status.textContent = text; // screen readers announce changes
   };
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
@@ -28,28 +28,28 @@ function startScene(persons, player) {
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     const place = pictureIn(shown).map((value) => value * ratio);
-    seen = paintScene(context, persons, player?.time ?? 0, place, ratio, viewOf());
-    say();
+    marks = paintScene(context, persons, player?.time ?? 0, place, ratio, viewOf());
+    updateStatus();
   };
   new ResizeObserver(draw).observe(shown);
-  window.addEventListener("resize", draw); // also when the page is enlarged
+  window.addEventListener("resize", draw); // also fires when the page is zoomed
   shown.addEventListener("load", draw);
   player?.addEventListener("frame", draw);
-  player?.addEventListener("change", say);
+  player?.addEventListener("change", updateStatus);
   draw();
   return draw;
 }
 
-function sayScene(seen, player) {
+function describeScene(marks, player) {
   const when = player ? `${clock(player.time)}: ` : "";
-  if (!seen.length) return `${when}nobody who was examined is in the picture`;
-  return `${when}${seen.map((mark) => `person ${sayScore(mark)}`).join(", ")}`;
+  if (!marks.length) return `${when}nobody detected here`;
+  return `${when}${marks.map((mark) => `person ${scoreLabel(mark)}`).join(", ")}`;
 }
 
-// On a lane, as on other sliders.
+// On a lane the vertical arrows work as on other sliders.
 const SLIDER_KEYS = { ArrowUp: "ArrowRight", ArrowDown: "ArrowLeft" };
 
-// Keys work where the video is looked at, and are the page's own everywhere else.
+// Shortcuts work on the video and the lanes; elsewhere keys keep their usual meaning.
 function wireKeys(player, persons) {
   const toggle = (id) => isBlind() || byId(id)?.click();
   const keys = {
@@ -64,7 +64,7 @@ function wireKeys(player, persons) {
   };
   for (const number of "123456789") {
     const person = persons.find((one) => one.person === Number(number));
-    if (person) keys[number] = () => isBlind() || player.seek(strongest(person));
+    if (person) keys[number] = () => isBlind() || player.seek(timeOfHighestScore(person));
   }
   document.addEventListener("keydown", (event) => {
     const { target } = event;
@@ -76,15 +76,15 @@ function wireKeys(player, persons) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (target.closest("select, input:not([type=checkbox], #seek)")) return;
     if (key === " " && target.closest("button, summary, a, input[type=checkbox]")) return;
-    const act = keys[key.toLowerCase()];
-    if (!act) return;
+    const action = keys[key.toLowerCase()];
+    if (!action) return;
     event.preventDefault();
-    act(event);
+    action(event);
   });
 }
 
-// When a person's score is highest.
-function strongest(person) {
+// The time of a person's highest score, in seconds.
+function timeOfHighestScore(person) {
   let best = 0;
   for (let row = 1; row < person.rows; row++) if (person.score[row] > person.score[best]) best = row;
   return person.time[best] / TICKS;
@@ -101,8 +101,8 @@ function wireJumps(player) {
     });
 }
 
-// The layer's persons; none, with a word to the reader, where they cannot be unpacked.
-async function personsOrTrouble() {
+// The people of the layer; none, with a message on the page, if the browser cannot unpack them.
+async function loadPersonsOrWarn() {
   try {
     return await loadPersons();
   } catch {
@@ -114,7 +114,7 @@ async function personsOrTrouble() {
 function wirePage() {
   for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
   document.querySelector(".skip").addEventListener("click", (event) => {
-    event.preventDefault(); // the address may say that this review is blind
+    event.preventDefault(); // keep the address, which may end in #blind
     byId("main").focus();
   });
   byId("print").addEventListener("click", () => window.print());
@@ -124,22 +124,22 @@ function wirePage() {
   window.addEventListener("hashchange", () => {
     if (location.hash === "#blind") location.reload();
   });
-  // The picture under a heatmap is the untouched one beside it; the page holds it once.
+  // The picture under a heatmap is the original one beside it, which the page contains once.
   for (const picture of document.querySelectorAll(".pair > img")) {
     const copy = picture.cloneNode();
-    copy.alt = "The same with its heatmap";
+    copy.alt = "The same face with its heatmap";
     picture.nextElementSibling.prepend(copy);
   }
 }
 
 async function main() {
   wirePage();
-  const persons = await personsOrTrouble();
+  const persons = await loadPersonsOrWarn();
   const shown = byId("video");
   const player = shown instanceof HTMLVideoElement ? new Player(shown) : null;
   const draw = shown && facts.layer ? startScene(persons, player) : () => {};
-  const first = viewOf(); // the pictures keep it, as their captions and the printed page do
-  for (const face of document.querySelectorAll(".face")) paintFace(face, persons, first);
+  const initial = viewOf(); // faces keep the initial view, as their captions describe it
+  for (const face of document.querySelectorAll(".face")) paintFace(face, persons, initial);
   for (const control of document.querySelectorAll("#tools input"))
     control.addEventListener("input", draw);
   wireLanes(player, persons);
@@ -147,12 +147,12 @@ async function main() {
     wirePlayer(player);
     wireKeys(player, persons);
     wireJumps(player);
-    const giveUp = () => {
+    const hidePlayer = () => {
       byId("unplayable").hidden = false;
       byId("screen").hidden = byId("player").hidden = true;
     };
-    if (shown.error) giveUp();
-    else shown.addEventListener("error", giveUp);
+    if (shown.error) hidePlayer();
+    else shown.addEventListener("error", hidePlayer);
   }
   new ReviewForm(player, draw);
   document.documentElement.dataset.ready = "yes";

@@ -1,5 +1,5 @@
 "use strict";
-// Plays the untouched video and tells everybody which moment is shown.
+// Plays the original video and dispatches an event for every frame shown.
 
 function clock(seconds) {
   const tenths = Math.round(Math.max(seconds, 0) * 10);
@@ -10,15 +10,15 @@ function clock(seconds) {
   return `${start}:${two(Math.floor(rest / 10))}.${rest % 10}`;
 }
 
-const REST = 150; // milliseconds without a movement
+const REST = 150; // milliseconds without movement that end a drag
 
-// The last picture at or before a time that was stored whole, not as a change of others.
+// The last key frame at or before a time.
 function keyBefore(seconds) {
   const keys = facts.keys.filter((key) => key <= seconds);
   return keys.length ? keys.at(-1) : seconds;
 }
 
-// When the frame that is n further on is shown; the grid is even where frames are not listed.
+// The time of the frame that is some frames further on; frames not listed are evenly spaced.
 function frameTime(seconds, further = 0) {
   const grid = facts.frames;
   if (!grid.length)
@@ -28,43 +28,45 @@ function frameTime(seconds, further = 0) {
   return grid[here];
 }
 
-// Times are seconds since the first frame; the browser's own count from the file's zero.
+// All times are seconds since the first frame; the browser counts from the file's own zero.
+// Dispatches "frame" when another frame is shown and "change" when the state changes.
 class Player extends EventTarget {
   constructor(video) {
     super();
     this.video = video;
-    this.time = 0; // of the frame that is shown
-    this.goal = null; // where the reader means to go
-    this.heading = null; // where the browser was told to go
-    this.moving = false; // the goal is being dragged
+    this.time = 0; // of the frame shown
+    this.goal = null; // where the user wants to go
+    this.seeking = null; // where the browser was last told to go
+    this.dragging = false; // whether the goal is being dragged
     this.length = facts.duration;
     video.removeAttribute("controls");
-    if (video.requestVideoFrameCallback) this.follow();
-    else this.followRoughly();
-    video.addEventListener("seeked", () => this.arrive());
+    if (video.requestVideoFrameCallback) this.watchFrames();
+    else this.pollFrames();
+    video.addEventListener("seeked", () => this.finishSeek());
     for (const kind of ["play", "pause", "ended", "volumechange"])
-      video.addEventListener(kind, () => this.tell("change"));
+      video.addEventListener(kind, () => this.emit("change"));
   }
 
-  follow() {
+  watchFrames() {
     this.video.requestVideoFrameCallback((_, frame) => {
       this.show(frame.mediaTime - facts.start);
-      this.follow();
+      this.watchFrames();
     });
   }
 
-  followRoughly() {
+  // Less exact, for browsers without requestVideoFrameCallback.
+  pollFrames() {
     const time = frameTime(this.video.currentTime - facts.start);
     if (this.video.readyState >= 2 && !this.video.seeking && time !== this.time) this.show(time);
-    requestAnimationFrame(() => this.followRoughly());
+    requestAnimationFrame(() => this.pollFrames());
   }
 
   show(time) {
     this.time = time;
-    this.tell("frame");
+    this.emit("frame");
   }
 
-  tell(kind) {
+  emit(kind) {
     this.dispatchEvent(new Event(kind));
   }
 
@@ -72,59 +74,59 @@ class Player extends EventTarget {
     return !this.video.paused && !this.video.ended;
   }
 
-  // Where the reader means to be: there already, or on the way.
+  // The time the user wants to see: the one shown, or the goal of a seek in progress.
   get place() {
     return this.goal ?? this.time;
   }
 
   toggle() {
     if (this.playing) this.video.pause();
-    else this.video.play().catch(() => this.tell("change"));
+    else this.video.play().catch(() => this.emit("change"));
   }
 
-  // Seeks that come faster than the browser can follow are passed over but for the last.
+  // If seeks come faster than the browser can follow, only the last one is carried out.
   seek(seconds) {
     clearTimeout(this.rest);
-    this.moving = false;
-    this.head(seconds);
+    this.dragging = false;
+    this.setGoal(seconds);
   }
 
-  // A goal that is being dragged: pictures that need no others are shown, which is quick however
-  // far apart they are, and the exact one when the reader pauses.
+  // While dragging, only key frames are shown, which is fast; the exact frame follows when the
+  // pointer rests.
   drag(seconds) {
     clearTimeout(this.rest);
-    this.moving = true;
+    this.dragging = true;
     this.rest = setTimeout(() => this.seek(seconds), REST);
-    this.head(seconds);
+    this.setGoal(seconds);
   }
 
-  head(seconds) {
+  setGoal(seconds) {
     this.goal = Math.min(Math.max(seconds, 0), Math.max(this.length - facts.step / 2, 0));
-    if (!this.video.seeking) this.depart();
-    this.tell("change");
+    if (!this.video.seeking) this.startSeek();
+    this.emit("change");
   }
 
   get target() {
-    return this.moving ? keyBefore(this.goal) : this.goal;
+    return this.dragging ? keyBefore(this.goal) : this.goal;
   }
 
-  depart() {
-    if (this.heading === this.target) {
-      this.arrive(); // it is there already
+  startSeek() {
+    if (this.seeking === this.target) {
+      this.finishSeek(); // already there
       return;
     }
-    this.heading = this.target;
-    // A little beyond the timestamp: rounded down, it would lie in the frame before.
-    this.video.currentTime = facts.start + this.heading + 0.0005;
+    this.seeking = this.target;
+    // Slightly after the timestamp: rounded down, it would show the frame before.
+    this.video.currentTime = facts.start + this.seeking + 0.0005;
   }
 
-  arrive() {
+  finishSeek() {
     if (this.goal === null) return;
-    if (this.heading !== this.target) {
-      this.depart();
-    } else if (!this.moving) {
-      this.goal = this.heading = null;
-      this.tell("change");
+    if (this.seeking !== this.target) {
+      this.startSeek();
+    } else if (!this.dragging) {
+      this.goal = this.seeking = null;
+      this.emit("change");
     }
   }
 
@@ -134,7 +136,7 @@ class Player extends EventTarget {
   }
 }
 
-// Where the picture lies in its element, in pixels of the element: it may have bars beside it.
+// The rectangle of the picture within its element, in CSS pixels: there may be bars on the sides.
 function pictureIn(element) {
   const wide = element.videoWidth || element.naturalWidth || facts.layer?.width || 1;
   const tall = element.videoHeight || element.naturalHeight || facts.layer?.height || 1;
@@ -163,7 +165,7 @@ function wirePlayer(player) {
     sound?.setAttribute("aria-pressed", String(!player.video.muted));
     seek.value = player.place;
     seek.setAttribute("aria-busy", String(player.goal !== null));
-    // A screen reader would read it out all the time.
+    // While playing, a screen reader would announce it continuously.
     if (!player.playing) seek.setAttribute("aria-valuetext", clock(player.place));
     byId("clock").textContent = `${clock(player.place)} / ${clock(player.length)}`;
   };

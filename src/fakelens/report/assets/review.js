@@ -1,14 +1,14 @@
 "use strict";
-// The reviewer's own marks, made before or after the machine's answer is seen, and notes.
+// The review form: marks and an opinion, given before or after seeing the result, and notes.
 
 class ReviewForm {
-  constructor(player, onUncover) {
-    const given = JSON.parse(byId("review").textContent);
+  constructor(player, onReveal) {
+    const stored = JSON.parse(byId("review").textContent);
     this.player = player;
-    this.saveTo = given.save_to;
-    this.onUncover = onUncover;
-    this.review = latest(given.review, readDraft()) ?? fresh();
-    if (!this.covered) this.noteSeen();
+    this.saveTo = stored.save_to;
+    this.onReveal = onReveal;
+    this.review = latest(stored.review, readDraft()) ?? fresh();
+    if (!this.covered) this.recordSeen();
     this.wire();
     this.show();
   }
@@ -17,12 +17,12 @@ class ReviewForm {
     return isBlind() && this.review.uncovered === null;
   }
 
-  // The answer is in sight: what is marked from now on is not marked blind.
-  noteSeen() {
+  // The result is visible: marks made from now on are not blind.
+  recordSeen() {
     if (this.review.uncovered !== null) return;
     this.review.blind = false;
-    keep(SEEN_KEY, now());
-    if (readDraft()) keep(DRAFT_KEY, JSON.stringify(this.review));
+    store(SEEN_KEY, now());
+    if (readDraft()) store(DRAFT_KEY, JSON.stringify(this.review));
   }
 
   wire() {
@@ -39,32 +39,32 @@ class ReviewForm {
     byId("start-now")?.addEventListener("click", () => this.takeTime("mark-start"));
     byId("end-now")?.addEventListener("click", () => this.takeTime("mark-end"));
     byId("add-mark").addEventListener("click", () => this.addMark());
-    byId("uncover").addEventListener("click", () => this.uncover());
+    byId("uncover").addEventListener("click", () => this.reveal());
     byId("save-review").addEventListener("click", () => this.save());
     byId("save-page").addEventListener("click", () => this.savePage());
     byId("save-json").addEventListener("click", () => this.saveJson());
-    byId("new-review").addEventListener("click", () => this.startAnew());
+    byId("new-review").addEventListener("click", () => this.startNewReview());
     byId("review-form").addEventListener("submit", (event) => event.preventDefault());
     byId("save-review").hidden = !this.saveTo;
-    byId("new-review").hidden = Boolean(this.saveTo); // a server keeps one, and keeps it as it is
+    byId("new-review").hidden = Boolean(this.saveTo); // a server keeps one review only
   }
 
   takeTime(field) {
     byId(field).value = (this.player?.place ?? 0).toFixed(2);
   }
 
-  change(how) {
-    how();
+  change(edit) {
+    edit();
     this.review.saved = now();
     byId("review-status").textContent = "Not saved yet.";
-    keep(DRAFT_KEY, JSON.stringify(this.review));
-    this.tellPrint();
+    store(DRAFT_KEY, JSON.stringify(this.review));
+    this.updatePrintout();
   }
 
-  // Another person, of whom this page knows nothing, begins with the answer covered.
-  startAnew() {
-    forget(SEEN_KEY);
-    keep(DRAFT_KEY, JSON.stringify({ ...fresh(), blind: true }));
+  // Another person starts a review, with the result hidden.
+  startNewReview() {
+    removeStored(SEEN_KEY);
+    store(DRAFT_KEY, JSON.stringify({ ...fresh(), blind: true }));
     location.hash = "blind";
   }
 
@@ -72,7 +72,7 @@ class ReviewForm {
     const person = byId("mark-person").value;
     const start = Number(byId("mark-start")?.value ?? 0), end = Number(byId("mark-end")?.value ?? 0);
     const good = start >= 0 && end >= start && end <= facts.duration + 1;
-    byId("mark-problem").textContent = good ? "" : "The stretch must end after it starts, within the video.";
+    byId("mark-problem").textContent = good ? "" : "The mark must end after it starts, and within the video.";
     if (!good) return;
     const mark = { person: person ? Number(person) : null, start, end, note: byId("mark-note").value };
     this.change(() => this.review.suspicions.push(mark));
@@ -80,14 +80,14 @@ class ReviewForm {
     this.show();
   }
 
-  uncover() {
+  reveal() {
     this.change(() => (this.review.uncovered = now()));
-    keep(SEEN_KEY, now());
+    store(SEEN_KEY, now());
     if (this.saveTo) this.save();
     document.documentElement.classList.remove("blind");
     history.replaceState(null, "", location.href.split("#")[0]);
     this.show();
-    this.onUncover();
+    this.onReveal();
     byId("persons")?.scrollIntoView();
   }
 
@@ -102,19 +102,19 @@ class ReviewForm {
     byId("blind-part").disabled = locked;
     byId("blind-done").hidden = !locked;
     byId("blind-done").textContent = review.blind
-      ? `Reviewed blind: the marks below were made before this page showed the machine's answer in this browser, at ${review.uncovered}. They can no longer be changed.`
-      : `The marks below were made after this page had shown the machine's answer, and closed at ${review.uncovered}.`;
-    this.tellPrint();
+      ? `Blind review: the marks below were made before this page showed the result in this browser, at ${review.uncovered}. They can no longer be changed.`
+      : `Not a blind review: this page had shown the result before the marks below were made. They were closed at ${review.uncovered} and can no longer be changed.`;
+    this.updatePrintout();
     byId("suspicions").replaceChildren(...review.suspicions.map((mark) => this.item(mark, locked)));
     byId("comparison").hidden = !locked;
     if (locked) byId("comparison").replaceChildren(...comparison(review));
   }
 
-  // Fields cut long texts off on paper.
-  tellPrint() {
+  // For print, where form fields would truncate long texts.
+  updatePrintout() {
     const { reviewer, opinion, suspicions, notes, blind, uncovered } = this.review;
-    const lines = suspicions.map((mark) => `Suspicious: ${sayMark(mark)}`);
-    if (opinion) lines.unshift(`The video is: ${opinion}`);
+    const lines = suspicions.map((mark) => `Suspicious: ${describeMark(mark)}`);
+    if (opinion) lines.unshift(`Opinion: ${opinion}`);
     if (reviewer) lines.unshift(`Reviewer: ${reviewer}`);
     if (notes) lines.push(`Notes: ${notes}`);
     byId("review-print").textContent = lines.join("\n");
@@ -122,17 +122,18 @@ class ReviewForm {
   }
 
   item(mark, locked) {
-    const item = element("li", `${sayMark(mark)} `);
+    const item = element("li", `${describeMark(mark)} `);
     if (this.player) {
-      const go = element("button", "go there");
+      const go = element("button", "Go to");
+      go.setAttribute("aria-label", `Go to: ${describeMark(mark)}`);
       go.type = "button";
       go.addEventListener("click", () => this.player.seek(mark.start));
       item.append(go, " ");
     }
     if (!locked) {
-      const remove = element("button", "remove");
+      const remove = element("button", "Remove");
       remove.type = "button";
-      remove.setAttribute("aria-label", `Remove: ${sayMark(mark)}`);
+      remove.setAttribute("aria-label", `Remove: ${describeMark(mark)}`);
       remove.addEventListener("click", () => {
         this.change(() => this.review.suspicions.splice(this.review.suspicions.indexOf(mark), 1));
         this.show();
@@ -143,28 +144,28 @@ class ReviewForm {
   }
 
   async save() {
-    const said = byId("review-status");
+    const status = byId("review-status");
     try {
       const answer = await fetch(this.saveTo, {
         method: "PUT",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(this.review),
       });
-      const told = answer.ok ? null : await answer.json();
-      said.textContent = answer.ok ? "Saved." : `Not saved: ${sayProblem(told)}`;
+      const problem = answer.ok ? null : await answer.json();
+      status.textContent = answer.ok ? "Saved." : `Not saved: ${problemText(problem)}`;
     } catch {
-      said.textContent = "Not saved: the server cannot be reached.";
+      status.textContent = "Not saved: the server cannot be reached.";
     }
   }
 
   savePage() {
     const block = JSON.stringify({ save_to: null, review: this.review }).replaceAll("<", "\\u003c");
-    const page = pristine.replace(
+    const page = originalHtml.replace(
       /(<script type="application\/json" id="review">)[^<]*(<\/script>)/,
       (_, open, close) => open + block + close,
     );
     download(page, "text/html", `${facts.name}-reviewed.html`);
-    byId("review-status").textContent = "A copy with the review was saved; put it beside the video, where this page lies.";
+    byId("review-status").textContent = "A copy of this page with the review was saved. Keep it in the same folder as this page.";
   }
 
   saveJson() {
@@ -176,8 +177,8 @@ class ReviewForm {
 const DRAFT_KEY = `fakelens-review-${facts.report}`;
 const SEEN_KEY = `fakelens-seen-${facts.report}`;
 
-// What a browser may keep between visits; some keep nothing, and saving works all the same.
-function keep(key, value) {
+// Browser storage may be blocked; then drafts are lost on reload, but saving still works.
+function store(key, value) {
   try {
     localStorage.setItem(key, value);
   } catch {
@@ -185,7 +186,7 @@ function keep(key, value) {
   }
 }
 
-function kept(key) {
+function readStored(key) {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -193,7 +194,7 @@ function kept(key) {
   }
 }
 
-function forget(key) {
+function removeStored(key) {
   try {
     localStorage.removeItem(key);
   } catch {
@@ -201,10 +202,10 @@ function forget(key) {
   }
 }
 
-// Unsaved work of an earlier visit.
+// Unsaved work from an earlier visit.
 function readDraft() {
   try {
-    const review = JSON.parse(kept(DRAFT_KEY));
+    const review = JSON.parse(readStored(DRAFT_KEY));
     return review?.version === 1 && Array.isArray(review.suspicions) ? review : null;
   } catch {
     return null;
@@ -217,7 +218,7 @@ function latest(one, other) {
 }
 
 const fresh = () => ({
-  version: 1, video_sha256: facts.sha256, reviewer: "", blind: isBlind() && kept(SEEN_KEY) === null,
+  version: 1, video_sha256: facts.sha256, reviewer: "", blind: isBlind() && readStored(SEEN_KEY) === null,
   opinion: null, suspicions: [], uncovered: null, notes: "", saved: now(),
 });
 const isBlind = () => document.documentElement.classList.contains("blind");
@@ -230,21 +231,21 @@ function element(name, text, attributes = {}) {
   return made;
 }
 
-function sayMark({ person, start, end, note }) {
+function describeMark({ person, start, end, note }) {
   const who = person === null ? "the whole picture" : `person ${person}`;
   const when = facts.layer && facts.duration > 0.01 ? `, ${clock(start)} to ${clock(end)}` : "";
   return `${who}${when}${note ? `: ${note}` : ""}`;
 }
 
-function sayProblem(told) {
-  return typeof told?.detail === "string" ? told.detail : "the server refused it.";
+function problemText(problem) {
+  return typeof problem?.detail === "string" ? problem.detail : "the server rejected it.";
 }
 
-// What the reviewer marked beside what the machine says, person by person.
+// A table of the reviewer's marks and the result, person by person.
 function comparison(review) {
   const table = element("table", "", { class: "facts" });
   const head = table.createTHead().insertRow();
-  for (const title of ["", review.blind ? "You, blind" : "You", "fakelens"]) head.append(element("th", title, { scope: "col" }));
+  for (const title of ["", review.blind ? "You (blind)" : "You", "fakelens"]) head.append(element("th", title, { scope: "col" }));
   const body = table.createTBody();
   const row = (name, yours, its) => {
     const line = body.insertRow();
@@ -254,12 +255,12 @@ function comparison(review) {
     const marks = review.suspicions.filter((mark) => mark.person === finding.person);
     const score = finding.score === null ? "not judged" : `${finding.verdict}, ${finding.score.toFixed(2)}`;
     const spans = finding.spans.map(([start, end]) => `${clock(start)} to ${clock(end)}`).join(", ");
-    const yours = marks.map(sayMark).join("; ") || "nothing marked";
-    row(`Person ${finding.person}`, yours, spans ? `${score}; high ${spans}` : score);
+    const yours = marks.map(describeMark).join("; ") || "nothing marked";
+    row(`Person ${finding.person}`, yours, spans ? `${score}; high score ${spans}` : score);
   }
-  const whole = review.suspicions.filter((mark) => mark.person === null).map(sayMark);
-  row("The video", [review.opinion ?? "no opinion", ...whole].join("; "), "judges persons, not videos");
-  return [element("h3", "Your answer and the machine's"), table];
+  const whole = review.suspicions.filter((mark) => mark.person === null).map(describeMark);
+  row("The video", [review.opinion ?? "no opinion", ...whole].join("; "), "verdicts are per person");
+  return [element("h3", "Your review and the result"), table];
 }
 
 function download(text, type, name) {

@@ -1,28 +1,29 @@
-// The page of fakelens serve: uploads, the queue, results. No framework, no build step.
+// The page for uploads, running jobs and results. No framework, no build step.
 
-import { act, fillJobRow, fillRow, isOver, makeRow, megabytes, verdicts } from "./rows.js";
-import { MISSED, keepBlind, read, readBlind } from "./rows.js";
+import { fillJobRow, fillRow, formatSize, isOver, makeRow, onClick, verdicts } from "./rows.js";
+import { BLIND_KEY, listenForAnswers, parseResponse, readBlind, storeBlind } from "./rows.js";
 
-const PAGE = 50; // jobs asked for at first, and for each "Show older results"
-const LARGEST_PAGE = 200; // that the server gives
+const PAGE = 50; // jobs requested at first, and for each "Show older results"
+const MAX_PAGE = 200; // most jobs that the server returns
 
 const $ = (id) => document.getElementById(id);
-const jobs = new Map();
-const rows = new Map(); // of jobs and of uploads
-const gone = new Set(); // ids of deleted jobs: an answer on its way may still have them
-const waiting = []; // uploads
-let sending = null; // the upload on its way: its file and request
+const jobs = new Map(); // by id
+const rows = new Map(); // by job id, by file for uploads, and by error for messages
+const deleted = new Set(); // ids of deleted jobs, which late responses may still contain
+const waiting = []; // files to upload
+let current = null; // the upload in progress: its file and request
 let limits = null;
-let oldest = ""; // when the last job listed was created: all since then are known
+let oldest = ""; // creation time of the last job listed; all newer jobs are known
 
-async function ask(path, options) {
-  const answer = await fetch(path, options);
-  if (answer.status === 401) location.reload(); // it asks for the token
-  return answer.status === 204 ? null : read(answer.status, await answer.text());
+async function callApi(path, options) {
+  const response = await fetch(path, options);
+  if (response.status === 401) location.reload(); // shows the token form
+  return response.status === 204 ? null : parseResponse(response.status, await response.text());
 }
 
-function say(text) {
-  $("said").textContent = text;
+// For screen readers.
+function announce(text) {
+  $("announcement").textContent = text;
 }
 
 function isBlind() {
@@ -32,34 +33,34 @@ function isBlind() {
 function showJob(job) {
   const row = rows.get(job.id) ?? makeJobRow(job);
   fillJobRow(row, job, isBlind());
-  place(row, job);
+  placeRow(row, job);
 }
 
-function keep(key, row) {
+function addRow(key, row) {
   rows.set(key, row);
   return row;
 }
 
 function makeJobRow(job) {
-  const row = keep(job.id, makeRow(job.name));
+  const row = addRow(job.id, makeRow(job.name));
   const path = `/api/jobs/${job.id}`;
-  act(row, "cancel", { question: "cancel", complain }, async () => {
-    take(await ask(`${path}/cancel`, { method: "POST" }));
+  onClick(row, "cancel", { question: "cancel", showError }, async () => {
+    updateJob(await callApi(`${path}/cancel`, { method: "POST" }));
   });
-  act(row, "retry", { complain }, async () => {
-    take(await ask(`${path}/retry`, { method: "POST" }));
+  onClick(row, "retry", { showError }, async () => {
+    updateJob(await callApi(`${path}/retry`, { method: "POST" }));
   });
-  act(row, "delete", { question: "delete", complain }, async () => {
-    await ask(path, { method: "DELETE" });
-    forget(job.id);
-    say(`${job.name} was deleted`);
+  onClick(row, "delete", { question: "delete", showError }, async () => {
+    await callApi(path, { method: "DELETE" });
+    removeDeleted(job.id);
+    announce(`${job.name} was deleted`);
     $("results-title").focus();
   });
   row.dataset.created = job.created;
   return row;
 }
 
-function place(row, job) {
+function placeRow(row, job) {
   const over = isOver(job);
   const list = over ? $("results") : $("work");
   if (row.parentElement === list) return;
@@ -68,93 +69,94 @@ function place(row, job) {
     return over ? !isNewer : isNewer;
   });
   list.insertBefore(row, later ?? null);
-  tidy();
+  updateSections();
 }
 
-function tidy() {
+function updateSections() {
   $("work-section").hidden = !$("work").children.length;
   $("empty").hidden = $("results").children.length > 0 || !$("older").hidden;
 }
 
-function take(job) {
-  if (gone.has(job.id)) return;
+function updateJob(job) {
+  if (deleted.has(job.id)) return;
   const before = jobs.get(job.id);
   jobs.set(job.id, job);
   showJob(job);
   if (before && before.state !== job.state) {
-    const answers = verdicts(job, isBlind()).map(([text]) => text).join(", ");
-    say(`${job.name}: ${job.error ?? job.state}${answers && `, ${answers}`}`);
+    const results = verdicts(job, isBlind()).map(([text]) => text).join(", ");
+    announce(`${job.name}: ${job.error ?? job.state}${results && `, ${results}`}`);
   }
 }
 
-function drop(key) {
+function removeRow(key) {
   rows.get(key)?.remove();
   rows.delete(key);
   jobs.delete(key);
-  tidy();
+  updateSections();
 }
 
-function forget(id) {
-  gone.add(id);
-  drop(id);
+function removeDeleted(id) {
+  deleted.add(id);
+  removeRow(id);
 }
 
-function complain(error) {
-  say(error.message);
-  const row = keep(error, makeRow("That did not work"));
+function showError(error) {
+  announce(error.message);
+  const row = addRow(error, makeRow("Error"));
   fillRow(row, { meta: "", problem: error.message, actions: ["delete"] });
   row.querySelector(".delete").textContent = "Dismiss";
   row.querySelector(".delete").setAttribute("aria-label", "Dismiss this message");
-  row.querySelector(".delete").addEventListener("click", () => drop(error));
+  row.querySelector(".delete").addEventListener("click", () => removeRow(error));
   $("work").prepend(row);
-  tidy();
+  updateSections();
 }
 
 function enqueue(files) {
   for (const file of files) {
-    const row = keep(file, makeRow(file.name));
+    const row = addRow(file, makeRow(file.name));
     fillRow(row, { meta: "Waiting to be uploaded", actions: ["cancel"] });
-    act(row, "cancel", { question: "stop", complain }, () => stop(file));
+    onClick(row, "cancel", { question: "stop", showError }, () => stopUpload(file));
     $("work").append(row);
     waiting.push(file);
   }
-  tidy();
-  sendNext();
+  updateSections();
+  uploadNext();
 }
 
-function stop(file) {
-  if (sending?.file === file) {
-    sending.request.abort();
+function stopUpload(file) {
+  if (current?.file === file) {
+    current.request.abort();
   } else if (waiting.includes(file)) {
     waiting.splice(waiting.indexOf(file), 1);
-    drop(file);
+    removeRow(file);
   } else {
-    throw new Error(`${file.name} was there before it could be stopped: cancel it below`);
+    throw new Error(`the upload of ${file.name} is already complete: cancel its job instead`);
   }
 }
 
-function sendNext() {
-  if (sending || !waiting.length) return;
+function uploadNext() {
+  if (current || !waiting.length) return;
   const file = waiting.shift();
-  sending = { file, request: new XMLHttpRequest() };
-  const end = (problem) => {
-    sending = null;
-    drop(file);
-    if (problem) complain(new Error(`${file.name}: ${problem}`));
-    sendNext();
+  current = { file, request: new XMLHttpRequest() };
+  const finish = (problem) => {
+    current = null;
+    removeRow(file);
+    if (problem) showError(new Error(`${file.name}: ${problem}`));
+    uploadNext();
   };
   if (limits && file.size > limits.upload_bytes) {
-    end(`is larger than the ${megabytes(limits.upload_bytes)} that this server takes`);
+    const limit = formatSize(limits.upload_bytes);
+    finish(`the file is larger than the ${limit} that this server accepts`);
   } else {
-    send(sending, end);
+    upload(current, finish);
   }
 }
 
-function send({ file, request }, end) {
+function upload({ file, request }, finish) {
   const options = { name: file.name, every: $("every").value, trust: $("trust").checked };
   const row = rows.get(file);
   const show = (sent) => fillRow(row, {
-    meta: `Uploading: ${megabytes(sent)} of ${megabytes(file.size)}`,
+    meta: `Uploading: ${formatSize(sent)} of ${formatSize(file.size)}`,
     progress: [sent, file.size || 1],
     actions: ["cancel"],
   });
@@ -162,14 +164,16 @@ function send({ file, request }, end) {
   request.addEventListener("load", () => {
     let problem = null;
     try {
-      take(read(request.status, request.responseText));
+      updateJob(parseResponse(request.status, request.responseText));
     } catch (error) {
       problem = error.message;
     }
-    end(problem);
+    finish(problem);
   });
-  request.addEventListener("error", () => end("the upload was broken off; is the server there?"));
-  request.addEventListener("abort", () => end(null));
+  request.addEventListener("error", () => {
+    finish("the upload was interrupted; check that the server is running");
+  });
+  request.addEventListener("abort", () => finish(null));
   request.open("POST", `/api/jobs?${new URLSearchParams(options)}`);
   request.setRequestHeader("Content-Type", "application/octet-stream");
   show(0);
@@ -177,46 +181,46 @@ function send({ file, request }, end) {
 }
 
 async function list(offset, limit) {
-  const found = await ask(`/api/jobs?limit=${limit}&offset=${offset}`);
-  found.jobs.forEach(take);
+  const found = await callApi(`/api/jobs?limit=${limit}&offset=${offset}`);
+  found.jobs.forEach(updateJob);
   oldest = found.jobs.at(-1)?.created ?? oldest;
   $("older").hidden = !found.jobs.length || countListed() >= found.total;
-  tidy();
+  updateSections();
   return found;
 }
 
-// Without those before the oldest, which are known only since something happened to them.
+// Without jobs older than the last one listed, which are known only from events.
 function countListed() {
   return [...jobs.values()].filter((job) => job.created >= oldest).length;
 }
 
-// The newest first, as many as are shown, and on until those that wait, the oldest, are there.
+// Lists the newest jobs: at least as many as are shown, and all that are queued or running.
 async function listAll() {
   const shown = [...jobs.keys()];
   const fresh = new Set();
   let found;
   do {
-    found = await list(fresh.size, fresh.size ? LARGEST_PAGE : PAGE);
+    found = await list(fresh.size, fresh.size ? MAX_PAGE : PAGE);
     found.jobs.forEach((job) => fresh.add(job.id));
   } while (
     found.jobs.length && fresh.size < found.total
     && (fresh.size < shown.length || await isWorkMissing())
   );
-  shown.filter((id) => !fresh.has(id)).forEach(drop); // deleted while nobody told us
+  shown.filter((id) => !fresh.has(id)).forEach(removeRow); // deleted without an event
 }
 
 async function isWorkMissing() {
-  const { queued, running } = await ask("/api/health");
+  const { queued, running } = await callApi("/api/health");
   return [...jobs.values()].filter((job) => !isOver(job)).length < queued + running;
 }
 
 function follow() {
   const events = new EventSource("/api/events");
-  events.addEventListener("open", () => listAll().catch(complain)); // also what was missed
-  events.addEventListener("job", (event) => take(JSON.parse(event.data)));
-  events.addEventListener("deleted", (event) => forget(JSON.parse(event.data).id));
+  events.addEventListener("open", () => listAll().catch(showError)); // also after reconnecting
+  events.addEventListener("job", (event) => updateJob(JSON.parse(event.data)));
+  events.addEventListener("deleted", (event) => removeDeleted(JSON.parse(event.data).id));
   events.addEventListener("error", () => {
-    if (events.readyState !== EventSource.CLOSED) return; // the browser tries again
+    if (events.readyState !== EventSource.CLOSED) return; // the browser reconnects
     $("lost").hidden = false;
   });
 }
@@ -226,14 +230,14 @@ function listenForFiles() {
     enqueue([...$("files").files]);
     $("files").value = "";
   });
-  const over = (is) => (event) => {
+  const highlight = (isOver) => (event) => {
     event.preventDefault();
-    document.body.classList.toggle("over", is);
+    document.body.classList.toggle("over", isOver);
   };
-  document.addEventListener("dragover", over(true));
-  document.addEventListener("dragleave", over(false));
+  document.addEventListener("dragover", highlight(true));
+  document.addEventListener("dragleave", highlight(false));
   document.addEventListener("drop", (event) => {
-    over(false)(event);
+    highlight(false)(event);
     enqueue([...event.dataTransfer.files]);
   });
 }
@@ -241,11 +245,11 @@ function listenForFiles() {
 function listenForBlind() {
   $("blind").checked = readBlind();
   $("blind").addEventListener("change", () => {
-    keepBlind(isBlind());
+    storeBlind(isBlind());
     jobs.forEach(showJob);
   });
   window.addEventListener("storage", (event) => {
-    if (![MISSED, null].includes(event.key)) return;
+    if (![BLIND_KEY, null].includes(event.key)) return;
     $("blind").checked = readBlind();
     jobs.forEach(showJob);
   });
@@ -254,13 +258,12 @@ function listenForBlind() {
 function start() {
   listenForBlind();
   listenForFiles();
-  $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
-  $("confirm-no").addEventListener("click", () => $("confirm").close(""));
-  $("older").addEventListener("click", () => list(countListed(), PAGE).catch(complain));
+  listenForAnswers();
+  $("older").addEventListener("click", () => list(countListed(), PAGE).catch(showError));
   window.addEventListener("beforeunload", (event) => {
-    if (sending || waiting.length) event.preventDefault(); // uploads end with the page
+    if (current || waiting.length) event.preventDefault(); // leaving the page aborts uploads
   });
-  ask("/api/health").then((health) => { limits = health.limits; }).catch(complain);
+  callApi("/api/health").then((health) => { limits = health.limits; }).catch(showError);
   follow();
 }
 

@@ -1,8 +1,10 @@
-// What a row of the page says, and what can be done with it. Names are set as text, never as HTML.
-// And what the page needs of the browser: answers read, a switch kept.
+// The rows of the page: their content and their buttons. Names are set as text, never as HTML.
+// Also helpers to parse responses and to store the switch for blind reviews.
 
-const CHIPS = 8; // verdicts shown of one video
+const MAX_CHIPS = 8; // verdicts shown per video
 const CLASSES = { "likely fake": "fake", "likely real": "real" };
+
+const STAGES = { examining: "Analysing", drawing: "Drawing" };
 
 const ACTIONS = {
   queued: ["cancel"],
@@ -12,62 +14,63 @@ const ACTIONS = {
   cancelled: ["delete"],
 };
 
-export const MISSED = "blind"; // kept under this name
+export const BLIND_KEY = "blind"; // in the browser's storage
 
-const QUESTIONS = { // title, what will happen, the button that does it
+const QUESTIONS = { // title, consequence, label of the confirming button
   delete: [
     "Delete this result?",
     (name) => `The upload, the results and the review of ${name} will be deleted. This cannot be undone.`,
-    "Delete it",
+    "Delete",
   ],
   cancel: [
     "Cancel this job?",
-    (name) => `${name} will not be examined, and its upload will be deleted. This cannot be undone.`,
-    "Cancel it",
+    (name) => `${name} will not be analysed, and its upload will be deleted. This cannot be undone.`,
+    "Cancel job",
   ],
-  stop: ["Stop this upload?", (name) => `${name} will not be examined.`, "Stop it"],
+  stop: ["Stop this upload?", (name) => `${name} will not be analysed.`, "Stop upload"],
 };
 
 export function isOver(job) {
   return !["queued", "running"].includes(job.state);
 }
 
-export function megabytes(bytes) {
+export function formatSize(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function left(seconds) {
+function formatEta(seconds) {
   if (seconds === null) return "";
   if (seconds < 60) return `, about ${Math.max(1, Math.round(seconds))} s left`;
   return `, about ${Math.round(seconds / 60)} min left`;
 }
 
-function frames(job) {
-  if (job.frames_done === job.frames_total) return "all frames seen, finishing";
+function describeFrames(job) {
+  if (job.frames_done === job.frames_total) return "all frames done, finishing";
   const total = job.frames_total === null ? "" : ` of ${job.frames_total}`;
-  return `${job.frames_done}${total} frames${left(job.eta)}`;
+  return `${job.frames_done}${total} frames${formatEta(job.eta)}`;
 }
 
 function describe(job) {
-  const day = { dateStyle: "medium", timeStyle: "short" };
-  const when = new Date(job.created).toLocaleString(undefined, day);
-  if (job.state === "queued") return `Waiting · ${megabytes(job.bytes)}`;
-  if (job.state === "running") return job.stage ? `Now ${job.stage}: ${frames(job)}` : "Starting";
-  const ended = { done: "", failed: " · failed", cancelled: " · cancelled" };
-  return `${when} · ${megabytes(job.bytes)}${ended[job.state]}`;
+  const format = { dateStyle: "medium", timeStyle: "short" };
+  const when = new Date(job.created).toLocaleString(undefined, format);
+  if (job.state === "queued") return `Waiting · ${formatSize(job.bytes)}`;
+  if (job.state === "running")
+    return job.stage ? `${STAGES[job.stage]}: ${describeFrames(job)}` : "Starting";
+  const suffix = { done: "", failed: " · failed", cancelled: " · cancelled" };
+  return `${when} · ${formatSize(job.bytes)}${suffix[job.state]}`;
 }
 
 export function verdicts(job, isBlind) {
   if (job.state !== "done") return [];
-  if (isBlind) return [["answers hidden", "plain"]];
+  if (isBlind) return [["results hidden", "plain"]];
   const { persons, faces_found: found } = job.summary;
   if (!found) return [["no face found", "plain"]];
-  if (!persons.length) return [["no face was good enough to judge", "plain"]];
-  const chips = persons.slice(0, CHIPS).map((person) => [
+  if (!persons.length) return [["no face is good enough to be judged", "plain"]];
+  const chips = persons.slice(0, MAX_CHIPS).map((person) => [
     `Person ${person.person}: ${person.verdict} ${person.score.toFixed(2)}`,
     CLASSES[person.verdict] ?? "unsure",
   ]);
-  if (persons.length > CHIPS) chips.push([`and ${persons.length - CHIPS} more`, "plain"]);
+  if (persons.length > MAX_CHIPS) chips.push([`and ${persons.length - MAX_CHIPS} more`, "plain"]);
   return chips;
 }
 
@@ -118,61 +121,80 @@ export function fillJobRow(row, job, isBlind) {
   row.querySelector(".bundle").href = job.summary.links.bundle;
 }
 
-// Rows move up under the pointer, so that a second click hits another one: it only asks.
-function confirmed(question, row) {
+let resolveQuestion = null; // takes the answer to the question in the dialog
+
+// Asks for confirmation in a dialog: rows move up under the pointer, so that a second click may hit
+// the button of another row.
+function confirmAction(question, row) {
   const part = (name) => document.getElementById(`confirm${name}`);
   const [title, text, yes] = QUESTIONS[question];
   part("-title").textContent = title;
   part("-text").textContent = text(row.querySelector(".name").textContent);
   part("-yes").textContent = yes;
-  const dialog = part("");
-  dialog.returnValue = "";
-  dialog.showModal();
+  part("").showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    resolveQuestion = resolve;
   });
 }
 
-// What a button of a row does, after a question if need be; not again until it is done.
-export function act(row, name, { question, complain }, work) {
+function answerQuestion(isConfirmed) {
+  document.getElementById("confirm").close();
+  resolveQuestion?.(isConfirmed);
+  resolveQuestion = null;
+}
+
+export function listenForAnswers() {
+  const dialog = document.getElementById("confirm");
+  document.getElementById("confirm-yes").addEventListener("click", () => answerQuestion(true));
+  document.getElementById("confirm-no").addEventListener("click", () => answerQuestion(false));
+  dialog.addEventListener("close", () => {
+    // Escape closes the dialog without a click. The event comes late: by then the next question may
+    // be open.
+    if (!dialog.open) answerQuestion(false);
+  });
+}
+
+// Sets what a button of a row does, after confirmation if there is a question. The button stays
+// disabled until the action has finished.
+export function onClick(row, name, { question, showError }, action) {
   const button = row.querySelector(`.${name}`);
   button.addEventListener("click", async () => {
-    if (question && !(await confirmed(question, row))) return;
-    button.disabled = true; // only now: a disabled button could not get the focus back
+    if (question && !(await confirmAction(question, row))) return;
+    button.disabled = true; // after the dialog, which returns the focus to the button
     try {
-      await work();
+      await action();
     } catch (error) {
-      complain(error);
+      showError(error);
     } finally {
       button.disabled = false;
     }
   });
 }
 
-// What the server said, or the sentence with which it refused.
-export function read(status, text) {
-  let told = null;
+// Returns the content of a response, or throws the error message in it.
+export function parseResponse(status, text) {
+  let content = null;
   try {
-    told = JSON.parse(text);
+    content = JSON.parse(text);
   } catch {
-    // Not from the server, but from a proxy in front of it.
+    // A response of a proxy in front of the server.
   }
-  if (told && status < 300) return told;
-  throw new Error(told?.detail ?? `the server answered ${status}`);
+  if (content && status < 300) return content;
+  throw new Error(content?.detail ?? `the server returned status ${status}`);
 }
 
-// Storage may be blocked: then the switch is not kept, but works.
+// Storage may be blocked; then the switch works, but is reset on reload.
 export function readBlind() {
   try {
-    return localStorage.getItem(MISSED) === "yes";
+    return localStorage.getItem(BLIND_KEY) === "yes";
   } catch {
     return false;
   }
 }
 
-export function keepBlind(is) {
+export function storeBlind(isBlind) {
   try {
-    localStorage.setItem(MISSED, is ? "yes" : "no");
+    localStorage.setItem(BLIND_KEY, isBlind ? "yes" : "no");
   } catch {
     // See above.
   }
