@@ -38,15 +38,15 @@ def test_the_demo_repeats_itself(demonstrated: tuple[Path, str], tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_demos_tampered_person_is_explained_and_the_other_has_no_parts_named(
+def test_the_demos_forged_person_is_explained_and_the_other_has_no_parts_named(
     demonstrated: tuple[Path, str],
 ) -> None:
     persons = json.loads((demonstrated[0] / "report.json").read_text())["persons"]
-    untouched, tampered = (person["finding"]["assessment"] for person in persons)
-    assert tampered["faithfulness"]["mark"] == "supported"
-    assert tampered["faithfulness"]["completeness"] == pytest.approx(1, abs=1e-3)
-    assert tampered["regions"]["sentences"]
+    untouched, forged = (person["finding"]["assessment"] for person in persons)
+    assert forged["faithfulness"]["mark"] == "supported"
+    assert forged["faithfulness"]["completeness"] == pytest.approx(1, abs=1e-3)
+    assert forged["regions"]["sentences"]
     assert untouched["regions"] is None
     assert untouched["controls"]["forged_score"] > persons[0]["finding"]["score"] + 0.2
     page = (demonstrated[0] / "report.html").read_text(encoding="utf-8")
-    assert page.count("What removing a part of the face changes") == 1
+    assert page.count("Region ablation") == 1

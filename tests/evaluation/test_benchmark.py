@@ -17,9 +17,10 @@ from fakelens.evaluation.forgeries import Dataset, Forgery
 from fakelens.evaluation.measure import BenchmarkSettings, measure
 from fakelens.evaluation.methods import METHODS, HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, Estimate, Outcome, estimate
-from fakelens.evaluation.save import check_free, describe_run, save
+from fakelens.evaluation.save import FILES, describe_run, save
 from fakelens.evaluation.sufficiency import AttackSettings
 from fakelens.evaluation.tables import markdown, tables
+from fakelens.media.results_folder import check_free
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box, Face
 from fakelens.records.models import Model
@@ -287,7 +288,7 @@ def test_results_are_overwritten_only_with_force(outcomes: list[Outcome], tmp_pa
     assert not (tmp_path / "explain-randomised.png").exists()
     assert (tmp_path / "mine.txt").exists()
     with pytest.raises(OutputError, match="is a file"):
-        check_free(tmp_path / "mine.txt", force=False)
+        check_free(tmp_path / "mine.txt", FILES, force=False)
 
 
 def test_a_failure_leaves_no_files(

@@ -90,10 +90,11 @@ def explain(
         from fakelens.evaluation.methods import choose_methods
         from fakelens.evaluation.tables import LEGEND, tables
         from fakelens.faces.detectors import load_detector
+        from fakelens.media.results_folder import check_free
 
         if len(real or ()) != len(fake or ()):
             raise UsageError("--real and --fake go in pairs: give as many of each, in order")
-        save.check_free(output, force=force)
+        check_free(output, save.FILES, force=force)
         settings = BenchmarkSettings(slow_faces=few, seed=seed)
         methods, notes = choose_methods(method or [])
         models = _load_models(model or [DEFAULT])

@@ -25,7 +25,7 @@ def render(
         bool, typer.Option("--contour", help="Outline strong areas instead of colouring them.")
     ] = False,
     side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="Put the untouched picture on the left.")
+        bool, typer.Option("--side-by-side", help="Put the original picture on the left.")
     ] = False,
     no_smooth: NoSmooth = False,
     video: Annotated[

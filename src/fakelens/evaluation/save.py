@@ -5,49 +5,28 @@ Either all files are written or none.
 
 import csv
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 from fakelens import __version__
-from fakelens.errors import OutputError
 from fakelens.evaluation.forgeries import Dataset
 from fakelens.evaluation.measure import BenchmarkSettings
 from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, Outcome
 from fakelens.evaluation.plots import can_plot, plot
 from fakelens.evaluation.tables import markdown
+from fakelens.media.results_folder import check_free, move_into_place, staging_folder
 from fakelens.records.models import Model
 
 SCHEMA_VERSION = 2
 """Of ``explain.json``; increased when a field is removed, renamed or changes its meaning."""
 
-_FILES = ("explain.json", "explain.csv", "explain.md")
+FILES = ("explain.json", "explain.csv", "explain.md")
+"""Written by ``save``, beside the plots."""
+
 _PLOTS = "explain-*.png"
-
-
-def check_free(folder: Path, *, force: bool) -> None:
-    """Check that results can be written to a folder, without changing anything.
-
-    Args:
-        folder: need not exist.
-        force: allow existing results in the folder.
-
-    Raises:
-        OutputError: the folder contains results, is a file, or cannot be written to.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file; choose a folder for the results")
-    taken = [name for name in _FILES if (folder / name).exists()]
-    if taken and not force:
-        raise OutputError(f"{folder}: already contains {taken[0]}; use --force to overwrite it")
-    try:
-        with tempfile.TemporaryFile(dir=_existing(folder)):
-            pass
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 def describe_run(
@@ -121,22 +100,17 @@ def save(
     Raises:
         OutputError: the folder contains results, or cannot be written to.
     """
-    check_free(folder, force=force)
-    try:
-        parent = _existing(folder)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=parent) as name:
-            staging = Path(name)
-            document = {**description, "results": [asdict(one) for one in outcomes]}
-            text = json.dumps(document, indent=1, allow_nan=False)
-            (staging / "explain.json").write_text(text + "\n", encoding="utf-8")
-            _write_csv(outcomes, staging / "explain.csv")
-            (staging / "explain.md").write_text(markdown(outcomes), encoding="utf-8")
-            for model, some in groupby(outcomes, lambda one: one.model):
-                if can_plot():
-                    plot(list(some), staging / f"explain-{model}.png")
-            return _move(staging, folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write the results: {error.strerror}") from error
+    check_free(folder, FILES, force=force)
+    with staging_folder(folder) as staging:
+        document = {**description, "results": [asdict(one) for one in outcomes]}
+        text = json.dumps(document, indent=1, allow_nan=False)
+        (staging / "explain.json").write_text(text + "\n", encoding="utf-8")
+        _write_csv(outcomes, staging / "explain.csv")
+        (staging / "explain.md").write_text(markdown(outcomes), encoding="utf-8")
+        for model, some in groupby(outcomes, lambda one: one.model):
+            if can_plot():
+                plot(list(some), staging / f"explain-{model}.png")
+        return move_into_place(staging, folder, [*FILES, _PLOTS])
 
 
 def _write_csv(outcomes: Sequence[Outcome], path: Path) -> None:
@@ -148,20 +122,3 @@ def _write_csv(outcomes: Sequence[Outcome], path: Path) -> None:
             for key, found in one.measures.items():
                 writer.writerow([*names, key, found.value, found.low, found.high, found.faces])
             writer.writerow([*names, "milliseconds", one.milliseconds, None, None, one.faces])
-
-
-def _move(staging: Path, folder: Path) -> list[Path]:
-    """Move the finished files to the folder and delete plots of earlier results."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for source in sorted(staging.iterdir()):
-        written.append(folder / source.name)
-        source.replace(written[-1])
-    for stale in set(folder.glob(_PLOTS)) - set(written):
-        stale.unlink()
-    return written
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder or its nearest existing parent, which is on the same disk."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())

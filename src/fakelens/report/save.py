@@ -1,17 +1,15 @@
 """Saving: write all files of a report to a folder, or none if anything fails."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 from fakelens.errors import MediaError, OutputError
+from fakelens.media import results_folder
 from fakelens.media.profile import Profile
 from fakelens.media.reader import file_sha256
+from fakelens.media.results_folder import move_into_place, staging_folder
 from fakelens.records.report import Report
 from fakelens.records.settings import Progress
 from fakelens.render.style import Style
@@ -39,14 +37,18 @@ from fakelens.report.source_video import (
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
 
-_DRAWING_NAMES = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
+_DRAWINGS = (VIDEO_NAME, STILL_NAME, f"{FACES_FOLDER}/person-*.png")
 _REPORT_NAMES = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
-    *_DRAWING_NAMES,
-    MEANS_FOLDER,
+    *(VIDEO_NAME, STILL_NAME, FACES_FOLDER, MEANS_FOLDER),
     *ORIGINAL_NAMES,
 )
-_PORTRAITS = "person-*.png"
+_REPORT_FILES = (
+    *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
+    *_DRAWINGS,
+    f"{MEANS_FOLDER}/person-*.png",
+    *ORIGINAL_NAMES,
+)
 
 
 def save_report(
@@ -81,7 +83,7 @@ def save_report(
     """
     folder, profile = Path(folder), profile or Profile()
     check_free(folder, report.source, force=force)
-    with _staging(folder) as staging:
+    with staging_folder(folder) as staging:
         with profile.measure("write tables"):
             write_document(report, staging, folder)
             write_table(report, staging)
@@ -92,7 +94,7 @@ def save_report(
             write_means(report, staging / MEANS_FOLDER, style)
         with profile.measure("write the page"):
             write_page(report, staging, style, page_files)
-        return _move(staging, folder, _REPORT_NAMES)
+        return move_into_place(staging, folder, _REPORT_FILES)
 
 
 def save_drawings(
@@ -123,12 +125,14 @@ def save_drawings(
     folder = Path(folder)
     check_free(folder, report.source, force=force)
     if not report.source.is_file():
-        raise MediaError(f"{report.source}: the report's video is no longer there")
+        raise MediaError(
+            f"{report.source}: the report's video is no longer there; give its path with --video"
+        )
     if file_sha256(report.source) != report.provenance.input_sha256:
         raise MediaError(f"{report.source}: not the video of this report: its SHA-256 differs")
-    with _staging(folder) as staging:
+    with staging_folder(folder) as staging:
         _draw(report, staging, style, Profile(), video=True, progress=progress)
-        return _move(staging, folder, _DRAWING_NAMES)
+        return move_into_place(staging, folder, _DRAWINGS)
 
 
 def check_free(folder: Path, source: Path, *, force: bool) -> None:
@@ -143,21 +147,12 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
         OutputError: the folder already contains a report, or contains the video under the name of
             a file of the report, or is a file, or cannot be written.
     """
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is a file; choose a folder for the results")
-        taken = [name for name in _REPORT_NAMES if (folder / name).exists()]
-        if taken and not force:
-            raise OutputError(f"{folder}: already contains {taken[0]}; use --force to overwrite it")
-        targets = [path for name in _REPORT_NAMES for path in _report_files(folder / name)]
-        if source.exists() and any(path.exists() and path.samefile(source) for path in targets):
-            raise OutputError(
-                f"{source}: is the input and would be overwritten; choose another output folder"
-            )
-        with tempfile.TemporaryFile(dir=_nearest_existing(folder)):
-            pass
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+    results_folder.check_free(folder, _REPORT_NAMES, force=force)
+    targets = [path for pattern in _REPORT_FILES for path in folder.glob(pattern)]
+    if source.exists() and any(path.samefile(source) for path in targets):
+        raise OutputError(
+            f"{source}: is the input and would be overwritten; choose another output folder"
+        )
 
 
 def _draw(
@@ -206,46 +201,3 @@ def _add_video(
         address = quote(os.fsencode(relative_path(report.source, folder)))
         return replace(page_files, video=address, exact=True, timing=read_timing(report.source))
     return replace(page_files, unplayable=True)
-
-
-def _nearest_existing(folder: Path) -> Path:
-    """Return the folder or its nearest existing parent: the same disk, the same permissions."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Provide a temporary folder on the same disk as the final one, and remove it afterwards."""
-    try:
-        parent = _nearest_existing(folder)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=parent))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
-    try:
-        yield staging
-    except OSError as error:
-        raise OutputError(f"{folder}: the results cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _move(staging: Path, folder: Path, names: Sequence[str]) -> list[Path]:
-    """Move the finished files into place and delete older ones of the given names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for source in sorted(path for path in staging.rglob("*") if path.is_file()):
-        target = folder / source.relative_to(staging)
-        target.parent.mkdir(exist_ok=True)
-        source.replace(target)
-        written.append(target)
-    for path in (folder / name for name in names):
-        for stale in set(_report_files(path)) - set(written):
-            stale.unlink(missing_ok=True)
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-    return written
-
-
-def _report_files(path: Path) -> list[Path]:
-    """Return the file itself or, for a folder, the portraits in it."""
-    return list(path.glob(_PORTRAITS)) if path.is_dir() else [path]
