@@ -43,6 +43,7 @@ def test_the_report_says_what_the_model_ran_on(analyzed: Path) -> None:
     assert "run on cpu" in (analyzed / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_program_is_quiet_where_nobody_looks(clip: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "-o", str(tmp_path / "out")]
     done = subprocess.run([*command, "--no-video"], capture_output=True, text=True, check=False)
@@ -85,6 +86,7 @@ def test_results_are_not_overwritten_without_force(clip: Path, tmp_path: Path) -
     assert (tmp_path / "notes.txt").read_text() == "mine too"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
 def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:

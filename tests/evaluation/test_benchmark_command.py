@@ -43,6 +43,7 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_synthetic_forgeries_are_measured(portraits: Path, tmp_path: Path) -> None:
     arguments = [portraits, "--method", "hirescam", "--few", 1, "-o", tmp_path / "out"]
     result = run(*arguments)

@@ -108,6 +108,7 @@ def test_a_long_report_is_written_in_pieces(
     assert pieces == whole
 
 
+@pytest.mark.slow
 def test_writing_half_an_hour_takes_no_more_memory_than_five_minutes(
     tmp_path: Path,
 ) -> None:
