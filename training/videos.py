@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fakelens import analyze, load_model
-from fakelens.analysis.verdicts import trimmed_mean
+from fakelens.analysis.statistics import trimmed_mean
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video

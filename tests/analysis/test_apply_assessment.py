@@ -41,20 +41,6 @@ def test_a_supported_or_inconclusive_verdict_is_not_changed(
     ("logit", "score_range", "outcome", "reason"),
     [
         (
-            2.0,
-            (0.55, 0.9),
-            ControlOutcome.UNKNOWN,
-            "the score 0.88 is not robust: re-cropping and recompression move it from 0.55 to "
-            "0.90, across 0.60 (10 % wider crop: 0.55)",
-        ),
-        (
-            -2.0,
-            (0.1, 0.45),
-            ControlOutcome.DETECTED,
-            "the score 0.12 is not robust: re-cropping and recompression move it from 0.10 to "
-            "0.45, across 0.40 (JPEG quality 40: 0.45)",
-        ),
-        (
             -2.0,
             (0.1, 0.3),
             ControlOutcome.MISSED,
@@ -71,3 +57,30 @@ def test_an_unsupported_verdict_becomes_inconclusive_with_a_reason(
     withdrawn = apply_assessment(finding, THRESHOLDS)
     assert withdrawn.verdict is Verdict.INCONCLUSIVE
     assert withdrawn.reasons == (reason, *finding.reasons[1:])
+
+
+@pytest.mark.parametrize(
+    ("logit", "score_range", "caution"),
+    [
+        (
+            2.0,
+            (0.55, 0.9),
+            "not robust: re-cropping and recompression move the score from 0.55 to 0.90, across "
+            "0.60 (10 % wider crop: 0.55)",
+        ),
+        (
+            -2.0,
+            (0.1, 0.45),
+            "not robust: re-cropping and recompression move the score from 0.10 to 0.45, across "
+            "0.40 (JPEG quality 40: 0.45)",
+        ),
+    ],
+)
+def test_a_score_range_across_the_threshold_is_a_caution(
+    logit: float, score_range: tuple[float, float], caution: str
+) -> None:
+    finding = judge_track(make_track(np.full(100, logit)), THRESHOLDS, still=False)
+    finding = replace(finding, assessment=make_assessment(score_range, ControlOutcome.DETECTED))
+    cautioned = apply_assessment(finding, THRESHOLDS)
+    assert cautioned.verdict is finding.verdict is not Verdict.INCONCLUSIVE
+    assert cautioned.reasons == (finding.reasons[0], caution, *finding.reasons[1:])

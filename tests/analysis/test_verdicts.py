@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fakelens.analysis.verdicts import judge_track, trimmed_mean
+from fakelens.analysis.statistics import trimmed_mean
+from fakelens.analysis.verdicts import judge_track
 from fakelens.faces.quality import QualityFlag
 from fakelens.records.findings import Verdict
 from fakelens.records.models import Calibration
@@ -91,10 +92,15 @@ def test_the_interval_covers_the_truth_in_about_95_percent_of_cases() -> None:
     assert 0.85 <= covered / trials <= 0.99
 
 
-def test_an_interval_that_crosses_a_threshold_is_inconclusive() -> None:
-    alternating = np.repeat([4.0, -2.5] * 5, 13)
+def test_an_interval_that_crosses_a_threshold_is_a_caution() -> None:
+    alternating = np.repeat([4.4, -2.0] * 5, 13)
     finding = judge_track(make_track(alternating), THRESHOLDS, still=False)
-    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.score is not None
+    assert finding.score >= THRESHOLDS.fake
+    assert finding.verdict is Verdict.FAKE
+    assert finding.interval is not None
+    assert finding.interval[0] < THRESHOLDS.fake
+    assert "crosses 0.60" in finding.reasons[1]
 
 
 def test_one_observation_is_inconclusive_in_a_video_but_not_in_a_picture() -> None:
@@ -130,7 +136,43 @@ def test_a_fake_part_of_a_real_video_is_found() -> None:
     assert span.start == pytest.approx(4.0, abs=0.1)
     assert span.end == pytest.approx(6.0, abs=0.1)
     assert finding.verdict is Verdict.INCONCLUSIVE
-    assert "4.0" in finding.reasons[0]
+    assert "0:04.0 to 0:06.0" in finding.reasons[0]
+
+
+def test_times_in_reasons_count_from_the_first_frame() -> None:
+    logits = np.full(250, -3.0)
+    logits[100:150] = 3.0
+    finding = judge_track(make_track(logits, first=1250), THRESHOLDS, still=False, start=48.0)
+    assert "0:06.0 to 0:08.0" in finding.reasons[0]
+    assert finding.spans[0].start == pytest.approx(54.0, abs=0.1)
+
+
+def test_a_span_does_not_bridge_time_without_usable_faces() -> None:
+    flags = np.zeros(250)
+    flags[100:150] = QualityFlag.BLURRED.value  # seconds 4 to 6
+    finding = judge_track(
+        make_track(np.full(250, 3.0), quality_flags=flags), THRESHOLDS, still=False
+    )
+    before, after = finding.spans
+    assert before.end == pytest.approx(4.0, abs=0.1)
+    assert after.start == pytest.approx(6.0, abs=0.1)
+
+
+@pytest.mark.parametrize("minutes", [1, 10, 60])
+def test_likely_real_does_not_depend_on_the_length_of_the_video(minutes: int) -> None:
+    # A genuine person whose blocks are correlated and now and then far above the rest.
+    rng = np.random.default_rng(5)
+    real = 0
+    trials = 20 if minutes < 60 else 8
+    for _ in range(trials):
+        steps = rng.standard_t(4, 120 * minutes) / np.sqrt(2)
+        blocks = np.empty_like(steps)
+        blocks[0] = steps[0]
+        for index in range(1, len(steps)):
+            blocks[index] = 0.5 * blocks[index - 1] + np.sqrt(0.75) * steps[index]
+        track = make_track(np.repeat(blocks - 2.5, 2), rate=4)
+        real += judge_track(track, THRESHOLDS, still=False).verdict is Verdict.REAL
+    assert real / trials >= 0.85
 
 
 def test_rarely_examined_frames_do_not_interrupt_a_span() -> None:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fakelens.analysis.verdicts import trimmed_mean
+from fakelens.analysis.statistics import trimmed_mean
 from fakelens.records.arrays import FloatArray, sigmoid
 from training.yardstick.figures import Auc, bootstrap
 from training.yardstick.items import Item

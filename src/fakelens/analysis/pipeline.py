@@ -88,6 +88,7 @@ def analyze(
                 model.card.calibration,
                 still=reader.info.is_picture,
                 smallest_face=model.card.smallest_face,
+                start=float(reader.info.start),
             )
             findings[person] = assessor.assess(finding, track, heatmaps, samples)
             if finding.interval or reader.info.is_picture:

@@ -3,8 +3,7 @@
 Neighbouring frames of a video are not independent, so a thousand frames are not a thousand
 measurements. Time is therefore divided into blocks of half a second. A block's logit is the
 *median* of its usable frames, which ignores single outliers. A person's logit is the 10 % trimmed
-mean of the blocks, and its 95 % interval is a percentile bootstrap over blocks (Kuensch 1989 for
-the block bootstrap).
+mean of the blocks; ``statistics`` has its 95 % interval and the test of high stretches.
 """
 
 from dataclasses import dataclass, replace
@@ -13,19 +12,19 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.analysis.statistics import chance_of_run, mean_interval, trimmed_mean
 from fakelens.faces.quality import QualityFlag
 from fakelens.records.arrays import sigmoid
 from fakelens.records.findings import Finding, Span, Verdict
 from fakelens.records.models import Calibration, Thresholds
+from fakelens.records.times import format_time
 from fakelens.records.tracks import Track
-from fakelens.records.trust import ControlOutcome
+from fakelens.records.trust import ControlOutcome, Robustness
 
 BLOCK_SECONDS = 0.5
 MIN_BLOCKS = 4  # with fewer blocks there is neither an interval nor a verdict
-TRIM = 0.1
-RESAMPLES = 1000
-SEED = 20180911
-_MAX_RESAMPLED = 1 << 20  # resampled blocks in memory at a time
+MAX_CHANCE = 0.05
+"""A high stretch of somebody who does not look fake counts if chance makes it more rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,6 @@ def _blocks(track: Track) -> _Blocks:
     return _Blocks(unique, np.array(medians, dtype=np.float64))
 
 
-def trimmed_mean(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Compute the mean along the last axis, without a share ``TRIM`` of values at each end.
-
-    Equal to ``scipy.stats.trim_mean``; importing scipy would take longer than analyzing a short
-    video.
-
-    Args:
-        values: (..., n).
-    """
-    trimmed = int(TRIM * values.shape[-1])
-    kept = np.sort(values, axis=-1)[..., trimmed : values.shape[-1] - trimmed]
-    return np.asarray(kept.mean(axis=-1))
-
-
 def person_logit(track: Track) -> float | None:
     """Compute the logit of a person over the whole track; ``None`` without a usable face."""
     logits = _blocks(track).logits
@@ -73,25 +58,29 @@ def person_logit(track: Track) -> float | None:
 def _interval(logits: NDArray[np.float64]) -> tuple[float, float] | None:
     if len(logits) < MIN_BLOCKS:
         return None
-    rng = np.random.default_rng(SEED)
-    # In batches, to limit the memory for long videos.
-    batch = max(1, _MAX_RESAMPLED // len(logits))
-    means = np.concatenate(
-        [
-            trimmed_mean(rng.choice(logits, (min(batch, RESAMPLES - done), len(logits))))
-            for done in range(0, RESAMPLES, batch)
-        ]
-    )
-    low, high = np.quantile(means, (0.025, 0.975))
+    low, high = mean_interval(logits)
     return float(sigmoid(low)), float(sigmoid(high))
 
 
 def _spans(blocks: _Blocks, track: Track, threshold: float) -> tuple[Span, ...]:
-    # Indices of blocks, not block numbers: if frames are examined rarely, block numbers have gaps.
-    high = np.flatnonzero(sigmoid(blocks.logits) >= threshold)
+    """Return the stretches with a high score.
+
+    A person whose score is below the threshold can have high blocks by chance, the more the longer
+    the video; only stretches of at least ``BLOCK_SECONDS`` that are unlikely by chance count then.
+    """
+    high = sigmoid(blocks.logits) >= threshold
+    is_fake = sigmoid(float(trimmed_mean(blocks.logits))) >= threshold
+    # Blocks without a usable face interrupt a stretch, unless frames are examined so rarely that
+    # most blocks have none.
+    steps = np.diff(blocks.numbers)
+    apart = steps > max(1, int(np.median(steps))) if len(steps) else steps > 0
+    ends = np.flatnonzero(apart | (np.diff(high.astype(int)) != 0)) + 1
     spans = []
-    for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
-        if len(run) == 0:
+    for first, end in zip([0, *ends.tolist()], [*ends.tolist(), len(high)], strict=True):
+        run = slice(first, end)
+        if not high[first] or (
+            not is_fake and (end - first < 2 or chance_of_run(blocks.logits, run) > MAX_CHANCE)
+        ):
             continue
         inside = track.usable & np.isin(_block_numbers(track), blocks.numbers[run])
         times = track.times[inside]
@@ -114,23 +103,41 @@ def _verdict(
     interval: tuple[float, float] | None,
     spans: tuple[Span, ...],
     thresholds: Thresholds,
+    start: float,
 ) -> tuple[Verdict, list[str]]:
-    """Compare a score and its interval with the thresholds; return the verdict and its reason."""
-    low, high = interval if interval else (score, score)
-    if low >= thresholds.fake:
-        return Verdict.FAKE, [f"the score {score:.2f} stays above {thresholds.fake:.2f}"]
-    if high <= thresholds.real:
-        if long := [span for span in spans if span.end - span.start >= BLOCK_SECONDS]:
-            parts = ", ".join(f"{span.start:.1f}-{span.end:.1f} s" for span in long)
-            return Verdict.INCONCLUSIVE, [f"real on the whole, but some parts look fake: {parts}"]
-        return Verdict.REAL, [f"the score {score:.2f} stays below {thresholds.real:.2f}"]
+    """Compare a score with the thresholds; return the verdict, its reason and cautions.
+
+    The thresholds are chosen for the error rates of this comparison. An interval that crosses one
+    is a caution and not a veto: see ``docs/explanation/trust.md`` for what a veto would cost.
+    """
     if thresholds.real < score < thresholds.fake:
         between = f"between {thresholds.real:.2f} and {thresholds.fake:.2f}"
         return Verdict.INCONCLUSIVE, [f"the score {score:.2f} lies {between}"]
-    limit = thresholds.fake if score >= thresholds.fake else thresholds.real
-    return Verdict.INCONCLUSIVE, [
-        f"the score {score:.2f} is uncertain: its interval {low:.2f}-{high:.2f} crosses {limit:.2f}"
-    ]
+    low, high = interval if interval else (score, score)
+    if score >= thresholds.fake:
+        verdict, limit, side, crosses = (
+            Verdict.FAKE,
+            thresholds.fake,
+            "above",
+            low < thresholds.fake,
+        )
+    elif spans:
+        parts = ", ".join(
+            f"{format_time(span.start - start)} to {format_time(span.end - start)}"
+            for span in spans
+        )
+        return Verdict.INCONCLUSIVE, [f"real on the whole, but parts look fake: {parts}"]
+    else:
+        verdict, limit, side, crosses = (
+            Verdict.REAL,
+            thresholds.real,
+            "below",
+            high > thresholds.real,
+        )
+    reasons = [f"the score {score:.2f} is {side} {limit:.2f}"]
+    if crosses:
+        reasons.append(f"uncertain: the 95 % interval {low:.2f}-{high:.2f} crosses {limit:.2f}")
+    return verdict, reasons
 
 
 def _key_frame(track: Track, score: float | None) -> int:
@@ -152,6 +159,7 @@ def judge_track(
     *,
     still: bool,
     smallest_face: float = 0.0,
+    start: float = 0.0,
 ) -> Finding:
     """Compute the finding on one person: score, interval, verdict and reasons.
 
@@ -161,6 +169,7 @@ def judge_track(
         calibration: of the model, if it has one.
         still: whether the input is a still picture, so that there is only one observation.
         smallest_face: see ``ModelCard``, pixels.
+        start: timestamp of the first frame of the video, seconds; reasons count times from it.
     """
     blocks = _blocks(track)
     logit = person_logit(track)
@@ -193,7 +202,7 @@ def judge_track(
         else:
             seen_well = True
             spans = _spans(blocks, track, thresholds.fake)
-            verdict, reasons = _verdict(score, interval, spans, thresholds)
+            verdict, reasons = _verdict(score, interval, spans, thresholds, start)
             if still:
                 reasons.append("a single picture: the uncertainty of the score is not known")
     return Finding(
@@ -220,10 +229,10 @@ def _median_size(track: Track) -> float:
 
 
 def apply_assessment(finding: Finding, thresholds: Thresholds) -> Finding:
-    """Withdraw a verdict that its assessment does not support.
+    """Add what an assessment says about a verdict, and withdraw a verdict it does not support.
 
-    *Likely fake* and *likely real* become *inconclusive* if the score range crosses the
-    threshold; *likely real* also if the control is missed.
+    *Likely real* becomes *inconclusive* if the control is missed. A score range that crosses the
+    threshold is a caution, as an interval that does.
 
     Args:
         finding: with its assessment.
@@ -232,26 +241,35 @@ def apply_assessment(finding: Finding, thresholds: Thresholds) -> Finding:
     assessment = finding.assessment
     if assessment is None or finding.verdict is Verdict.INCONCLUSIVE:
         return finding
-    objections = []
-    robustness, is_fake = assessment.robustness, finding.verdict is Verdict.FAKE
-    if robustness:
-        low, high = robustness.score_range
-        limit = thresholds.fake if is_fake else thresholds.real
-        if low < limit if is_fake else high > limit:
-            pick = min if is_fake else max
-            worst = pick(robustness.scores, key=lambda name: robustness.scores[name])
-            objections.append(
-                f"the score {finding.score:.2f} is not robust: re-cropping and recompression move "
-                f"it from {low:.2f} to {high:.2f}, across {limit:.2f} "
-                f"({worst}: {robustness.scores[worst]:.2f})"
-            )
-    controls = assessment.controls
+    is_fake, controls = finding.verdict is Verdict.FAKE, assessment.controls
     if not is_fake and controls and controls.outcome is ControlOutcome.MISSED:
-        objections.append(
+        missed = (
             "control missed: a synthetic forgery added to this person's own frames leaves the "
             f"score at {controls.forged_score:.2f}"
         )
-    if not objections:
+        reasons = (missed, *finding.reasons[1:])
+        return replace(finding, verdict=Verdict.INCONCLUSIVE, reasons=reasons)
+    caution = _robustness_caution(finding, assessment.robustness, thresholds)
+    if caution is None:
         return finding
-    reasons = (*objections, *finding.reasons[1:])
-    return replace(finding, verdict=Verdict.INCONCLUSIVE, reasons=reasons)
+    first, *others = finding.reasons
+    return replace(finding, reasons=(first, caution, *others))
+
+
+def _robustness_caution(
+    finding: Finding, robustness: Robustness | None, thresholds: Thresholds
+) -> str | None:
+    """Say which perturbation moves the score across the threshold of its verdict, if one does."""
+    if robustness is None:
+        return None
+    low, high = robustness.score_range
+    is_fake = finding.verdict is Verdict.FAKE
+    limit = thresholds.fake if is_fake else thresholds.real
+    if low >= limit if is_fake else high <= limit:
+        return None
+    pick = min if is_fake else max
+    worst = pick(robustness.scores, key=lambda name: robustness.scores[name])
+    return (
+        f"not robust: re-cropping and recompression move the score from {low:.2f} to {high:.2f}, "
+        f"across {limit:.2f} ({worst}: {robustness.scores[worst]:.2f})"
+    )

@@ -174,6 +174,7 @@ def save(
 ) -> None:
     """Write the results of an analysis and print the summary."""
     from fakelens.cli.console import print_table, progress_bar, summary
+    from fakelens.records.times import format_time
     from fakelens.report.save import save_report
 
     with progress_bar("drawing", quiet=quiet) as progress:
@@ -188,7 +189,8 @@ def save(
         )
     name = report.provenance.input_name
     for damage in report.damage:
-        typer.echo(f"fakelens: {name}: at {float(damage.time):.2f} s: {damage.message}", err=True)
+        when = format_time(float(damage.time - report.video.start))
+        typer.echo(f"fakelens: {name}: at {when}: {damage.message}", err=True)
     if not report.tracks:
         typer.echo(f"fakelens: {name}: no face found, nothing to examine", err=True)
     if quiet:

@@ -22,6 +22,7 @@ from fakelens.models.loading import find_card, find_weights
 from fakelens.models.registry import DEFAULT, KNOWN
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
+from fakelens.records.times import format_time
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3
@@ -72,6 +73,7 @@ def summary(report: Report) -> Table:
     ):
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
+    start = float(report.video.start)
     for finding in report.findings:
         if finding.score is None:
             continue
@@ -82,8 +84,8 @@ def summary(report: Report) -> Table:
             "-" if finding.interval is None else "{:.2f} - {:.2f}".format(*finding.interval),
             _range(finding),
             finding.trust_mark or "-",
-            f"{finding.first:.1f} - {finding.last:.1f} s",
-            _spans(finding),
+            f"{format_time(finding.first - start)} - {format_time(finding.last - start)}",
+            _spans(finding, start),
             escape(finding.reasons[0]),
         )
     if unjudged:
@@ -158,8 +160,11 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
-def _spans(finding: Finding) -> str:
-    shown = [f"{span.start:.1f} - {span.end:.1f} s" for span in finding.spans[:_SPANS_SHOWN]]
+def _spans(finding: Finding, start: float) -> str:
+    shown = [
+        f"{format_time(span.start - start)} - {format_time(span.end - start)}"
+        for span in finding.spans[:_SPANS_SHOWN]
+    ]
     if hidden := len(finding.spans) - len(shown):
         shown.append(f"and {hidden} more")
     return "\n".join(shown) or "-"

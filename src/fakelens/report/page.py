@@ -23,6 +23,7 @@ from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.media.reader import open_video
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
+from fakelens.records.times import format_time
 from fakelens.records.tracks import Track
 from fakelens.render.style import Style
 from fakelens.report import annotated_video, document, portraits, source_video, table, wording
@@ -142,7 +143,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["clock"] = wording.clock
+    environment.filters["clock"] = format_time
     environment.filters["keep_units"] = lambda text: text.replace(" %", "\u00a0%")  # on one line
     return environment
 

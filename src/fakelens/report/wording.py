@@ -5,6 +5,7 @@ from collections import Counter
 from fakelens.records.findings import Verdict
 from fakelens.records.models import Calibration
 from fakelens.records.report import Report
+from fakelens.records.times import format_time
 from fakelens.records.trust import (
     Assessment,
     ControlOutcome,
@@ -40,15 +41,6 @@ _CONTROLS = {
 _COMPLETENESS_RANGE = (0.5, 1.5)
 
 
-def clock(seconds: float) -> str:
-    """Format a time in a video as minutes, seconds and tenths, with hours if needed."""
-    tenths = round(max(seconds, 0) * 10)
-    hours, rest = divmod(tenths, 36_000)
-    minutes, rest = divmod(rest, 600)
-    start = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{start}:{rest // 10:02}.{rest % 10}"
-
-
 def overall(report: Report) -> str:
     """Summarise the verdicts on all people in a few sentences."""
     judged = [finding for finding in report.findings if finding.score is not None]
@@ -78,12 +70,12 @@ def not_examined(report: Report) -> list[str]:
     """List what was not examined or not judged, and why."""
     start = float(report.video.start)
     items = [
-        f"person {finding.person}, {clock(finding.first - start)} to "
-        f"{clock(finding.last - start)}: {'; '.join(finding.reasons)}"
+        f"person {finding.person}, {format_time(finding.first - start)} to "
+        f"{format_time(finding.last - start)}: {'; '.join(finding.reasons)}"
         for finding in report.findings
         if finding.score is None
     ]
-    items += [f"at {clock(float(d.time) - start)}: {d.message}" for d in report.damage]
+    items += [f"at {format_time(float(d.time) - start)}: {d.message}" for d in report.damage]
     if report.settings.every > 1:
         items.append(
             f"only 1 in {report.settings.every} frames was examined; heatmaps and boxes in "
