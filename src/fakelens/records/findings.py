@@ -37,7 +37,8 @@ class Finding:
         person: number of the person.
         verdict: *likely fake*, *likely real* or *inconclusive*.
         score: 0..1, robust to outlier frames; ``None`` if no face passes the quality gates.
-        interval: 95 % interval of the score, see ``statistics.mean_interval``; ``None`` if there is too little data.
+        interval: 95 % interval of the score, see ``statistics.mean_interval``; ``None`` if there is
+            too little data.
         log10_likelihood_ratio: base-10 logarithm of the likelihood ratio, fake over real, by the
             model's calibration and within its limit: 1 means that a typical face of this person
             is ten times as frequent among the fake faces of the calibration data as among its
