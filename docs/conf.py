@@ -44,6 +44,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Path|NDArray|Fraction|Sequence|Mapping|Callable|Iterator|Protocol|StrEnum)"),
 ]
 
+smartquotes = False  # they would change options and quotes in messages
 html_theme = "furo"
 html_title = f"fakelens {release}"
 html_show_sourcelink = False

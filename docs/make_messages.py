@@ -22,9 +22,9 @@ _ERRORS = {
 }
 _INTRODUCTION = """# Error messages
 
-Every message that ends a command with an exit code other than 0, by the package that raises it.
-Words in braces are replaced by names and numbers. `UsageError` exits with 2, every other error with
-1. The page is written by `python docs/make_messages.py`.
+The messages of the errors that fakelens raises, by package. Words in braces stand for names and
+numbers. A `UsageError` ends a command with exit code 2, every other error with exit code 1. The
+page is written by `python docs/make_messages.py`.
 """
 
 

@@ -65,14 +65,14 @@ def test_an_unsupported_verdict_becomes_inconclusive_with_a_reason(
         (
             2.0,
             (0.55, 0.9),
-            "not robust: re-cropping and recompression move the score from 0.55 to 0.90, across "
-            "0.60 (10 % wider crop: 0.55)",
+            "not robust: small changes of crop, compression and resolution move the score from "
+            "0.55 to 0.90, across 0.60 (10 % wider crop: 0.55)",
         ),
         (
             -2.0,
             (0.1, 0.45),
-            "not robust: re-cropping and recompression move the score from 0.10 to 0.45, across "
-            "0.40 (JPEG quality 40: 0.45)",
+            "not robust: small changes of crop, compression and resolution move the score from "
+            "0.10 to 0.45, across 0.40 (JPEG quality 40: 0.45)",
         ),
     ],
 )

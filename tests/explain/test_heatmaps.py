@@ -95,7 +95,7 @@ def test_a_file_of_the_wrong_size_is_a_report_error(
     store = HeatmapStore()
     store.append(random_heatmaps(9))
     store.save(tmp_path / "maps")
-    with pytest.raises(ReportError, match="has 630 bytes where its report promises"):
+    with pytest.raises(ReportError, match="has 630 bytes instead of"):
         HeatmapStore.open(tmp_path / "maps", shape, rows)
 
 

@@ -300,7 +300,7 @@ def test_missing_or_truncated_heatmaps_are_reported(random_report: Report, tmp_p
     path = written(random_report, tmp_path)
     heatmaps = tmp_path / "heatmaps.f16"
     heatmaps.write_bytes(heatmaps.read_bytes()[:-1])
-    with pytest.raises(ReportError, match="has 3599 bytes where its report promises 3600"):
+    with pytest.raises(ReportError, match="has 3599 bytes instead of 3600"):
         read_report(path)
     heatmaps.unlink()
     with pytest.raises(ReportError, match=r"heatmaps\.f16: cannot read the heatmaps: No such file"):

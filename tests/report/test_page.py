@@ -238,7 +238,7 @@ def test_the_page_says_what_was_not_examined(tmp_path: Path) -> None:
     assert "person 2, 0:00.0 to 0:01.2: " in words
     assert report.findings[1].reasons[0] in words
     assert "at 1:01.0: a hole" in words
-    assert "only 1 in 2 frames was examined" in words
+    assert "only one in 2 frames was examined" in words
     assert "the sound" in words
 
 

@@ -1,4 +1,4 @@
-"""Collects the observations of each person as columns while the frames stream past."""
+"""Collects the observations of each person as columns as the frames are read."""
 
 from array import array
 

@@ -126,7 +126,7 @@ def _verdict(
             f"{format_time(span.start - start)} to {format_time(span.end - start)}"
             for span in spans
         )
-        return Verdict.INCONCLUSIVE, [f"real on the whole, but parts look fake: {parts}"]
+        return Verdict.INCONCLUSIVE, [f"real overall, but parts look fake: {parts}"]
     else:
         verdict, limit, side, crosses = (
             Verdict.REAL,
@@ -270,6 +270,6 @@ def _robustness_caution(
     pick = min if is_fake else max
     worst = pick(robustness.scores, key=lambda name: robustness.scores[name])
     return (
-        f"not robust: re-cropping and recompression move the score from {low:.2f} to {high:.2f}, "
-        f"across {limit:.2f} ({worst}: {robustness.scores[worst]:.2f})"
+        "not robust: small changes of crop, compression and resolution move the score from "
+        f"{low:.2f} to {high:.2f}, across {limit:.2f} ({worst}: {robustness.scores[worst]:.2f})"
     )

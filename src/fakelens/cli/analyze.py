@@ -50,7 +50,7 @@ def analyze(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Score from 0 to 1 above which a person is likely fake. Default: the model's.",
+            help="Score from 0 to 1 from which a person is likely fake. Default: the model's.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -80,7 +80,7 @@ def analyze(
         bool,
         typer.Option(
             "--no-trust",
-            help="Skip the measurements of how far scores and heatmaps can be trusted.",
+            help="Skip the trust measures.",
             rich_help_panel=_TRUST,
         ),
     ] = False,
@@ -129,9 +129,9 @@ def analyze(
         from fakelens.report.save import check_free
 
         jobs = list(zip(videos, _folders(videos, output), strict=True))
+        loaded, face_detector = load_model(model, device=device), load_detector(detector)
         for path, folder in jobs:
             check_free(folder, path, force=force)
-        loaded, face_detector = load_model(model, device=device), load_detector(detector)
     style = Style(smooth=not no_smooth)
     failed, faceless = 0, 0
     for path, folder in jobs:

@@ -54,4 +54,4 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Find and track every face in a video, score it as real or fake, and show why."""
+    """Find and track every face in a video, score each person as real or fake, and show why."""

@@ -49,7 +49,7 @@ def explain(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(help="Most faces of each kind.", rich_help_panel=_DATA)
+        int, typer.Option(help="Largest number of faces of each kind.", rich_help_panel=_DATA)
     ] = 100,
     few: Annotated[
         int,
@@ -86,12 +86,18 @@ def explain(
         from fakelens.cli.console import figures, print_table, progress_bar
         from fakelens.evaluation import save
         from fakelens.evaluation.datasets import gather_datasets
-        from fakelens.evaluation.measure import BenchmarkSettings, measure, missing_packages
+        from fakelens.evaluation.measure import (
+            BenchmarkSettings,
+            check_packages,
+            measure,
+            missing_packages,
+        )
         from fakelens.evaluation.methods import choose_methods
         from fakelens.evaluation.tables import LEGEND, tables
         from fakelens.faces.detectors import load_detector
         from fakelens.media.results_folder import check_free
 
+        check_packages()
         if len(real or ()) != len(fake or ()):
             raise UsageError("--real and --fake go in pairs: give as many of each, in order")
         check_free(output, save.FILES, force=force)

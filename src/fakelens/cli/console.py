@@ -27,6 +27,7 @@ from fakelens.records.times import format_time
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3
 _WIDTH_OF_A_FILE = 160
+_WIDTH_OF_ALL_COLUMNS = 140
 
 
 class _Rate(ProgressColumn):
@@ -58,34 +59,40 @@ def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int | No
 
 
 def summary(report: Report) -> Table:
-    """Build the table of persons; those without a usable face are only counted."""
+    """Build the table of persons; those without a usable face are only counted.
+
+    In a terminal too narrow for all columns, and for a picture, it has fewer columns.
+    """
     unjudged = sum(finding.score is None for finding in report.findings)
     table = Table(title=escape(report.provenance.input_name), title_justify="left")
-    for heading in (
-        "person",
-        "verdict",
-        "score",
-        "95 % interval",
-        "robustness",
-        "heatmap",
-        "seen",
-        "high",
-    ):
+    for heading in ("person", "verdict", "score"):
+        table.add_column(heading, no_wrap=True)
+    console = Console()
+    wide = not console.is_terminal or console.width >= _WIDTH_OF_ALL_COLUMNS
+    moving = not report.video.is_picture
+    measured = ("95 % interval", "robustness", "heatmap") if wide else ()
+    times = ("seen", "high") if wide and moving else ()
+    for heading in (*measured, *times):
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
     start = float(report.video.start)
     for finding in report.findings:
         if finding.score is None:
             continue
+        cells = {
+            "95 % interval": "-"
+            if finding.interval is None
+            else "{:.2f} - {:.2f}".format(*finding.interval),
+            "robustness": _range(finding),
+            "heatmap": finding.trust_mark or "-",
+            "seen": f"{format_time(finding.first - start)} - {format_time(finding.last - start)}",
+            "high": _spans(finding, start),
+        }
         table.add_row(
             str(finding.person),
             Text(finding.verdict, style=_COLOURS[finding.verdict]),
             f"{finding.score:.2f}",
-            "-" if finding.interval is None else "{:.2f} - {:.2f}".format(*finding.interval),
-            _range(finding),
-            finding.trust_mark or "-",
-            f"{format_time(finding.first - start)} - {format_time(finding.last - start)}",
-            _spans(finding, start),
+            *(cells[heading] for heading in (*measured, *times)),
             escape(finding.reasons[0]),
         )
     if unjudged:

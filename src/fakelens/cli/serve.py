@@ -28,7 +28,9 @@ def serve(
     model: ModelName = DEFAULT,
     token: Annotated[
         str | None,
-        typer.Option(help="Token that clients must send. Default: made if not on loopback."),
+        typer.Option(
+            help="Token that clients must send. Default: none on loopback, else a random one."
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option(help="Videos examined at the same time.", rich_help_panel=_LIMITS)
@@ -37,14 +39,15 @@ def serve(
         int, typer.Option(metavar="MB", help="Largest upload.", rich_help_panel=_LIMITS)
     ] = 2000,
     max_minutes: Annotated[
-        int, typer.Option(metavar="N", help="Longest video.", rich_help_panel=_LIMITS)
+        int, typer.Option(metavar="N", help="Longest video, in minutes.", rich_help_panel=_LIMITS)
     ] = 120,
     max_queue: Annotated[
-        int, typer.Option(metavar="N", help="Longest queue.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(metavar="N", help="Largest number of queued jobs.", rich_help_panel=_LIMITS),
     ] = 100,
     quiet: Quiet = False,
 ) -> None:
-    """Examine videos in a browser, and offer a REST API, until Ctrl-C.
+    """Run a web page and a REST API for examining videos; stop with Ctrl-C.
 
     Uploads and results are kept in the folder fakelens-results, or in DIR.
     """

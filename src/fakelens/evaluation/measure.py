@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import MediaError, UsageError
+from fakelens.errors import MediaError, MissingExtraError, UsageError
 from fakelens.evaluation.faithfulness import (
     FEATURE_DRAWS,
     PIXEL_DRAWS,
@@ -92,6 +92,12 @@ class _Result:
     cells: FloatArray
     seconds: float
     values: dict[str, float] = field(default_factory=dict)
+
+
+def check_packages() -> None:
+    """Raise MissingExtraError if a package that every measurement needs is not installed."""
+    if find_spec("scipy") is None:
+        raise MissingExtraError("fakelens benchmark explain", "benchmark")
 
 
 def missing_packages() -> list[str]:

@@ -148,7 +148,7 @@ METHODS = {
             positive="fake",
             signed=True,
             reference="Draelos and Carin 2020, arXiv:2011.08891",
-            note="The most faithful of these on a flatten-and-dense head such as MesoNet's.",
+            note="Each cell is its contribution to the logit.",
         ),
         CamMethod(
             "gradcam",

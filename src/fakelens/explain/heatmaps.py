@@ -69,7 +69,10 @@ class HeatmapStore:
         store._set_up(file, shape, rows)
         expected = rows * shape[0] * shape[1] * _DTYPE.itemsize
         if (size := path.stat().st_size) != expected:
-            raise ReportError(f"{path}: has {size} bytes where its report promises {expected}")
+            raise ReportError(
+                f"{path}: has {size} bytes instead of {expected}: it is damaged; copy it again or "
+                "analyze the video again"
+            )
         return store
 
     def _set_up(self, file: IO[bytes], shape: tuple[int, int] | None, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Cuts square crops out of frames: from a face to the input of a model."""
+"""Extracts square crops out of frames: from a face to the input of a model."""
 
 from math import floor
 

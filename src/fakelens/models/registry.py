@@ -88,6 +88,5 @@ def find_known(name: str) -> KnownModel:
         return KNOWN[name]
     except KeyError as error:
         raise UsageError(
-            f"no model {name!r}: choose one of {', '.join(KNOWN)}, "
-            "or give the path of an .onnx or .h5 file"
+            f"no model {name!r}: choose one of {', '.join(KNOWN)}, or give the path of a model file"
         ) from error

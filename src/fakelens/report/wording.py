@@ -78,7 +78,7 @@ def not_examined(report: Report) -> list[str]:
     items += [f"at {format_time(float(d.time) - start)}: {d.message}" for d in report.damage]
     if report.settings.every > 1:
         items.append(
-            f"only 1 in {report.settings.every} frames was examined; heatmaps and boxes in "
+            f"only one in {report.settings.every} frames was examined; heatmaps and boxes in "
             "between are interpolated"
         )
     rejected = sum(f.examined - f.usable for f in report.findings if f.score is not None)
@@ -163,8 +163,8 @@ def _robustness_sentence(found: Robustness) -> str:
     lowest = min(found.scores, key=lambda name: found.scores[name])
     highest = max(found.scores, key=lambda name: found.scores[name])
     return (
-        f"robustness: re-cropping and recompression move the score between {low:.2f} and "
-        f"{high:.2f} ({lowest}: {found.scores[lowest]:.2f}; {highest}: "
+        "robustness: changes of crop, compression and resolution move the score between "
+        f"{low:.2f} and {high:.2f} ({lowest}: {found.scores[lowest]:.2f}; {highest}: "
         f"{found.scores[highest]:.2f})"
     )
 
