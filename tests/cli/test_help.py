@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
-import click
 import pytest
 import typer
 import typer.main
@@ -37,13 +37,13 @@ def test_the_version_is_that_of_the_package() -> None:
     assert run("--version").stdout == f"fakelens {fakelens.__version__}\n"
 
 
-def find(words: list[str]) -> click.Command:
+def find(words: list[str]) -> Any:
     """The command that a line calls."""
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     for word in words:
         if word not in getattr(command, "commands", {}):
             break
-        command = command.commands[word]  # type: ignore[attr-defined]
+        command = command.commands[word]
     return command
 
 

@@ -73,7 +73,7 @@ def move_into_place(staging: Path, folder: Path, patterns: Sequence[str]) -> lis
         written.append(target)
     for pattern in patterns:
         for stale in set(folder.glob(pattern)) - set(written):
-            stale.unlink()
+            stale.unlink(missing_ok=True)
             if stale.parent != folder and not any(stale.parent.iterdir()):
                 stale.parent.rmdir()
     return written

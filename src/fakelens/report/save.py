@@ -148,8 +148,14 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
             a file of the report, or is a file, or cannot be written.
     """
     results_folder.check_free(folder, _REPORT_NAMES, force=force)
-    targets = [path for pattern in _REPORT_FILES for path in folder.glob(pattern)]
-    if source.exists() and any(path.samefile(source) for path in targets):
+    try:
+        targets = [path for pattern in _REPORT_FILES for path in folder.glob(pattern)]
+        overwritten = source.exists() and any(
+            path.exists() and path.samefile(source) for path in targets
+        )
+    except OSError as error:
+        raise OutputError(f"{source}: cannot be checked: {error.strerror}") from error
+    if overwritten:
         raise OutputError(
             f"{source}: is the input and would be overwritten; choose another output folder"
         )

@@ -142,7 +142,8 @@ def measure_faithfulness(
     mark, random_effect = _mark(p, effect, share), None
     if mark is TrustMark.SUPPORTED and ablation == "features":
         random_effect = _random_head_effect(model, evidence, method, baselines, sign)
-        if random_effect is not None and excess <= _RANDOM_HEAD_MARGIN * random_effect:
+        # Not "<=": a random effect that is not a number must not leave the mark as it is.
+        if random_effect is not None and not excess > _RANDOM_HEAD_MARGIN * random_effect:
             mark = TrustMark.WEAK
     return Faithfulness(
         mark=mark,
