@@ -110,3 +110,12 @@ def test_a_method_whose_package_is_missing_is_an_error(
     monkeypatch.setattr("fakelens.evaluation.methods.find_spec", lambda _name: None)
     line = fails(1, portraits, "--method", "kernelshap", "-o", tmp_path / "out")
     assert "needs the extra 'benchmark'" in line
+
+
+def test_a_missing_extra_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakelens.evaluation.measure.find_spec", lambda _name: None)
+    result = CliRunner().invoke(app, ["benchmark", "explain", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "needs the extra 'benchmark'" in result.stderr

@@ -126,7 +126,7 @@ def agreement(one: FloatArray, other: FloatArray) -> float:
     """Return Spearman's rank correlation of two heatmaps; NaN if one of them is constant."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
-    from scipy.stats import spearmanr  # noqa: PLC0415 - slow to load
+    from scipy.stats import spearmanr  # noqa: PLC0415 - optional, see check_packages
 
     return float(spearmanr(one.ravel(), other.ravel()).statistic)
 

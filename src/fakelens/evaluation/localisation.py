@@ -94,7 +94,7 @@ def auc(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
         real: scores of the real ones, (N,).
         fake: scores of the fake ones, (M,).
     """
-    from scipy.stats import rankdata  # noqa: PLC0415 - slow to load
+    from scipy.stats import rankdata  # noqa: PLC0415 - optional, see check_packages
 
     ranks = rankdata(np.concatenate([real, fake]))
     smallest_sum = len(fake) * (len(fake) + 1) / 2
