@@ -14,7 +14,7 @@ import numpy as np
 
 from fakelens.cli.console import progress_bar
 from fakelens.evaluation.datasets import SYNTHETIC
-from fakelens.evaluation.forgeries import Dataset, Forgery
+from fakelens.evaluation.forgeries import Dataset, Forgery, forge_in_turn
 from fakelens.evaluation.frame_pairs import forged_frames
 from fakelens.evaluation.measure import BenchmarkSettings, measure, missing_packages
 from fakelens.evaluation.methods import choose_methods
@@ -22,21 +22,17 @@ from fakelens.evaluation.save import check_free, describe_run, save
 from fakelens.evaluation.tables import markdown
 from fakelens.faces.yunet import YuNet
 from fakelens.models.loading import load_model
-from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
-from training.videos import Clip, read_manifest
+from training.clips import Clip, read_manifest
 from training.yardstick.sources import validation_faces
 
 
 def synthetic_forgeries(data: Path, count: int, seed: int) -> list[Forgery]:
-    """Forge a random choice of the validation faces in ``real_faces``, with the recipes in turn."""
+    """Forge one part of a random choice of the validation faces, each part in turn."""
     faces = list(validation_faces(data, YuNet()))
     forgeries = []
     for number, row in enumerate(np.random.default_rng(seed).permutation(len(faces))[:count]):
         view = faces[row].views[0]
-        recipe = FORGERY_RECIPES[number % len(FORGERY_RECIPES)]
-        image, mask = forge(view.picture, np.asarray(view.face.landmarks), recipe)
-        mask = np.rint(255 * mask).astype(np.uint8)
-        forgeries.append(Forgery(image, mask, view.face, faces[row].group))
+        forgeries.append(forge_in_turn(view.picture, view.face, number, faces[row].group))
     return forgeries
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import fakelens
 from fakelens.analysis.verdicts import judge_track
-from training.videos import read_manifest
+from training.clips import read_manifest
 
 
 def main() -> None:

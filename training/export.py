@@ -52,7 +52,7 @@ def make_card(scale: float, trained_on: str) -> ModelCard:
     """
     return ModelCard(
         name="fakelens-patch",
-        version="4",
+        version="5",
         description="EfficientNet-Lite2, in 8-bit integers, and one map of evidence whose mean is "
         "the logit, trained on blends of genuine faces of many origins and on DFDC fakes.",
         licence="Apache-2.0 (the weights; the data they were trained on has research terms)",

@@ -76,6 +76,7 @@ def build_graph(network: PatchNet, side: int) -> tuple[onnx.ModelProto, frozense
     graph.name(graph.add("ReduceMean", "activation", axes=[1, 2, 3], keepdims=0), "logit")
     share = graph.constant(np.float32((STRIDE / side) ** 2))
     graph.name(graph.add("Expand", share, graph.add("Shape", "activation")), "gradient")
+    graph.name(graph.add("ReduceMean", x, axes=[2, 3], keepdims=0), "features")
     return graph.finish(side), early | (graph.nodes() - trunk)
 
 
@@ -147,6 +148,7 @@ class _GraphBuilder:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, "h", "w"])
             for name in ("activation", "gradient")
         ]
+        maps.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "F"]))
         graph = helper.make_graph(
             self._nodes, "patchnet", [crops], [logit, *maps], initializer=self._constants
         )

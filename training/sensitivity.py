@@ -22,8 +22,9 @@ from fakelens.models.loading import load_model
 from fakelens.records.arrays import RGBImage, sigmoid
 from fakelens.records.faces import Box, CropGeometry, Face
 from fakelens.records.models import Model, ModelCard
+from training.clips import read_manifest
 from training.codecs import compress_h264
-from training.videos import largest_faces, read_manifest
+from training.videos import largest_faces
 from training.yardstick.figures import bootstrap
 
 _FRAMES = 8

@@ -1,13 +1,11 @@
 """Measure models on labelled videos: one score per video, AUC with a bootstrap interval.
 
-``python -m training.videos`` prints the figures. Videos are used to compare recipes and margins,
-never for training.
+``python -m training.videos`` prints the figures, and writes the verdicts as a record for the model
+card. Videos are used to compare recipes and margins, never for training.
 """
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,48 +19,25 @@ from fakelens.analysis.statistics import trimmed_mean
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video
-from fakelens.records.arrays import RGBImage, log_odds
+from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import CropGeometry, Face
 from fakelens.records.findings import Finding, Verdict
-from fakelens.records.models import Model, ModelCard
+from fakelens.records.models import Model
 from fakelens.records.settings import Settings
+from training.clips import Clip, read_manifest, read_pictures
+from training.error_records import (
+    ORIGIN,
+    build_record,
+    command_line,
+    finding_logits,
+    measure_cllr,
+    write_record,
+)
 from training.yardstick.figures import bootstrap
 
 _FRAMES = 15
 """Frames per video used for other margins, evenly spread."""
-_PICTURES = "images"
 _NOBODY = "nobody seen well enough"
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """A labelled video or picture of the manifest; copies of one source share ``group``."""
-
-    path: Path
-    fake: bool
-    dataset: str
-    group: str
-
-
-def read_manifest(folder: Path, use: str) -> list[Clip]:
-    """Read the labelled videos of ``manifest.csv`` with a value of the column ``use``."""
-    return [clip for clip in _read_rows(folder, use) if clip.path.parent.name != _PICTURES]
-
-
-def read_pictures(folder: Path) -> list[Clip]:
-    """Read the genuine pictures of ``manifest.csv``, which are in the folder ``images``."""
-    rows = _read_rows(folder, "")
-    return [clip for clip in rows if clip.path.parent.name == _PICTURES and not clip.fake]
-
-
-def _read_rows(folder: Path, use: str) -> list[Clip]:
-    with (folder / "manifest.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return [
-        Clip(folder / row["path"], row["label"] == "fake", row["dataset"], row["group"])
-        for row in rows
-        if row["use"] == use and row["label"] in {"real", "fake"}
-    ]
 
 
 def decisive_findings(model: Model, clips: Sequence[Clip], *, trust: bool) -> list[Finding | None]:
@@ -129,20 +104,6 @@ def margin_logits(
     return logits
 
 
-def likelihood_ratio_cost(logits: NDArray[np.floating], fake: NDArray[np.bool_]) -> float:
-    """Compute Cllr, the cost of likelihood ratios in bits.
-
-    0 means perfect ratios, 1 no information, more than 1 misleading ratios (Bruemmer & du Preez,
-    "Application-independent evaluation of speaker detection", 2006).
-
-    Args:
-        logits: (N,) natural logarithms of the ratios, fake over real.
-        fake: (N,) labels.
-    """
-    bits = np.logaddexp(0, np.where(fake, -logits, logits)) / np.log(2)
-    return float(0.5 * (bits[fake].mean() + bits[~fake].mean()))
-
-
 def main(
     models: Annotated[list[str], typer.Argument(help="Names or files of models.")],
     data: Annotated[Path, typer.Option(help="Folder of manifest.csv.")],
@@ -152,6 +113,20 @@ def main(
     ] = None,
     trust: Annotated[bool, typer.Option(help="Assess trustworthiness for the verdicts.")] = False,
     images: Annotated[bool, typer.Option(help="Also analyze the genuine pictures.")] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write the verdicts of one model as JSON for its card; implies --trust."),
+    ] = None,
+    independent: Annotated[
+        bool,
+        typer.Option(
+            help="Record that neither the model nor its thresholds nor the rules for verdicts "
+            "were chosen with these clips."
+        ),
+    ] = False,
+    origin: Annotated[
+        str, typer.Option(help="For the record: what the clips are, in words.")
+    ] = ORIGIN,
 ) -> None:
     """Print AUCs of all clips and by data set, verdicts, and the score of each clip.
 
@@ -159,18 +134,37 @@ def main(
     trimmed mean over the largest face in some 15 frames.
     """
     clips = read_manifest(data, use)
+    if record and len(models) != 1:
+        raise typer.BadParameter(f"a record is of one model, not of {len(models)}")
+    if record and not clips:
+        raise typer.BadParameter(f"the manifest has no labelled clip for the use {use!r}")
+    # A record counts the verdicts that users get, and trust measures can change a verdict.
+    trust = trust or record is not None
     loaded = [load_model(name) for name in models]
     names = [Path(name).name for name in models]
     for name, model in zip(names, loaded, strict=True):
         findings = decisive_findings(model, clips, trust=trust)
-        logits = np.array([_logit(finding) for finding in findings])
+        logits = finding_logits(findings)
         typer.echo(f"{name}, results of fakelens analyze:")
         _echo_aucs(clips, logits)
         _echo_verdicts(clips, findings)
-        _echo_ratios(clips, logits, model.card)
+        if (cost := measure_cllr(clips, findings, model.card)) is not None:
+            typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 perfect, 1 no information)")
         for clip, finding in zip(clips, findings, strict=True):
             label = "fake" if clip.fake else "real"
             typer.echo(f"  {label} {_format_finding(finding)} {clip.path.name}")
+        if record:
+            command = command_line(models[0], use, independent=independent, origin=origin)
+            found = build_record(
+                clips,
+                findings,
+                model.card,
+                name=use,
+                independent=independent,
+                command=command,
+                origin=origin,
+            )
+            write_record(found, record)
         if images:
             _echo_pictures(model, read_pictures(data), trust=trust)
     if scale:
@@ -178,11 +172,6 @@ def main(
             for margin, logits in zip(scale, layers, strict=True):
                 typer.echo(f"{name}, margin {margin:g}, largest face:")
                 _echo_aucs(clips, logits)
-
-
-def _logit(finding: Finding | None) -> float:
-    """Return the logit of a finding, NaN without a score."""
-    return np.nan if finding is None or finding.score is None else log_odds(finding.score)
 
 
 def _format_finding(finding: Finding | None) -> str:
@@ -195,7 +184,7 @@ def _echo_aucs(clips: Sequence[Clip], logits: NDArray[np.float64]) -> None:
     """Print the AUC of all clips, and of each data set with both labels."""
     parts = defaultdict(list, {"all": [*np.flatnonzero(~np.isnan(logits)).tolist()]})
     for row in parts["all"]:
-        parts[clips[row].dataset.split(" (")[0].split(" c23")[0]].append(row)
+        parts[clips[row].short_dataset].append(row)
     if skipped := len(clips) - len(parts["all"]):
         typer.echo(f"  {skipped} of {len(clips)} clips have no score and are skipped")
     for part, rows in parts.items():
@@ -226,15 +215,6 @@ def _quartiles(findings: Sequence[Finding | None]) -> list[float]:
     scores = [f.score for f in findings if f is not None and f.score is not None]
     quartiles: list[float] = np.percentile(scores, [25, 50, 75]).round(2).tolist() if scores else []
     return quartiles
-
-
-def _echo_ratios(clips: Sequence[Clip], logits: NDArray[np.float64], card: ModelCard) -> None:
-    fake, known = np.array([clip.fake for clip in clips], bool), ~np.isnan(logits)
-    if card.calibration is None or len(set(fake[known].tolist())) < 2:
-        return
-    limit = card.calibration.limit * np.log(10)
-    cost = likelihood_ratio_cost(np.clip(logits[known], -limit, limit), fake[known])
-    typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 perfect, 1 no information)")
 
 
 def _echo_pictures(model: Model, pictures: Sequence[Clip], *, trust: bool) -> None:

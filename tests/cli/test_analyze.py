@@ -8,16 +8,32 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from rich.console import Console
 
+from fakelens.analysis import pipeline
 from fakelens.cli import console
 from fakelens.evaluation import demo
+from fakelens.records.report import Report
 from support.builders import make_report, make_track
 from support.commands import FILES, one_sentence, run, sound, timestamps
+from support.comparing import SEALED, compared, specificity, with_records
+
+
+def _change_reports(monkeypatch: pytest.MonkeyPatch, change: Callable[[Report], Report]) -> None:
+    """Change every report between the analysis and the writing of files."""
+    analyze = pipeline.analyze
+
+    def changed(*given: Any, **more: Any) -> Report:
+        return change(analyze(*given, **more))
+
+    monkeypatch.setattr(pipeline, "analyze", changed)
 
 
 def test_analyze_writes_everything_it_promises(clip: Path, analyzed: Path) -> None:
@@ -46,6 +62,48 @@ def test_the_report_says_what_the_model_ran_on(analyzed: Path) -> None:
     document = json.loads((analyzed / "report.json").read_text(encoding="utf-8"))
     assert document["provenance"]["device"] == "cpu"
     assert "run on cpu" in (analyzed / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_error_rates_are_one_line_below_the_table(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _change_reports(monkeypatch, lambda report: with_records(report, SEALED))
+    result = run("analyze", clip, "-o", tmp_path / "out", "--no-video", "--threshold", 0.5)
+    assert result.exit_code == 0, result.output
+    *_, table_end, line, results = result.stdout.splitlines()
+    assert table_end.startswith("└")
+    assert line == (
+        "On 15 genuine clips that played no part in its making, this model called 1 fake; of 8 "
+        "fakes it called 2 fake and none real. These counts hold for the model's own thresholds, "
+        "not for the ones used here."
+    )
+    assert results.startswith("Results: ")
+
+
+@pytest.mark.parametrize("baseline", ["subtract", "keep"])
+def test_the_baseline_is_subtracted_unless_it_is_kept(
+    baseline: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here genuine faces have the mean heatmap of each person, so there is nothing to draw."""
+
+    def usual(report: Report) -> Report:
+        means = (
+            np.mean([report.heatmaps[int(row)] for row in track.heatmaps], axis=0)
+            for track in report.tracks
+        )
+        return compared(report, *map(specificity, means))
+
+    _change_reports(monkeypatch, usual)
+    options = () if baseline == "subtract" else ("--baseline", baseline)
+    result = run("analyze", clip, "-o", tmp_path / "out", "--no-video", *options)
+    assert result.exit_code == 0, result.output
+    picture = cv2.imread(str(tmp_path / "out" / "faces" / "person-2.png")).astype(int)
+    before, after = np.split(picture, 2, axis=1)
+    drawn = (np.abs(before - after) > 30).any(axis=2).mean() > 0.2
+    assert drawn == (baseline == "keep")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert ('id="compare" checked' in page) == (baseline == "subtract")
+    assert "specific" in result.stdout
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """``fakelens render``: drawing a saved report again."""
 
+import json
 import shutil
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 
 from fakelens.evaluation import demo
 from support.commands import one_sentence, run, timestamps
@@ -29,3 +32,41 @@ def test_render_wants_the_video_it_was_made_from(
     assert "no longer there" in one_sentence(run("render", report))
     assert "SHA-256" in one_sentence(run("render", report, "--video", faceless))
     assert run("render", report, "--video", clip, "--contour").exit_code == 0
+
+
+def test_render_draws_whole_heatmaps_on_request(analyzed: Path, clip: Path, tmp_path: Path) -> None:
+    """Here genuine faces have the mean heatmap of each person, so there is nothing to draw."""
+    shutil.copytree(analyzed, tmp_path / "report")
+    path = tmp_path / "report" / "report.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    shape = tuple(content["heatmaps"][side] for side in ("rows", "height", "width"))
+    maps = np.fromfile(path.parent / "heatmaps.f16", "<f2").reshape(shape).astype(float)
+    for person in content["persons"]:
+        person["finding"]["assessment"]["specificity"] = {
+            "mark": "specific to this face",
+            "similarity": 1,
+            "excess": 0,
+            "limit": 1,
+            "share": None,
+            "parts": [],
+            "baseline": maps[person["track"]["heatmaps"]].mean(axis=0).tolist(),
+            "faces": 3,
+        }
+    path.write_text(json.dumps(content), encoding="utf-8")
+    changes = {}
+    for baseline in ("subtract", "keep"):
+        folder = tmp_path / baseline
+        options = ("--video", clip, "--baseline", baseline)
+        result = run("render", path, "-o", folder, *options)
+        assert result.exit_code == 0, result.output
+        picture = cv2.imread(str(folder / "faces" / "person-2.png")).astype(int)
+        before, after = np.split(picture, 2, axis=1)
+        changes[baseline] = float((np.abs(before - after) > 30).any(axis=2).mean())
+    assert changes["keep"] > 0.2
+    assert changes["subtract"] < 0.05
+    shown = run("render", path, "-o", tmp_path / "default", "--video", clip)
+    assert shown.exit_code == 0
+    assert (tmp_path / "default" / "faces" / "person-2.png").read_bytes() == (
+        tmp_path / "subtract" / "faces" / "person-2.png"
+    ).read_bytes()
+    assert run("render", path, "--baseline", "double").exit_code == 2

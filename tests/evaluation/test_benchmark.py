@@ -222,7 +222,7 @@ def test_tables() -> None:
         "attack_score_drop_1_random": Estimate(0.1, None, None, 2),
     }
     one = Outcome("net", "blends", "rise", 8, 3, 1, 12.6, measures)
-    localisation, faithfulness = tables([one])
+    localisation, _, faithfulness = tables([one])
     assert localisation.title == "net, blends, 8 faces of 3 origins: localisation and stability"
     assert localisation.baselines == "An uninformative heatmap has .30 inside and - hits."
     assert localisation.rows == [["rise", ".50 (.12-1.00)", "-", ".25", "-", "-", "-", "13", "1"]]
@@ -258,7 +258,7 @@ def test_result_files(outcomes: list[Outcome], tmp_path: Path) -> None:
         "steps": 2, "pairs": 2, "sigma": 2.0, "step_size": 2.0, "epsilon": 16.0
     }  # fmt: skip
     assert found["datasets"] == [
-        {"name": "red areas", "faces": 8, "groups": [f"g{seed}" for seed in range(8)]}
+        {"name": "red areas", "faces": 8, "groups": [f"g{seed}" for seed in range(8)], "parts": {}}
     ]
     assert found["notes"][0] == "a note"
     assert "2 steps of 2 pairs" in found["notes"][1]

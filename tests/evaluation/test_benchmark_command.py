@@ -55,6 +55,9 @@ def test_synthetic_forgeries_are_measured(portraits: Path, tmp_path: Path) -> No
     (one,) = found["results"]
     assert one["method"] == "hirescam"
     assert {"inside", "pixel_auc", "deletion", "ablation", "random_weights"} <= set(one["measures"])
+    assert found["datasets"][0]["parts"] == {"eyes": 1, "nose": 1}
+    assert one["measures"]["named_by_region"]["faces"] == 2
+    assert "2 faces of 2 origins: named parts" in result.stdout
     assert [Path(name).name for name in found["datasets"][0]["groups"]] == [
         "left.png",
         "right.png",
@@ -82,6 +85,8 @@ def test_frame_pairs_and_labelled_fakes_are_measured(portraits: Path, tmp_path: 
         ("fake", 1, ["left"]),
         ("table", 1, ["hopper"]),
     ]
+    assert all(one["parts"] == {} for one in found["datasets"])
+    assert "Not measured: it is not known which part of a face is forged" in result.stdout
     measured, known = (one["measures"]["inside_uniform"]["value"] for one in found["results"])
     assert measured == pytest.approx(known, rel=0.5)
     assert run(*pair[:2], "--fake", portraits / "left.png", *few[:4], "-o", "x").exit_code == 4

@@ -51,16 +51,20 @@ def draw_pictures(folder: Path, count: int) -> list[Path]:
 # Synthetic forgeries
 
 
-def test_the_largest_face_is_forged_with_the_recipes_in_turn(tmp_path: Path) -> None:
-    paths = draw_pictures(tmp_path / "faces", 5)
-    found = synthetic_forgeries(paths, FixedDetector(SMALL, FACE), limit=10, seed=0)
+def test_one_part_of_the_largest_face_is_forged_each_part_in_turn(tmp_path: Path) -> None:
+    paths = draw_pictures(tmp_path / "faces", 10)
+    parts = ["eyes", "nose", "mouth", "jaw and cheeks", "face"]
+    recipes = {part: [each for each in FORGERY_RECIPES if each.part == part] for part in parts}
+    in_turn = [recipes[part][0] for part in parts] + [recipes[part][-1] for part in parts]
+    found = synthetic_forgeries(paths, FixedDetector(SMALL, FACE), limit=12, seed=0)
     assert sorted(forgery.group for forgery in found) == sorted(map(str, paths))
-    for turn, forgery in enumerate(found):
+    for forgery, recipe in zip(found, in_turn, strict=True):
         real = draw_face(int(Path(forgery.group).stem))
-        fake, mask = forge(real, LANDMARKS, FORGERY_RECIPES[turn % len(FORGERY_RECIPES)])
+        fake, mask = forge(real, LANDMARKS, recipe)
         np.testing.assert_array_equal(forgery.image, fake)
         np.testing.assert_allclose(forgery.mask / 255, mask, atol=0.5 / 255)
         assert forgery.face.box == FACE.box
+        assert forgery.part == {"face": "whole face"}.get(recipe.part, recipe.part)
 
 
 def test_a_random_choice_of_pictures_is_forged(tmp_path: Path) -> None:

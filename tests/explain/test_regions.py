@@ -14,6 +14,7 @@ from fakelens.explain.regions import (
     align_face,
     align_heatmap,
     canonical_to_image,
+    cell_to_grid,
     mean_evidence,
     mean_face,
     region_of,
@@ -126,6 +127,36 @@ def test_evidence_at_the_mouth_is_aligned_to_the_canonical_mouth(
     found = np.array([column + 0.5, row + 0.5]) * 3.2 / SIDE + (-1.6, -1.25)
     # An error of half a cell of the heatmap, as from wrong cell centres, would be 0.09.
     np.testing.assert_allclose(found, (0, 1), atol=0.06)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    angle=st.floats(-180, 180),
+    size=st.floats(0.3, 6),
+    x=st.floats(-50, 1000),
+    y=st.floats(-50, 1000),
+    shape=st.tuples(st.integers(8, 60), st.integers(8, 60)),
+)
+def test_cells_map_to_the_grid_as_a_heatmap_is_aligned(
+    angle: float, size: float, x: float, y: float, shape: tuple[int, int]
+) -> None:
+    """Align the heatmaps of column and row numbers: they say which cell each grid cell shows."""
+    landmarks = transformed(FACE, angle, size, x, y)
+    area = Box(x - 60 * size, y - 40 * size, x + 60 * size, y + 80 * size)
+    rows, columns = np.indices(shape).astype(np.float32)
+    seen = np.stack([align_heatmap(each, landmarks, area) for each in (columns, rows)], axis=-1)
+    whole = align_heatmap(np.ones(shape, np.float32), landmarks, area) > 0.9999
+    assert whole.sum() > 100
+    down, across = np.nonzero(whole)
+    matrix = cell_to_grid(landmarks, area, shape, SIDE)
+    found = seen[whole] @ matrix[:, :2].T + matrix[:, 2]
+    # OpenCV interpolates between cells in steps of 1/32.
+    cell = np.abs(matrix[:, :2]).sum(axis=1).max()
+    np.testing.assert_allclose(found, np.stack([across, down], axis=-1), atol=0.04 * cell + 0.01)
+    # On a coarser grid, four by four cells are one.
+    coarse = cell_to_grid(landmarks, area, shape, SIDE // 4)
+    np.testing.assert_allclose(coarse[:, :2], matrix[:, :2] / 4, atol=1e-6)
+    np.testing.assert_allclose(coarse[:, 2], (matrix[:, 2] + 0.5) / 4 - 0.5, atol=1e-3)
 
 
 def test_a_face_is_aligned_upright() -> None:

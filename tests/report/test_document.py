@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from fakelens.errors import ReportError
+from fakelens.records.findings import DomainCheck
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
 from fakelens.render.style import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.save import save_drawings, save_report
 from support.builders import make_report
+from support.comparing import compared, in_domain, specificity
 from support.report_files import DRAWINGS, FRAMES, contents, files, random_track
 from support.toys import (
     analyzed,
@@ -253,6 +255,27 @@ def test_damage_in_a_report_is_reported_in_one_sentence(
     change, sentence = DAMAGE[kind]
     path = damaged(tmp_path, change)
     with pytest.raises(ReportError, match=sentence) as caught:
+        read_report(path)
+    assert_one_sentence(caught.value, path)
+
+
+def test_a_comparison_is_read_as_it_was_written(random_report: Report, tmp_path: Path) -> None:
+    baseline = np.random.default_rng(1).normal(size=(6, 6))
+    report = compared(random_report, specificity(baseline, parts=("nose",)), None)
+    path = written(in_domain(report, DomainCheck(False, ("it is dark",))), tmp_path)
+    read = read_report(path)
+    for found, wanted in zip(read.findings, report.findings, strict=True):
+        assert found.assessment == wanted.assessment
+        assert found.domain == DomainCheck(False, ("it is dark",))
+    jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), json_schema())
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (6, 5), (0, 0)])
+def test_a_baseline_of_another_size_than_the_heatmaps_is_refused(
+    shape: tuple[int, int], random_report: Report, tmp_path: Path
+) -> None:
+    path = written(compared(random_report, None, specificity(np.zeros(shape))), tmp_path)
+    with pytest.raises(ReportError, match="a baseline is not of the heatmaps' size") as caught:
         read_report(path)
     assert_one_sentence(caught.value, path)
 

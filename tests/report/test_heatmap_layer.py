@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fakelens.explain.heatmaps import smooth_heatmap
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
+from fakelens.records.trust import SpecificityMark
 from fakelens.render.overlay import Overlay
 from fakelens.render.style import Style
 from fakelens.report import heatmap_layer as layers
 from fakelens.report.heatmap_layer import LEVELS, TICKS, Layer, pack
 from support.builders import make_report, make_track
+from support.comparing import compared, specificity
 
 Columns = dict[str, NDArray[Any]]
 
@@ -50,6 +53,9 @@ def decode(layer: Layer) -> list[Columns]:
         }
         maps = take("i1", person["maps"] * height * width).reshape(-1, height, width)
         columns["maps"] = np.cumsum(maps, axis=0, dtype=np.int8) / LEVELS
+        if person["baseline"]:
+            baseline = take("<i2", height * width).reshape(height, width)
+            columns["baseline"] = baseline / LEVELS
         people.append(columns)
     assert place == len(data)
     return people
@@ -168,3 +174,82 @@ def test_fine_heatmaps_are_averaged() -> None:
     assert mark is not None
     mean = mark.strength.reshape(28, 2, 28, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(columns["maps"][7], mean, atol=0.51 / LEVELS)
+
+
+BASELINE = np.random.default_rng(6).normal(0, 1, (6, 6))
+
+
+def test_of_a_compared_person_the_layer_contains_differences_and_the_baseline(
+    report: Report,
+) -> None:
+    """Page and video must show the same, with the baseline subtracted and with it."""
+    found = compared(report, specificity(BASELINE), None)
+    layer = pack(found, Style())
+    assert [person["baseline"] for person in layer.facts["persons"]] == [True, False]
+    whole_of = layer.facts["whole"]
+    for number, columns in enumerate(decode(layer)):
+        assert ("baseline" in columns) == (number == 0)
+        for row, frame in enumerate(columns["frame"]):
+            shown = columns["maps"][row]
+            mark = Overlay(found).mark(number, int(frame))
+            assert mark is not None
+            np.testing.assert_allclose(shown.clip(-1, 1), mark.strength, atol=0.51 / LEVELS)
+            whole = (shown + columns.get("baseline", 0)) * whole_of
+            kept = Overlay(found, baseline="keep").mark(number, int(frame))
+            assert kept is not None
+            inexact = 1.1 / LEVELS * whole_of
+            np.testing.assert_allclose(whole.clip(-1, 1), kept.strength, atol=inexact)
+
+
+def test_a_stronger_difference_than_full_strength_is_kept_for_the_whole_heatmap() -> None:
+    """On the scale of whole heatmaps it is below full strength."""
+    baseline, spot = np.zeros((6, 6)), np.zeros((6, 6))
+    baseline[4:, :], spot[1, 2:4] = 3, 1
+    maps = np.tile(baseline + spot, (40, 1, 1))
+    maps[7] += 0.9 * spot
+    peaks = [np.abs(smooth_heatmap(one.astype(np.float32))).max() for one in maps]
+    report = make_report(make_track(np.full(40, 8.0), peaks=peaks), maps=maps)
+    layer = pack(compared(report, specificity(baseline)), Style(smooth=False))
+    (columns,) = decode(layer)
+    whole = (columns["maps"][7] + columns["baseline"]) * layer.facts["whole"]
+    kept = Overlay(report, smooth=False).mark(0, 7)
+    assert kept is not None
+    np.testing.assert_allclose(whole.clip(-1, 1), kept.strength, atol=1 / LEVELS)
+
+
+def test_a_layer_without_comparison_is_as_before(report: Report) -> None:
+    plain = pack(report, Style())
+    assert plain.facts["whole"] == 1
+    assert not any(person["baseline"] for person in plain.facts["persons"])
+    assert pack(report, Style(baseline="keep")).data == plain.data
+    np.testing.assert_array_equal([np.abs(one["maps"]).max() for one in decode(plain)], [1, 1])
+
+
+def test_the_layer_tells_which_heatmaps_are_faded(report: Report) -> None:
+    usual = specificity(BASELINE, SpecificityMark.USUAL)
+    layer = pack(compared(report, usual, specificity(BASELINE)), Style())
+    assert [person["opacity"] for person in layer.facts["persons"]] == [0.4, 1]
+    assert [person["opacity"] for person in pack(report, Style()).facts["persons"]] == [1, 1]
+
+
+def test_the_baselines_of_many_people_count_for_the_size_of_the_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    tracks = [make_track(rng.normal(size=20), person=n + 1, heatmaps=[0] * 20) for n in range(50)]
+    report = make_report(*tracks, maps=rng.normal(size=(1, 14, 14)))
+    found = compared(report, *(specificity(rng.normal(size=(14, 14))) for _ in tracks))
+    monkeypatch.setattr(layers, "MAX_BYTES", 60_000)
+    layer = pack(found, Style())
+    assert len(layer.data) <= 60_000
+    assert len(decode(layer)) == 50
+
+
+def test_an_undecided_model_has_a_layer_without_heatmaps() -> None:
+    """The scale is infinite, with and without the baseline."""
+    report = make_report(make_track(np.zeros(30)), maps=np.ones((30, 6, 6)))
+    layer = pack(compared(report, specificity(BASELINE)), Style())
+    (columns,) = decode(layer)
+    assert layer.facts["whole"] == 1
+    assert not columns["maps"].any()
+    assert not columns["baseline"].any()

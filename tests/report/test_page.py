@@ -16,7 +16,6 @@ import pytest
 from fakelens.media.images import encode_jpeg
 from fakelens.records.arrays import sigmoid
 from fakelens.records.media import Damage
-from fakelens.records.models import Calibration
 from fakelens.records.report import Report
 from fakelens.records.trust import Assessment
 from fakelens.render.style import Style
@@ -240,33 +239,6 @@ def test_the_page_says_what_was_not_examined(tmp_path: Path) -> None:
     assert "at 1:01.0: a hole" in words
     assert "only one in 2 frames was examined" in words
     assert "the sound" in words
-
-
-@pytest.mark.parametrize(
-    ("ratio", "sentence"),
-    [
-        (1.0, "10 times as frequent among fake faces as among real ones"),
-        (2.0, "100 times as frequent among fake faces as among real ones"),
-        (-2.0, "100 times as frequent among real faces as among fake ones"),
-        (-0.5, "3.2 times as frequent among real faces as among fake ones"),
-        (0.1, "about as frequent among fake faces as among real ones"),
-    ],
-)
-def test_the_page_explains_the_likelihood_ratio(
-    tmp_path: Path, ratio: float, sentence: str
-) -> None:
-    report = make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)))
-    assert "times as frequent" not in written(report, tmp_path)
-    (finding,) = report.findings
-    calibrated = dataclasses.replace(finding, log10_likelihood_ratio=ratio)
-    calibration = Calibration("by hand", "none", 2.0, ())
-    card = dataclasses.replace(report.model, calibration=calibration)
-    report = dataclasses.replace(report, findings=(calibrated,), model=card)
-    shown = Page(written(report, tmp_path)).text
-    assert sentence in shown
-    assert ("capped at the largest ratio the calibration data support" in shown) == (
-        abs(ratio) == 2
-    )
 
 
 def crowd(people: int, frames: int, cells: int, rng: np.random.Generator) -> Report:

@@ -85,7 +85,8 @@ def test_the_page_says_how_reliable_the_result_is(report: Report, tmp_path: Path
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     for words in (
         "robustness range 0.70 to 0.97",
-        "heatmap supported: it shows",
+        "heatmap faithful to the model: supported, it shows what the score depends on",
+        "this does not mean that the marked area was edited",
         "changes the logit by -2.2 (random 20 %: -0.1; p = 0.01, 6 faces)",
         "the two differ by 2.1; with the weights of the last layers shuffled, by at most 0.3",
         "add up to 100 % of the logit",
@@ -105,7 +106,10 @@ def test_the_page_says_how_reliable_the_result_is(report: Report, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("mark", "words"),
-    [(TrustMark.WEAK, "heatmap weak"), (TrustMark.CHANCE, "not better than chance")],
+    [
+        (TrustMark.WEAK, "heatmap faithful to the model: weak"),
+        (TrustMark.CHANCE, "heatmap faithful to the model: not better than chance"),
+    ],
 )
 def test_the_page_says_when_a_heatmap_is_not_supported(
     report: Report, tmp_path: Path, mark: TrustMark, words: str
@@ -113,7 +117,7 @@ def test_the_page_says_when_a_heatmap_is_not_supported(
     save_report(with_assessment(report, assessed(mark)), tmp_path / "out", video=False)
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert words in page.text
-    assert "heatmap supported" not in page.text.partition("Person 2: ")[0]
+    assert "supported" not in page.text.partition("Person 2: ")[0]
 
 
 def test_the_mean_face_is_shown_without_and_with_the_mean_heatmap(

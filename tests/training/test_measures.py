@@ -22,8 +22,9 @@ from fakelens.records.settings import Settings
 from support.builders import CARD, make_report, make_track
 from support.drawn_faces import LANDMARKS
 from training import sensitivity, videos
+from training.clips import Clip, read_manifest, read_pictures
+from training.error_records import likelihood_ratio_cost
 from training.sensitivity import COLUMNS, Effect
-from training.videos import Clip, likelihood_ratio_cost, read_manifest, read_pictures
 from training.yardstick import figures
 
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]

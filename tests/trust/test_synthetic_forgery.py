@@ -29,7 +29,14 @@ def test_only_the_masked_area_is_changed(recipe: ForgeryRecipe) -> None:
 
 @pytest.mark.parametrize(
     ("part", "inside", "outside"),
-    [("mouth", FACE[3:], FACE[:2]), ("eyes", FACE[:2], FACE[3:]), ("face", FACE, None)],
+    [
+        ("mouth", FACE[3:], FACE[:2]),
+        ("eyes", FACE[:2], FACE[3:]),
+        ("nose", FACE[2:3], FACE[[0, 1, 3, 4]]),
+        ("face", FACE, None),
+        # Both cheeks and the chin; no landmark, and not the forehead.
+        ("jaw and cheeks", np.array([(58, 125), (142, 125), (100, 185)]), [*FACE, (100, 45)]),
+    ],
 )
 @pytest.mark.parametrize("angle", [0, 60])
 def test_the_forged_part_follows_the_landmarks(part, inside, outside, angle: float) -> None:
@@ -42,7 +49,7 @@ def test_the_forged_part_follows_the_landmarks(part, inside, outside, angle: flo
     _, mask = forge(make_image(), landmarks, ForgeryRecipe(part, 0.5, 1, (0, 0, 0), 1, 0))
     assert all(mask[y, x] > 0.5 for x, y in to_pixels(inside))
     if outside is not None:
-        assert not any(mask[y, x] for x, y in to_pixels(outside))
+        assert not any(mask[y, x] > 0.05 for x, y in to_pixels(np.array(outside)))
 
 
 def test_tint_and_detail_have_the_given_effect() -> None:

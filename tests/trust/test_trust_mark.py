@@ -103,7 +103,7 @@ def patch() -> OnnxModel:
 
 @pytest.fixture(scope="module")
 def portraits(patch: OnnxModel) -> tuple[NDArray[np.uint8], Evidence]:
-    crops, evidence = called_fake(patch, forged_portraits(patch, 240))
+    crops, evidence = called_fake(patch, forged_portraits(patch, 320))
     assert len(crops) >= FACES
     return crops[:FACES], select_rows(evidence, slice(FACES))
 

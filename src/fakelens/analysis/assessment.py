@@ -8,21 +8,24 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.analysis.verdicts import apply_assessment, person_logit
+from fakelens.analysis.domain import check_domain
+from fakelens.analysis.verdicts import apply_assessment, median_size, person_logit
 from fakelens.explain.cam import CamMethod
 from fakelens.explain.regions import mean_evidence, region_shares
+from fakelens.faces.crops import crop_area
 from fakelens.faces.sampler import FaceSample
 from fakelens.media.prefetch import prefetch
 from fakelens.models.batching import stack_batches
-from fakelens.records.arrays import RGBImage, log_odds
-from fakelens.records.findings import Finding, Verdict
-from fakelens.records.models import Evidence, Model, Thresholds
+from fakelens.records.arrays import FloatArray, RGBImage, log_odds
+from fakelens.records.findings import DomainCheck, Finding, Verdict
+from fakelens.records.models import Baseline, Evidence, Model, Thresholds
 from fakelens.records.report import Heatmaps
 from fakelens.records.tracks import Track
-from fakelens.records.trust import Ablation, Assessment, Faithfulness
-from fakelens.trust.ablation import select_rows
+from fakelens.records.trust import Ablation, Assessment, Faithfulness, Specificity
+from fakelens.trust.ablation import join_evidence, select_rows, working_head
 from fakelens.trust.controls import (
     FORGERIES_PER_SAMPLE,
+    count_named_parts,
     forged_crops,
     masks_to_cells,
     measure_controls,
@@ -36,6 +39,7 @@ from fakelens.trust.robustness import (
     measure_robustness,
     variants,
 )
+from fakelens.trust.specificity import measure_specificity
 
 _BATCH = 8  # crops per model call; larger batches are slower
 _MAX_STRONGEST = 5
@@ -104,14 +108,18 @@ class Assessor:
                 person, evidence.logit[spread], evidence.logit[len(crops) : forged_start]
             )
             if with_landmarks:
+                changes = maps[forged_start:] - maps[unforged]
                 controls = measure_controls(
                     person,
                     log_odds(robustness.scores[RECOMPRESSED]),
                     evidence.logit[forged_start:] - evidence.logit[unforged],
-                    maps[forged_start:] - maps[unforged] if self._shows_fake else None,
+                    changes if self._shows_fake else None,
                     masks_to_cells(masks, (maps.shape[1], maps.shape[2])),
                     (self.thresholds, card.thresholds),
                 )
+                if self._baseline:
+                    named = count_named_parts(tested, card, self._baseline, changes)
+                    controls = replace(controls, parts_named=named)
         mean = mean_evidence(track, heatmaps)
         assessment = Assessment(
             faithfulness=faithfulness,
@@ -121,12 +129,59 @@ class Assessor:
             agreement=mean.agreement if mean else None,
             strongest=_strongest_frames(track),
             notes=tuple(self._notes(maps.shape[1:], faithfulness, with_landmarks=with_landmarks)),
+            specificity=self._measure_specificity(samples, own, maps[: len(crops)]),
         )
-        finding = apply_assessment(replace(finding, assessment=assessment), self.thresholds)
+        domain = self._check_domain(track, samples, crops, own) if seen_well else None
+        finding = replace(finding, assessment=assessment, domain=domain)
+        finding = apply_assessment(finding, self.thresholds)
         if finding.verdict is not Verdict.FAKE or not with_landmarks or not self._shows_fake:
             return finding
-        regions = ablate_regions(self.model, person, samples, own, region_shares(track, heatmaps))
+        specificity = assessment.specificity
+        regions = ablate_regions(
+            self.model,
+            person,
+            samples,
+            own,
+            region_shares(track, heatmaps),
+            specificity.parts if specificity else None,
+        )
         return replace(finding, assessment=replace(assessment, regions=regions))
+
+    @property
+    def _baseline(self) -> Baseline | None:
+        """Baseline of the model, if it is one for the heatmap method in use."""
+        baseline = self.model.card.baseline
+        return baseline if baseline and baseline.cam == self.method.name else None
+
+    def _measure_specificity(
+        self, samples: Sequence[FaceSample], evidence: Evidence, maps: FloatArray
+    ) -> Specificity | None:
+        """Compare the heatmaps with the baseline, if there is one and it can be tested."""
+        places = [
+            (sample.face.landmarks, crop_area(sample.face, self.model.card.crop))
+            for sample in samples
+            if sample.face.landmarks is not None
+        ]
+        if self._baseline is None or len(places) < len(samples):
+            return None
+        head = working_head(self.model, evidence)
+        if head is None:
+            return None
+        return measure_specificity(head, self._baseline, places, evidence, maps)
+
+    def _check_domain(
+        self,
+        track: Track,
+        samples: Sequence[FaceSample],
+        crops: NDArray[np.uint8],
+        evidence: Evidence,
+    ) -> DomainCheck | None:
+        """Compare the conditions with those of the validation data, if the card has them."""
+        domain = self.model.card.domain
+        if domain is None:
+            return None
+        landmarks = [s.face.landmarks for s in samples if s.face.landmarks is not None]
+        return check_domain(domain, median_size(track), list(crops), landmarks, evidence)
 
     @property
     def _shows_fake(self) -> bool:
@@ -136,12 +191,7 @@ class Assessor:
     def _examine(self, *crops: Iterator[RGBImage]) -> Evidence:
         """Run the model on all crops, which are made in another thread at the same time."""
         with closing(prefetch(stack_batches(chain(*crops), _BATCH), 1)) as batches:
-            results = [self.model.examine(batch) for batch in batches]
-        return Evidence(
-            np.concatenate([evidence.logit for evidence in results]),
-            np.concatenate([evidence.activation for evidence in results]),
-            np.concatenate([evidence.gradient for evidence in results]),
-        )
+            return join_evidence([self.model.examine(batch) for batch in batches])
 
     def _notes(
         self, shape: Sequence[int], faithfulness: Faithfulness | None, *, with_landmarks: bool

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fakelens.analysis.statistics import chance_of_run, mean_interval, trimmed_mean
 from fakelens.faces.quality import QualityFlag
 from fakelens.records.arrays import sigmoid
-from fakelens.records.findings import Finding, Span, Verdict
+from fakelens.records.findings import DomainCheck, Finding, Span, Verdict
 from fakelens.records.models import Calibration, Thresholds
 from fakelens.records.times import format_time
 from fakelens.records.tracks import Track
@@ -193,7 +193,7 @@ def judge_track(
             verdict = Verdict.INCONCLUSIVE
             seconds = MIN_BLOCKS * BLOCK_SECONDS
             reasons = [f"too short for a verdict: good faces in less than {seconds:g} s"]
-        elif (size := _median_size(track)) < smallest_face:
+        elif (size := median_size(track)) < smallest_face:
             verdict = Verdict.INCONCLUSIVE
             reasons = [
                 f"the face is {floor(size)} pixels wide: the model is not reliable below "
@@ -222,7 +222,7 @@ def judge_track(
     )
 
 
-def _median_size(track: Track) -> float:
+def median_size(track: Track) -> float:
     """Compute the median of the shorter side of the usable boxes, pixels."""
     boxes = track.boxes[track.usable]
     return float(np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1)))
@@ -232,12 +232,15 @@ def apply_assessment(finding: Finding, thresholds: Thresholds) -> Finding:
     """Add what an assessment says about a verdict, and withdraw a verdict it does not support.
 
     *Likely real* becomes *inconclusive* if the control is missed. A score range that crosses the
-    threshold is a caution, as an interval that does.
+    threshold is a caution, as an interval that does. So are conditions outside the range of the
+    model's validation data, where there is no likelihood ratio either.
 
     Args:
-        finding: with its assessment.
+        finding: with its assessment and its domain check.
         thresholds: scores at which a verdict changes.
     """
+    if finding.domain and not finding.domain.inside:
+        finding = replace(finding, log10_likelihood_ratio=None)
     assessment = finding.assessment
     if assessment is None or finding.verdict is Verdict.INCONCLUSIVE:
         return finding
@@ -249,11 +252,28 @@ def apply_assessment(finding: Finding, thresholds: Thresholds) -> Finding:
         )
         reasons = (missed, *finding.reasons[1:])
         return replace(finding, verdict=Verdict.INCONCLUSIVE, reasons=reasons)
-    caution = _robustness_caution(finding, assessment.robustness, thresholds)
-    if caution is None:
+    cautions = [
+        caution
+        for caution in (
+            _domain_caution(finding.domain),
+            _robustness_caution(finding, assessment.robustness, thresholds),
+        )
+        if caution
+    ]
+    if not cautions:
         return finding
     first, *others = finding.reasons
-    return replace(finding, reasons=(first, caution, *others))
+    return replace(finding, reasons=(first, *cautions, *others))
+
+
+def _domain_caution(domain: DomainCheck | None) -> str | None:
+    """Say that the conditions lie outside the range of the validation data, if they do.
+
+    The finding's domain check has the details.
+    """
+    if domain is None or domain.inside:
+        return None
+    return "seen under conditions outside the range of the validation data"
 
 
 def _robustness_caution(

@@ -12,6 +12,7 @@ from fakelens.cli.options import (
     FAILED,
     NO_FACE,
     SOME_FAILED,
+    BaselineChoice,
     Force,
     ModelName,
     NoSmooth,
@@ -99,6 +100,7 @@ def analyze(
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
+    baseline: BaselineChoice = "subtract",
     no_smooth: NoSmooth = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -132,7 +134,7 @@ def analyze(
         loaded, face_detector = load_model(model, device=device), load_detector(detector)
         for path, folder in jobs:
             check_free(folder, path, force=force)
-    style = Style(smooth=not no_smooth)
+    style = Style(smooth=not no_smooth, baseline=baseline)
     failed, faceless = 0, 0
     for path, folder in jobs:
         spent, began = Profile(), time.perf_counter()
@@ -175,6 +177,7 @@ def save(
     """Write the results of an analysis and print the summary."""
     from fakelens.cli.console import print_table, progress_bar, summary
     from fakelens.records.times import format_time
+    from fakelens.report.error_rates import error_rate_sentence
     from fakelens.report.save import save_report
 
     with progress_bar("drawing", quiet=quiet) as progress:
@@ -197,6 +200,7 @@ def save(
         return
     if report.tracks:
         print_table(summary(report))
+        typer.echo(error_rate_sentence(report.model, report.thresholds))
     typer.echo(f"Results: {folder} (open report.html). A score is evidence, not proof.")
 
 

@@ -23,6 +23,7 @@ from fakelens.models.registry import DEFAULT, KNOWN
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
+from fakelens.records.trust import SpecificityMark
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3
@@ -84,7 +85,7 @@ def summary(report: Report) -> Table:
             if finding.interval is None
             else "{:.2f} - {:.2f}".format(*finding.interval),
             "robustness": _range(finding),
-            "heatmap": finding.trust_mark or "-",
+            "heatmap": _heatmap(finding),
             "seen": f"{format_time(finding.first - start)} - {format_time(finding.last - start)}",
             "high": _spans(finding, start),
         }
@@ -98,6 +99,16 @@ def summary(report: Report) -> Table:
     if unjudged:
         table.caption = f"{unjudged} more without a usable face: see the report"
     return table
+
+
+def _heatmap(finding: Finding) -> str:
+    """Return the two answers on a person's heatmap, as far as they were measured."""
+    specificity = finding.assessment.specificity if finding.assessment else None
+    answers: list[str] = [finding.trust_mark] if finding.trust_mark else []
+    if specificity:
+        specific = specificity.mark is SpecificityMark.SPECIFIC
+        answers.append("specific" if specific else "not specific")
+    return ",\n".join(answers) or "-"
 
 
 def _range(finding: Finding) -> str:

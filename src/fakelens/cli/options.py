@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,10 +32,27 @@ NoSmooth = Annotated[
         rich_help_panel="Output",
     ),
 ]
+BaselineChoice = Annotated[
+    Literal["subtract", "keep"],
+    typer.Option(
+        help="Draw heatmaps without what the model shows on genuine faces (subtract), or whole "
+        "(keep).",
+        rich_help_panel="Output",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing results.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
-__all__ = ["DEFAULT", "Force", "ModelName", "NoSmooth", "Output", "Quiet", "one_sentence"]
+__all__ = [
+    "DEFAULT",
+    "BaselineChoice",
+    "Force",
+    "ModelName",
+    "NoSmooth",
+    "Output",
+    "Quiet",
+    "one_sentence",
+]
 
 
 def examples(*lines: str) -> str:

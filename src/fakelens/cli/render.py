@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakelens.cli.options import NO_FACE, Force, NoSmooth, Output, Quiet, one_sentence
+from fakelens.cli.options import (
+    NO_FACE,
+    BaselineChoice,
+    Force,
+    NoSmooth,
+    Output,
+    Quiet,
+    one_sentence,
+)
 from fakelens.render.style import COLORMAPS, Style
 
 
@@ -27,6 +35,7 @@ def render(
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Put the original picture on the left.")
     ] = False,
+    baseline: BaselineChoice = "subtract",
     no_smooth: NoSmooth = False,
     video: Annotated[
         Path | None, typer.Option(help="The video, if it has moved since the analysis.")
@@ -46,6 +55,7 @@ def render(
             contour=contour,
             smooth=not no_smooth,
             side_by_side=side_by_side,
+            baseline=baseline,
         )
         from fakelens.cli.console import progress_bar
         from fakelens.report.document import read_report

@@ -14,17 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.errors import MediaError, UsageError
+from fakelens.explain.baseline import PARTS
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
-from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, PART_NAMES, forge
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Suffixes of the files that are read from a folder."""
 
 # The square around a forged face that is kept, over the face's box: larger than any model's crop.
 _KEPT = CropGeometry("box", 3)
+_RECIPES = {
+    part: [recipe for recipe in FORGERY_RECIPES if PART_NAMES[recipe.part] == part]
+    for part in PARTS
+}
 
 CropExtractor: TypeAlias = Callable[[NDArray[np.uint8], Box, int], NDArray[np.uint8]]
 """Extracts a square of a picture, (H, W, 3) or (H, W) uint8, and resizes it."""
@@ -40,6 +45,8 @@ class Forgery:
         face: the forged face.
         group: shared by pictures of the same origin.
         following: the next frame of the same video and its face, if there is one.
+        part: the only part of the face that is forged, one of ``explain.baseline.PARTS``; ``None``
+            if it is not known.
     """
 
     image: RGBImage
@@ -47,6 +54,7 @@ class Forgery:
     face: Face
     group: str
     following: tuple[RGBImage, Face] | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
 def synthetic_forgeries(
     pictures: Sequence[Path], detector: FaceDetector, limit: int, seed: int
 ) -> list[Forgery]:
-    """Forge the largest face of each picture, with the recipes in turn.
+    """Forge the largest face of each picture, one part of each in turn.
 
     Args:
         pictures: of real faces; those without a face with landmarks are skipped.
@@ -102,13 +110,30 @@ def synthetic_forgeries(
         if face is None:
             continue
         image, face = _keep_surroundings(image, face)
-        if face.landmarks is not None:
-            recipe = FORGERY_RECIPES[len(forgeries) % len(FORGERY_RECIPES)]
-            forged, mask = forge(image, face.landmarks, recipe)
-            forgeries.append(
-                Forgery(forged, np.rint(255 * mask).astype(np.uint8), face, str(pictures[index]))
-            )
+        forgeries.append(forge_in_turn(image, face, len(forgeries), str(pictures[index])))
     return forgeries
+
+
+def forge_in_turn(image: RGBImage, face: Face, number: int, group: str) -> Forgery:
+    """Forge one part of a face: each of ``PARTS`` in turn, so that all are equally frequent.
+
+    If there are several recipes for a part, they take turns too.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        face: with landmarks.
+        number: of forgeries made before.
+        group: shared by pictures of the same origin.
+
+    Raises:
+        ValueError: the face has no landmarks.
+    """
+    if face.landmarks is None:
+        raise ValueError("a synthetic forgery needs the landmarks of the face")
+    turn, place = divmod(number, len(PARTS))
+    recipes = _RECIPES[PARTS[place]]
+    forged, mask = forge(image, face.landmarks, recipes[turn % len(recipes)])
+    return Forgery(forged, np.rint(255 * mask).astype(np.uint8), face, group, part=PARTS[place])
 
 
 def labelled_forgeries(table: Path, detector: FaceDetector, limit: int, seed: int) -> list[Forgery]:

@@ -20,6 +20,7 @@ from fakelens.evaluation.forgeries import Dataset, crop_forgery
 from fakelens.evaluation.localisation import measure_localisation
 from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, TOPS, Outcome, estimate
+from fakelens.evaluation.planted_parts import PlantedPart, locate_part, measure_named_part
 from fakelens.evaluation.sufficiency import Attack, AttackSettings
 from fakelens.faces.crops import crop_area
 from fakelens.records.arrays import FloatArray, sigmoid
@@ -77,12 +78,14 @@ class _ForgedCrop:
         mask: (side, side), the forged pixels.
         group: shared by pictures of the same origin.
         following: the crop of the same face on the next frame, if there is one.
+        planted: the forged part, if it is known.
     """
 
     crop: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     group: str
     following: NDArray[np.uint8] | None
+    planted: PlantedPart | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ def measure(
     """Measure every method of every model on every dataset.
 
     Without scikit-image there are no adversarial attacks. Models without ``head`` have no feature
-    ablation, and those without ``randomised`` no comparison with random weights.
+    ablation, and those without ``randomised`` no comparison with random weights. Parts are named by
+    filter only for the method of the baseline in the model's card.
 
     Args:
         models: by their names in the tables.
@@ -145,6 +149,8 @@ def measure(
                 evidence = model.examine(face.crop[None])
                 of_face = _explain(model, methods, face.crop, seed)
                 _measure_faithfulness(model, face.crop, evidence, of_face, seed)
+                if face.planted is not None:
+                    _measure_named_parts(model, methods, face.planted, of_face)
                 if face.following is not None:
                     following = _explain(model, methods, face.following, seed)
                     _correlate(of_face, following, "next_frame")
@@ -185,7 +191,8 @@ def _forged_crops(model: Model, dataset: Dataset) -> Iterator[_ForgedCrop]:
         if forgery.following is not None:
             image, face = forgery.following
             following = dataset.extract(image, crop_area(face, geometry), size)
-        yield _ForgedCrop(*found, forgery.group, following)
+        planted = locate_part(forgery, model.card)
+        yield _ForgedCrop(*found, forgery.group, following, planted)
 
 
 def _explain(
@@ -215,6 +222,18 @@ def _measure_faithfulness(
     if head := working_head(model, evidence):
         ablation = feature_ablation(head, evidence.activation[0], maps, rng)
         _record(results, "ablation", ablation)
+
+
+def _measure_named_parts(
+    model: Model,
+    methods: Sequence[HeatmapMethod],
+    planted: PlantedPart,
+    results: Sequence[_Result],
+) -> None:
+    baseline = model.card.baseline
+    for method, result in zip(methods, results, strict=True):
+        own = baseline if baseline and baseline.cam == method.name else None
+        result.values.update(measure_named_part(result.cells, planted, own))
 
 
 def _correlate(results: Sequence[_Result], others: Sequence[_Result], key: str) -> None:

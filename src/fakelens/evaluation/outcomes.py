@@ -7,9 +7,21 @@ from typing import Literal
 import numpy as np
 
 from fakelens.evaluation.localisation import bootstrap_mean
+from fakelens.explain.baseline import PARTS, WHOLE_FACE
 
 TOPS = (1, 2, 3)
 """Numbers of a heatmap's top segments that the adversarial attack may change."""
+
+BY_REGION, BY_FILTER = "named_by_region", "named_by_filter"
+"""Keys of the measures of how often the forged part is named, see ``planted_parts``."""
+
+CHANCE = {BY_REGION: 1 / 4, BY_FILTER: 1 / len(PARTS)}
+"""Shares of the faces whose forged part a random choice names."""
+
+
+def part_key(measure: str, part: str) -> str:
+    """Return the key of ``BY_REGION`` or ``BY_FILTER`` over the faces with one forged part."""
+    return f"{measure}_{part.replace(' ', '_')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,8 @@ class Measure:
         title: title on plots.
         meaning: one sentence.
         better: which values are better for a heatmap method; ``"neither"`` for baselines.
-        neutral: the value of an uninformative heatmap, if it is the same for all faces.
+        neutral: the value of an uninformative heatmap, if it is the same for all faces; for shares
+            of right answers, chance.
     """
 
     title: str
@@ -58,6 +71,34 @@ _ATTACK_MEASURES = {
     }.items()
 }
 
+_PART_MEASURES = {
+    BY_REGION: Measure(
+        "part named by region",
+        "Share of the faces with forged eyes, nose, mouth, or jaw and cheeks whose forged part is "
+        "the one of these four with the highest mean of the heatmap.",
+        "high",
+        CHANCE[BY_REGION],
+    ),
+    BY_FILTER: Measure(
+        "part named by filter",
+        "Share of the faces whose forged part has the strongest matched filter of the model's "
+        "baseline, of five with the whole face.",
+        "high",
+        CHANCE[BY_FILTER],
+    ),
+}
+_PART_MEASURES |= {
+    part_key(key, part): Measure(
+        f"{measure.title}: {part}",
+        f"The same for the faces with this forged part: {part}.",
+        measure.better,
+        measure.neutral,
+    )
+    for key, measure in _PART_MEASURES.items()
+    for part in PARTS
+    if (key, part) != (BY_REGION, WHOLE_FACE)
+}
+
 MEASURES = {
     "inside": Measure(
         "evidence inside", "Share of the positive evidence inside the forged area.", "high"
@@ -80,6 +121,7 @@ MEASURES = {
         "hits", "Pointing game: the strongest cell is in the forged area or next to it.", "high"
     ),
     "hits_random": Measure("hits, random cell", "The same for a random cell.", "neither"),
+    **_PART_MEASURES,
     "deletion": Measure(
         "deletion",
         "Drop of the logit while the heatmap's cells are blurred, strongest first, less the drop "
@@ -143,7 +185,7 @@ class Outcome:
         faces: number of faces measured.
         groups: number of groups they belong to.
         without_evidence: number of faces whose heatmap has no positive cell; they do not count for
-            evidence inside, pixel AUC and hits.
+            evidence inside, pixel AUC, hits and named parts.
         milliseconds: median time for one heatmap with all its forward passes, on this machine.
         measures: by keys of ``MEASURES``; measures that were not possible are missing.
     """

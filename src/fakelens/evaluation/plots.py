@@ -1,11 +1,12 @@
 """Plots of the benchmark's outcomes: dots with intervals, one panel for each measure."""
 
+import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fakelens.evaluation.outcomes import MEASURES, Outcome
+from fakelens.evaluation.outcomes import BY_FILTER, BY_REGION, MEASURES, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +15,8 @@ _SHOWN = (
     "inside",
     "pixel_auc",
     "hits",
+    BY_REGION,
+    BY_FILTER,
     "deletion",
     "insertion",
     "ablation",
@@ -50,12 +53,14 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
 
     methods = list(dict.fromkeys(one.method for one in outcomes))
     datasets = list(dict.fromkeys(one.dataset for one in outcomes))
-    panel_rows = len(_SHOWN) // _COLUMNS
+    panel_rows = math.ceil(len(_SHOWN) / _COLUMNS)
     height = 1.2 + panel_rows * (0.5 + 0.28 * len(methods))
     figure = Figure(figsize=(12, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(panel_rows, _COLUMNS, sharey=True).ravel()
-    for axis, key in zip(axes, _SHOWN, strict=True):
+    for axis in axes[len(_SHOWN) :]:
+        axis.set_axis_off()
+    for axis, key in zip(axes[: len(_SHOWN)], _SHOWN, strict=True):
         for turn, dataset in enumerate(datasets):
             # The datasets of a row are spread over six tenths of its height.
             offset = 0.6 * ((turn + 0.5) / len(datasets) - 0.5)

@@ -5,6 +5,7 @@ Either all files are written or none.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -64,6 +65,9 @@ def describe_run(
                 "name": dataset.name,
                 "faces": len(dataset.forgeries),
                 "groups": sorted({forgery.group for forgery in dataset.forgeries}),
+                "parts": dict(
+                    Counter(forgery.part for forgery in dataset.forgeries if forgery.part)
+                ),
             }
             for dataset in datasets
         ],
@@ -72,7 +76,11 @@ def describe_run(
             for method in methods
         ],
         "measures": {
-            key: {"meaning": measure.meaning, "better": measure.better}
+            key: {
+                "meaning": measure.meaning,
+                "better": measure.better,
+                "neutral": measure.neutral,
+            }
             for key, measure in MEASURES.items()
         },
         "notes": [*notes, settings.attack.note],

@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from fakelens.evaluation.outcomes import TOPS, Estimate, Outcome
+from fakelens.evaluation.outcomes import (
+    BY_FILTER,
+    BY_REGION,
+    CHANCE,
+    TOPS,
+    Estimate,
+    Outcome,
+    part_key,
+)
+from fakelens.explain.baseline import PARTS
 
 LOCALISATION = (
     "method",
@@ -30,19 +39,27 @@ FAITHFULNESS = (
 )
 """Headings of the table of faithfulness."""
 
+NAMED_PARTS = ("method", "by", "all", *PARTS)
+"""Headings of the table of named parts."""
+
+_WAYS = {"region": BY_REGION, "filter": BY_FILTER}
+
 LEGEND = (
     "inside, another's: share of the positive evidence inside the forged area, and the same for "
     "another face's heatmap. AUC, hits: whether forged pixels have more evidence, and whether the "
     "strongest cell is forged. Intervals are 95 %, over faces of different origin. random weights, "
     "next frame: rank correlation with the heatmap of the model with permuted weights, and with "
     "that of the next frame. ms: time for one heatmap. none: heatmaps without positive evidence, "
-    "which do not count for inside, AUC and hits. deletion, insertion, ablation: in logits, less "
-    "the value of random heatmaps of the same power spectrum. attack, logits, flipped: drop of the "
-    "score, the same in logits, and share of faces then called real, when an adversarial attack "
-    "with a small part of the published budget changes the heatmap's top one, two or three "
-    "segments."
+    "which do not count for inside, AUC, hits and named parts. deletion, insertion, ablation: in "
+    "logits, less the value of random heatmaps of the same power spectrum. attack, logits, "
+    "flipped: drop of the score, the same in logits, and share of faces then called real, when an "
+    "adversarial attack with a small part of the published budget changes the heatmap's top one, "
+    "two or three segments. Named parts: share of the faces whose forged part the heatmap names, "
+    "over all faces and by the forged part; by region: it is the one of four parts with the "
+    "highest mean; by filter: it has the strongest matched filter of the model's baseline, of five "
+    "with the whole face."
 )
-"""Explains the headings of both tables."""
+"""Explains the headings of all tables."""
 
 
 class Table(NamedTuple):
@@ -50,9 +67,11 @@ class Table(NamedTuple):
 
     Attributes:
         title: model, dataset, number of faces, subject.
-        headings: ``LOCALISATION`` or ``FAITHFULNESS``.
-        rows: one for each method, with a cell for each heading.
-        baselines: a sentence with the values that are the same for all methods.
+        headings: ``LOCALISATION``, ``NAMED_PARTS`` or ``FAITHFULNESS``.
+        rows: one for each method, with a cell for each heading; of named parts, one more for the
+            method of the model's baseline.
+        baselines: a sentence with the values that are the same for all methods, or on what was not
+            measured.
     """
 
     title: str
@@ -62,7 +81,7 @@ class Table(NamedTuple):
 
 
 def tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
-    """Yield two tables for each model and dataset, in the order of the outcomes."""
+    """Yield three tables for each model and dataset, in the order of the outcomes."""
     for (model, dataset), some in groupby(outcomes, lambda one: (one.model, one.dataset)):
         group = list(some)
         first = group[0]
@@ -77,6 +96,12 @@ def tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
             LOCALISATION,
             [_localisation_row(one) for one in group],
             f"An uninformative heatmap has {uniform} inside and {random} hits.",
+        )
+        yield Table(
+            f"{title}: named parts",
+            NAMED_PARTS,
+            [row for one in group for row in _named_parts_rows(one)],
+            _named_parts_baselines(group),
         )
         yield Table(
             f"{title}: faithfulness",
@@ -109,6 +134,24 @@ def _localisation_row(outcome: Outcome) -> list[str]:
         f"{outcome.milliseconds:.0f}",
         str(outcome.without_evidence),
     ]
+
+
+def _named_parts_rows(outcome: Outcome) -> Iterator[list[str]]:
+    for way, key in _WAYS.items():
+        # Only the method of the model's baseline has filters.
+        if key == BY_REGION or key in outcome.measures:
+            keys = (key, *(part_key(key, part) for part in PARTS))
+            yield [outcome.method, way, *(_with_interval(outcome, each) for each in keys)]
+
+
+def _named_parts_baselines(outcomes: Sequence[Outcome]) -> str:
+    if not any(key in one.measures for one in outcomes for key in _WAYS.values()):
+        return (
+            "Not measured: it is not known which part of a face is forged, or no heatmap has "
+            "positive evidence."
+        )
+    chance = " and ".join(f"{_number(CHANCE[key])} by {way}" for way, key in _WAYS.items())
+    return f"A random choice has {chance}."
 
 
 def _faithfulness_row(outcome: Outcome) -> list[str]:

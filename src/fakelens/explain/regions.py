@@ -128,6 +128,24 @@ def align_heatmap(values: FloatArray, landmarks: FloatArray, area: Box) -> Float
     ).astype(np.float32, copy=False)
 
 
+def cell_to_grid(
+    landmarks: FloatArray, area: Box, shape: Sequence[int], side: int
+) -> NDArray[np.float64]:
+    """Compute the 2x3 transform from cells of a heatmap to those of a canonical grid.
+
+    Both are array indices: whole numbers are the centres of cells.
+
+    Args:
+        landmarks: (5, 2) in image pixels.
+        area: the square that the heatmap covers, in image pixels.
+        shape: h and w of the heatmap.
+        side: cells along a side of the canonical grid.
+    """
+    to_cells = np.vstack([cell_transform(area, shape), [0, 0, 1]])
+    from_grid = np.linalg.inv(_CENTERS) @ to_cells @ _homogeneous(landmarks) @ _grid(side)
+    return np.asarray(np.linalg.inv(from_grid @ _CENTERS)[:2])
+
+
 def align_face(image: NDArray[np.uint8], landmarks: FloatArray, side: int) -> NDArray[np.uint8]:
     """Resample an image on the canonical grid: (side, side, 3) uint8, its edge repeated."""
     matrix = (np.linalg.inv(_CENTERS) @ _homogeneous(landmarks) @ _grid(side) @ _CENTERS)[:2]

@@ -38,6 +38,13 @@ def check_evidence(evidence: Evidence, count: int, name: str) -> None:
             f"{name}: the gradient has the shape {evidence.gradient.shape}, but the activation "
             f"has {shape}"
         )
+    features = evidence.features
+    if features is not None and (features.ndim != 2 or len(features) != count):
+        raise ModelError(
+            f"{name}: for {count} crops, features must have the shape ({count}, F), not "
+            f"{features.shape}"
+        )
     for field in fields(evidence):
-        if not np.isfinite(getattr(evidence, field.name)).all():
+        values = getattr(evidence, field.name)
+        if values is not None and not np.isfinite(values).all():
             raise ModelError(f"{name}: the {field.name} contains values that are not finite")

@@ -2,7 +2,8 @@
 
 Such a file has the input ``crops`` (N, side, side, 3) uint8 RGB and the float32 outputs ``logit``
 (N,), positive = fake, ``activation`` (N, C, h, w) and ``gradient`` (N, C, h, w), the derivative of
-the logit with respect to the activation. It has three metadata entries:
+the logit with respect to the activation. It may have the float32 output ``features`` (N, F), see
+``records.models.Evidence``. It has three metadata entries:
 
 * ``fakelens.format``: ``"1"``;
 * ``fakelens.card``: a ``ModelCard`` as JSON;
@@ -121,6 +122,9 @@ class OnnxModel:
                 raise ModelError(
                     f"{card.name} is not an evidence model: it has no float32 output {name}"
                 )
+        self._outputs = ["logit", "activation", "gradient"]
+        if outputs.get("features") == "tensor(float)":
+            self._outputs.append("features")
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Run the model on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
@@ -131,12 +135,12 @@ class OnnxModel:
         """
         check_crops(crops, self.card.input_size)
         try:
-            logit, activation, gradient = self._session.run(
-                ["logit", "activation", "gradient"], {"crops": crops}
+            logit, activation, gradient, *features = self._session.run(
+                self._outputs, {"crops": crops}
             )
         except _ORT_ERRORS as error:
             raise ModelError(f"{self.card.name} cannot run: {_one_line(error)}") from error
-        evidence = Evidence(logit, activation, gradient)
+        evidence = Evidence(logit, activation, gradient, *features)
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
 
@@ -268,6 +272,28 @@ def save_evidence_model(
     ):
         with_metadata.metadata_props.add(key=key, value=value)
     store.write_atomically(path, with_metadata.SerializeToString(deterministic=True))
+
+
+def replace_card(path: Path, card: ModelCard) -> None:
+    """Replace the card of an evidence model file; its graph and other metadata stay as they are.
+
+    Args:
+        path: file to change, completely or not at all.
+        card: new description of the model.
+
+    Raises:
+        ModelError: the file is missing, damaged or not an evidence model, or the model does not
+            fit the card.
+        OutputError: the file cannot be written.
+    """
+    load_evidence_model(path)  # refuses any other file
+    model = onnx.load_from_string(store.read(path))
+    for entry in model.metadata_props:
+        if entry.key == "fakelens.card":
+            entry.value = _CARD.dump_json(card).decode()
+    changed = model.SerializeToString(deterministic=True)
+    OnnxModel(changed, card, "")  # refuses a card of another input size
+    store.write_atomically(path, changed)
 
 
 def self_test_crops(side: int) -> NDArray[np.uint8]:

@@ -30,6 +30,19 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainCheck:
+    """Whether a person is seen under conditions like those of the model's validation data.
+
+    Attributes:
+        inside: whether all measured conditions are in the range of the validation data.
+        outside: the conditions that are not, with the measured value and the range; sentences.
+    """
+
+    inside: bool
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """The result of the analysis for one person.
 
@@ -53,6 +66,8 @@ class Finding:
             score (for fake from 0.5 on, for real below).
         assessment: how far the score and the heatmaps can be trusted; ``None`` if not measured.
         seen_well: whether there are enough good faces, large enough for the model, for a verdict.
+        domain: whether the conditions are those of the model's validation data; ``None`` if the
+            model's card does not describe these data.
     """
 
     person: int
@@ -69,6 +84,7 @@ class Finding:
     log10_likelihood_ratio: float | None = None
     assessment: Assessment | None = None
     seen_well: bool = False
+    domain: DomainCheck | None = None
 
     @property
     def trust_mark(self) -> TrustMark | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,125 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictCounts:
+    """Verdicts of ``analyze`` on labelled clips of one dataset and label.
+
+    The verdict of a clip is that of its decisive person, see ``Report.decisive``.
+
+    Attributes:
+        dataset: origin of the clips.
+        label: of all these clips.
+        clips: number of clips.
+        fake: clips called *likely fake*.
+        real: clips called *likely real*.
+        inconclusive: clips called *inconclusive*.
+        not_judged: clips in which nobody is seen well enough for a verdict.
+    """
+
+    dataset: str
+    label: Literal["real", "fake"]
+    clips: int
+    fake: int
+    real: int
+    inconclusive: int
+    not_judged: int
+
+    def __post_init__(self) -> None:
+        counts = (self.fake, self.real, self.inconclusive, self.not_judged)
+        if min(counts) < 0 or sum(counts) != self.clips:
+            raise ValueError(f"the verdicts do not add up to the number of clips: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """How often ``analyze`` with this model was right and wrong on a labelled set of clips.
+
+    Attributes:
+        name: of the set.
+        data: what the clips are; a sentence.
+        independent: whether neither the model nor its thresholds nor the rules for verdicts were
+            chosen with these clips.
+        counts: by dataset and label.
+        cllr: cost of the likelihood ratios on these clips in bits: 0 for perfect ratios, 1 for
+            no information (Bruemmer and du Preez, "Application-independent evaluation of speaker
+            detection", Computer Speech and Language 20, 2006); ``None`` if it was not measured.
+        command: that made the figures.
+    """
+
+    name: str
+    data: str
+    independent: bool
+    counts: tuple[VerdictCounts, ...]
+    cllr: float | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A model's heatmaps on genuine faces, aligned to the canonical face.
+
+    See ``explain.baseline`` for the grid and for the meaning of the filters.
+
+    Attributes:
+        cam: heatmap method, a key of ``explain.cam.METHODS``.
+        mean: (side, side) rows of the mean heatmap, in the unit of the heatmaps.
+        parts: names of the parts of the face.
+        filters: for each part (side, side) rows of a matched filter. Its output for a genuine face
+            has a mean of 0 and a standard deviation of 1.
+        responses: for each part, the mean outputs of all filters if this part is forged.
+        part_limit: the largest filter output that one in twenty genuine faces exceeds.
+        excess_limit: see ``Specificity.limit``; logits.
+        faces: number of genuine faces.
+        data: which faces were used; a sentence.
+    """
+
+    cam: str
+    mean: tuple[tuple[float, ...], ...]
+    parts: tuple[str, ...]
+    filters: tuple[tuple[tuple[float, ...], ...], ...]
+    responses: tuple[tuple[float, ...], ...]
+    part_limit: float
+    excess_limit: float
+    faces: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRange:
+    """Range of one condition over the persons of a model's validation data.
+
+    Attributes:
+        name: a key of ``faces.conditions.CONDITIONS``.
+        low: value that one in a hundred persons falls below.
+        high: value that one in a hundred persons exceeds.
+    """
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The conditions under which a model was validated.
+
+    Attributes:
+        ranges: of the conditions.
+        feature_mean: (F,) mean over the persons of their mean features, see
+            ``Evidence.features``; empty if the model does not provide them.
+        feature_deviation: (F,) standard deviation of the same.
+        persons: number of persons.
+        data: which persons were used; a sentence.
+    """
+
+    ranges: tuple[ConditionRange, ...]
+    feature_mean: tuple[float, ...]
+    feature_deviation: tuple[float, ...]
+    persons: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """Description of a model; stored in its file and copied into every report.
 
@@ -91,6 +210,10 @@ class ModelCard:
             calibrated.
         smallest_face: shorter side of a face's box, in pixels, below which the model is not
             reliable. A person whose median face is smaller gets no verdict.
+        error_records: how often ``analyze`` with this model was right and wrong; the most
+            independent first.
+        baseline: heatmaps on genuine faces; ``None`` if they were not measured.
+        domain: conditions of the validation data; ``None`` if they were not measured.
     """
 
     name: str
@@ -108,6 +231,9 @@ class ModelCard:
     limits: tuple[str, ...]
     calibration: Calibration | None = None
     smallest_face: float = 0.0
+    error_records: tuple[ErrorRecord, ...] = ()
+    baseline: Baseline | None = None
+    domain: Domain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +244,14 @@ class Evidence:
         logit: (N,) float32, positive = fake.
         activation: (N, C, h, w) float32, output of the explained layer.
         gradient: (N, C, h, w) float32, derivative of ``logit`` with respect to it.
+        features: (N, F) float32, mean features of each crop, which the domain check compares with
+            those of the validation data; ``None`` if the model does not provide them.
     """
 
     logit: FloatArray
     activation: FloatArray
     gradient: FloatArray
+    features: FloatArray | None = None
 
 
 class Model(Protocol):

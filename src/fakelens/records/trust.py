@@ -67,6 +67,44 @@ class Robustness:
     faces: int
 
 
+class SpecificityMark(StrEnum):
+    """Whether a heatmap shows something else than the model's heatmaps on genuine faces."""
+
+    SPECIFIC = "specific to this face"
+    USUAL = "not specific to this face"
+
+
+@dataclass(frozen=True, slots=True)
+class Specificity:
+    """How a person's heatmaps differ from the mean heatmap of the model on genuine faces.
+
+    That mean is the *baseline*; see ``explain.baseline``. Neither mark says that a marked area was
+    edited.
+
+    Attributes:
+        mark: the result.
+        similarity: correlation of the person's mean heatmap with the baseline, -1..1.
+        excess: mean drop of the logit when the fifth of the cells that exceeds the baseline most
+            is removed, beyond the drop that the baseline predicts; logits.
+        limit: excess that one in twenty genuine faces reaches; logits.
+        share: ``excess`` divided by that of the best reference heatmap on these faces, at most 1;
+            ``None`` if that is not positive.
+        parts: parts of the face in which the evidence exceeds the baseline by more than chance,
+            the strongest first; see ``explain.baseline.PARTS``.
+        baseline: (h, w) the baseline on this person's crops, in the unit of the heatmaps.
+        faces: number of faces measured.
+    """
+
+    mark: SpecificityMark
+    similarity: float
+    excess: float
+    limit: float
+    share: float | None
+    parts: tuple[str, ...]
+    baseline: tuple[tuple[float, ...], ...]
+    faces: int
+
+
 class ControlOutcome(StrEnum):
     """How the model scores synthetic forgeries added to a person's own frames.
 
@@ -95,6 +133,9 @@ class Controls:
         recompressed_score: score of the untouched face after recompression, 0..1.
         recompression_false_alarm: whether recompression alone makes the person look fake.
         faces: number of faces measured.
+        parts_forged: number of synthetic forgeries, each of one part of the face or of all of it.
+        parts_named: number of these whose part the change of the heatmap names, see
+            ``explain.baseline``; ``None`` if the model has no baseline.
     """
 
     outcome: ControlOutcome
@@ -104,6 +145,8 @@ class Controls:
     recompressed_score: float
     recompression_false_alarm: bool
     faces: int
+    parts_forged: int = 0
+    parts_named: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +209,8 @@ class Assessment:
             others; ``None`` with fewer than three heatmaps, or without landmarks.
         strongest: indices of the frames with the most evidence for fake, the strongest first.
         notes: what could not be measured, and why; sentences.
+        specificity: of the heatmaps; ``None`` if the model has no baseline for this heatmap method,
+            or without landmarks.
     """
 
     faithfulness: Faithfulness | None
@@ -175,3 +220,4 @@ class Assessment:
     agreement: float | None
     strongest: tuple[int, ...]
     notes: tuple[str, ...]
+    specificity: Specificity | None = None

@@ -10,10 +10,11 @@ from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import smooth_heatmap
 from fakelens.records.arrays import FloatArray, sigmoid
 from fakelens.records.faces import Box
-from fakelens.records.findings import Verdict
-from fakelens.records.report import Report
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.report import Heatmaps, Report
 from fakelens.records.tracks import Track
-from fakelens.records.trust import TrustMark
+from fakelens.records.trust import Specificity, SpecificityMark, TrustMark
+from fakelens.render.style import BaselineChoice
 
 SMOOTHING_SECONDS = 0.1
 """Standard deviation, in seconds, of the Gaussian that smooths heatmaps and scores over time."""
@@ -21,6 +22,8 @@ SMOOTHING_SECONDS = 0.1
 _CUTOFF = 2.5  # standard deviations; weights beyond are below 5 %
 _MIN_HALF_DISTANCE = 0.05  # between the thresholds, in case they coincide
 _QUANTILE = 0.9  # of peaks and scores over a video, so that a few frames do not define the scale
+_MIN_DIFFERENCE = 0.25  # of the whole heatmaps' scale: noise must not be drawn at full strength
+_MAX_SAMPLES, _MAX_TOTAL_SAMPLES = 120, 6000  # heatmaps compared with the baseline for the scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Mark:
         strength: (h, w) float32, -1..1 on one scale for the whole video, positive = evidence for
             fake.
         trust: trust mark of the person's heatmaps; ``None`` if it was not measured.
+        specificity: whether they differ from those of genuine faces; ``None`` likewise.
     """
 
     person: int
@@ -45,9 +49,24 @@ class Mark:
     area: Box
     strength: FloatArray
     trust: TrustMark | None = None
+    specificity: SpecificityMark | None = None
 
 
-def heatmap_scale(report: Report) -> float:
+def specificity_of(finding: Finding) -> Specificity | None:
+    """Return how a person's heatmaps differ from those of genuine faces, if it was measured."""
+    return finding.assessment.specificity if finding.assessment else None
+
+
+def baseline_of(finding: Finding) -> FloatArray | None:
+    """Return the baseline of a person's heatmaps (h, w) in their unit, smoothed for drawing.
+
+    ``None`` if the person's heatmaps were not compared with those of genuine faces.
+    """
+    found = specificity_of(finding)
+    return smooth_heatmap(np.array(found.baseline, dtype=np.float32)) if found else None
+
+
+def heatmap_scale(report: Report, baseline: BaselineChoice = "subtract") -> float:
     """Compute the magnitude that is drawn at full strength, for all faces of a video.
 
     It is the largest magnitude in the video (90th percentile of the faces' peaks), divided by the
@@ -56,11 +75,25 @@ def heatmap_scale(report: Report) -> float:
     instead of being stretched to full strength. For methods that show only evidence for fake (or
     real), only high (or low) scores count. Empty heatmaps are ignored. If there are no others, or
     if the certainty is 0, the scale is infinite and nothing is drawn.
+
+    If baselines are subtracted, it is the largest magnitude of the differences, but no less than a
+    quarter of that of the whole heatmaps: a person who differs from the baseline by noise only
+    would be drawn at full strength otherwise.
+
+    Args:
+        report: with its heatmaps.
+        baseline: whether the baseline of each person who has one is subtracted.
     """
     peaks = np.concatenate([t.peaks for t in report.tracks])
     peaks = peaks[peaks > 0]
     if not len(peaks):
         return math.inf
+    largest = float(np.quantile(peaks, _QUANTILE))
+    if baseline == "subtract" and any(map(specificity_of, report.findings)):
+        differences = _difference_peaks(report)
+        differences = differences[differences > 0]
+        among_them = float(np.quantile(differences, _QUANTILE)) if len(differences) else 0.0
+        largest = max(among_them, _MIN_DIFFERENCE * largest)
     scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
     middle = (report.thresholds.fake + report.thresholds.real) / 2
     half_distance = max(report.thresholds.fake - middle, _MIN_HALF_DISTANCE)
@@ -71,7 +104,33 @@ def heatmap_scale(report: Report) -> float:
     if method.signed or method.positive != "fake":
         beyond.append(middle - float(np.quantile(scores, 1 - _QUANTILE)))
     certainty = min(1.0, max(beyond) / half_distance)
-    return float(np.quantile(peaks, _QUANTILE)) / certainty if certainty > 0 else math.inf
+    return largest / certainty if certainty > 0 else math.inf
+
+
+def _difference_peaks(report: Report) -> FloatArray:
+    """Return the largest magnitude of every heatmap minus its baseline, of all tracks together.
+
+    It is computed for some evenly spaced heatmaps of each track; the others take the value of the
+    nearest one, so that each track keeps its weight.
+    """
+    samples = max(1, min(_MAX_SAMPLES, _MAX_TOTAL_SAMPLES // len(report.tracks)))
+    peaks = []
+    for track, finding in zip(report.tracks, report.findings, strict=True):
+        usual = baseline_of(finding)
+        peaks.append(
+            track.peaks
+            if usual is None
+            else _sampled_peaks(track, report.heatmaps, usual, min(samples, len(track)))
+        )
+    return np.concatenate(peaks)
+
+
+def _sampled_peaks(track: Track, heatmaps: Heatmaps, usual: FloatArray, samples: int) -> FloatArray:
+    rows = np.linspace(0, len(track) - 1, samples).round().astype(int)
+    differences = (smooth_heatmap(heatmaps[int(track.heatmaps[row])]) - usual for row in rows)
+    peaks: FloatArray = np.array([np.abs(one).max() for one in differences], dtype=np.float32)
+    nearest = np.interp(np.arange(len(track)), rows, np.arange(samples)).round().astype(int)
+    return np.take(peaks, nearest)
 
 
 class Overlay:
@@ -80,12 +139,30 @@ class Overlay:
     Args:
         report: with its heatmaps.
         smooth: smooth heatmaps and scores over time along each track.
+        baseline: subtract the baseline of each person who has one, or keep the whole heatmaps.
+        limit: largest strength of a mark.
+
+    Attributes:
+        scale: magnitude that is drawn at full strength, see ``heatmap_scale``.
+        baselines: by track index, as subtracted, in the unit of the heatmaps; ``None`` for a
+            person whose whole heatmaps are drawn.
     """
 
-    def __init__(self, report: Report, *, smooth: bool = True) -> None:
+    def __init__(
+        self,
+        report: Report,
+        *,
+        smooth: bool = True,
+        baseline: BaselineChoice = "subtract",
+        limit: float = 1.0,
+    ) -> None:
         self._report = report
         self._smooth = smooth
-        self._scale = heatmap_scale(report) if report.tracks else 1.0
+        self._limit = limit
+        self.scale = heatmap_scale(report, baseline) if report.tracks else 1.0
+        self.baselines = [
+            baseline_of(finding) if baseline == "subtract" else None for finding in report.findings
+        ]
         self._spacing = {
             track.person: float(np.median(np.diff(track.times))) if len(track) > 1 else 0.0
             for track in report.tracks
@@ -105,6 +182,9 @@ class Overlay:
         rows, weights = self._smoothing_weights(track, position)
         heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
         values = smooth_heatmap(np.tensordot(weights, np.stack(heatmaps), axes=1))
+        usual, specificity = self.baselines[number], specificity_of(finding)
+        if usual is not None:  # both are smoothed, which equals smoothing their difference
+            values = values - usual
         smoothed_score = float(sigmoid(float(weights @ track.logits[rows])))
         return Mark(
             person=track.person,
@@ -112,8 +192,9 @@ class Overlay:
             score=None if finding.score is None else smoothed_score,
             box=Box(*_interpolate(track.boxes, position)),
             area=Box(*_interpolate(track.areas, position)),
-            strength=np.clip(values / self._scale, -1, 1).astype(np.float32),
+            strength=np.clip(values / self.scale, -self._limit, self._limit).astype(np.float32),
             trust=finding.trust_mark,
+            specificity=specificity.mark if specificity else None,
         )
 
     def _position(self, track: Track, frame: int) -> float | None:

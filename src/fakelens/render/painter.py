@@ -6,7 +6,7 @@ pixels that are not drawn on do not change.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from fakelens.media.planes import Plane
 from fakelens.records.arrays import FloatArray
 from fakelens.records.findings import Verdict
-from fakelens.records.trust import TrustMark
+from fakelens.records.trust import SpecificityMark, TrustMark
+from fakelens.render.blending import divide_by_255
+from fakelens.render.caption import Caption
 from fakelens.render.overlay import Mark
 from fakelens.render.style import Style
 
@@ -28,6 +30,9 @@ VERDICT_COLOURS = {
     Verdict.INCONCLUSIVE: (170, 170, 170),
 }
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+
+FADED = 0.4
+"""Factor of the opacity of heatmaps that are not specific to the face."""
 
 _LEVELS = 256  # entries of the colour table, for strengths of -1..1
 _MIN_STRENGTH = 0.06  # weaker evidence is not drawn: a faint tint over every face has no meaning
@@ -64,6 +69,8 @@ class Painter:
         style: the style to draw in.
         encode: see ``Canvas``.
         height: of the picture in pixels; determines line widths and the size of letters.
+        caption: ASCII text for the bottom left corner of every picture; left out where the picture
+            is too small for it.
     """
 
     def __init__(
@@ -71,8 +78,10 @@ class Painter:
         style: Style,
         encode: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
         height: int,
+        caption: str = "",
     ) -> None:
         self._style = style
+        self._caption = Caption(caption, encode) if caption else None
         self._line = max(1, round(height / 360))
         self._font_scale = max(0.45, height / 1000)
         self._font_thickness = max(1, round(1.5 * self._font_scale))
@@ -80,20 +89,19 @@ class Painter:
         encoded = encode(np.array(solid, dtype=np.uint8)).tolist()
         self._solid = dict(zip(solid, encoded, strict=True))
         colours, alpha = colour_tables(style)
-        self._transparency = (255 - alpha).astype(np.uint16)
-        # Colours times opacity, (3, _LEVELS).
-        self._heat, self._hatching = (
-            np.ascontiguousarray(
-                (encode(table).astype(np.uint16) * alpha[:, None].astype(np.uint16)).T
-            )
-            for table in (colours, np.full_like(colours, _HATCH_GREY))
-        )
+        _, faded = colour_tables(replace(style, opacity=FADED * style.opacity))
+        grey = np.full_like(colours, _HATCH_GREY)
+        self._heat = _blend_tables(encode(colours), alpha)
+        self._faded = _blend_tables(encode(colours), faded)
+        self._hatching = _blend_tables(encode(grey), alpha)
 
     def paint(self, canvas: Canvas, marks: Sequence[Mark]) -> None:
-        """Draw all marks: heatmaps first, so that no heatmap covers a label."""
+        """Draw all marks and the caption: heatmaps first, so that no heatmap covers a label."""
         self.paint_heatmaps(canvas, marks)
         for mark in marks:
             self._paint_box(canvas, mark)
+        if self._caption:
+            self._caption.paint(canvas.planes)
 
     def paint_heatmaps(self, canvas: Canvas, marks: Sequence[Mark]) -> None:
         """Draw only the heatmaps of all marks."""
@@ -112,13 +120,14 @@ class Painter:
         strength = cv2.resize(mark.strength, (side, side), interpolation=cv2.INTER_LINEAR)
         visible = strength[y1 - top : y2 - top, x1 - left : x2 - left]
         levels = np.round((visible + 1) * ((_LEVELS - 1) / 2)).astype(np.uint8)
-        tables = self._heat
+        faded = mark.specificity is SpecificityMark.USUAL
+        tables = self._faded if faded else self._heat
         if mark.trust is TrustMark.CHANCE:
             rows, columns = np.ogrid[y1:y2, x1:x2]
             gap = (rows + columns) // (2 * self._line) % _HATCH_PERIOD >= _HATCH_PERIOD // 2
             levels[gap], tables = _LEVELS // 2, self._hatching
         elif self._style.contour:
-            self._paint_contour(canvas, levels, x1, y1)
+            self._paint_contour(canvas, levels, x1, y1, opacity=FADED if faded else 1)
             return
         for channel, plane in enumerate(canvas.planes):
             step = _step(canvas, plane)
@@ -126,18 +135,20 @@ class Painter:
             sampled = levels[::step, ::step]
             transparency, heat = (
                 cv2.LUT(sampled, table).astype(np.uint16, copy=False)
-                for table in (self._transparency, tables[channel])
+                for table in (tables[0], tables[1][channel])
             )
-            region[:] = _divide_by_255(region * transparency + heat)
+            region[:] = divide_by_255(region * transparency + heat)
 
-    def _paint_contour(self, canvas: Canvas, levels: Plane, x: int, y: int) -> None:
+    def _paint_contour(
+        self, canvas: Canvas, levels: Plane, x: int, y: int, *, opacity: float
+    ) -> None:
         mask = np.zeros_like(levels)
         middle = (_LEVELS - 1) / 2
         signs = {"fake": (1,), "real": (-1,), "both": (1, -1)}[self._style.evidence]
         for sign in signs:
             strong = (sign * (levels - middle) >= _CONTOUR_LEVEL * middle).astype(np.uint8)
             lines, _ = cv2.findContours(strong, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(mask, lines, -1, 255, self._line, cv2.LINE_AA)
+            cv2.drawContours(mask, lines, -1, round(255 * opacity), self._line, cv2.LINE_AA)
         self._blend(canvas, x, y, mask, _WHITE)
 
     def _paint_box(self, canvas: Canvas, mark: Mark) -> None:
@@ -154,8 +165,8 @@ class Painter:
             self._blend(canvas, x, y1, down, colour)
         result = "not judged" if mark.score is None else f"{mark.score:.2f} {mark.verdict}"
         lines = [f"#{mark.person} {result}"]
-        if mark.trust:
-            lines.append(f"heatmap: {mark.trust}")
+        if mark.trust or mark.specificity:
+            lines.append(f"heatmap: {', '.join(_answers(mark))}")
         self._paint_label(canvas, lines, x1, y1, colour)
 
     def _paint_label(
@@ -196,15 +207,24 @@ class Painter:
             alpha = visible[-y1 % step :: step, -x1 % step :: step].astype(np.uint16)
             top, left = -(-y1 // step), -(-x1 // step)
             region = plane[top : top + alpha.shape[0], left : left + alpha.shape[1]]
-            region[:] = _divide_by_255(region * (255 - alpha) + value * alpha)
+            region[:] = divide_by_255(region * (255 - alpha) + value * alpha)
 
 
-def _divide_by_255(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Divide values up to 255 * 255 by 255 and round, in a fifth of the time of a division."""
-    values += 128
-    values += values >> 8
-    values >>= 8
-    return values
+def _answers(mark: Mark) -> list[str]:
+    """Return the short forms of the two answers on a heatmap, as far as they are known."""
+    # Where the heatmap is not better than chance, how it differs from others means nothing.
+    if mark.trust is TrustMark.CHANCE or not mark.specificity:
+        return [mark.trust] if mark.trust else []
+    specific = mark.specificity is SpecificityMark.SPECIFIC
+    return [*([mark.trust] if mark.trust else []), "specific" if specific else "not specific"]
+
+
+def _blend_tables(
+    colours: NDArray[np.uint8], alpha: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Return the transparencies (256,) and the colours times their opacity (3, 256), 0..255^2."""
+    weighted = colours.astype(np.uint16) * alpha[:, None].astype(np.uint16)
+    return (255 - alpha).astype(np.uint16), np.ascontiguousarray(weighted.T)
 
 
 def _step(canvas: Canvas, plane: Plane) -> int:

@@ -10,6 +10,7 @@ from fakelens.records.settings import Progress
 from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter
 from fakelens.render.style import Style
+from fakelens.report.error_rates import error_rate_caption
 from fakelens.report.portraits import Portraits
 
 FILE_NAME = "annotated.mp4"
@@ -40,12 +41,13 @@ def write_video(
         MediaError: the input cannot be read again.
         OutputError: the file cannot be written.
     """
-    overlay = Overlay(report, smooth=style.smooth)
+    overlay = Overlay(report, smooth=style.smooth, baseline=style.baseline)
+    caption = error_rate_caption(report.model, report.thresholds)
     painter: Painter | None = None
 
     def draw(index: int, planes: Planes) -> None:
         nonlocal painter
-        painter = painter or Painter(style, planes.encode, planes.y.shape[0])
+        painter = painter or Painter(style, planes.encode, planes.y.shape[0], caption)
         painter.paint(Canvas((planes.y, planes.u, planes.v), planes.encode), overlay.marks(index))
 
     return transcode(

@@ -6,7 +6,7 @@ a field is removed, renamed or changes its meaning, not when one is added.
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -34,6 +34,8 @@ from fakelens.records.models import ModelCard, Thresholds
 from fakelens.records.report import SCHEMA_VERSION, Provenance, Report
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
+from fakelens.render.overlay import specificity_of
+from fakelens.report.error_rates import error_rate_sentence
 
 FILE_NAME = "report.json"
 HEATMAPS_NAME = "heatmaps.f16"
@@ -118,6 +120,10 @@ class Document(_Model):
     model: ModelCard
     settings: Settings
     thresholds: Thresholds
+    error_rates: Annotated[
+        str,
+        Field(description="how often the model was wrong on labelled clips"),
+    ] = ""
     persons: list[Person]
     heatmaps: HeatmapFile
     provenance: Provenance
@@ -138,6 +144,11 @@ class Document(_Model):
         rows = self.heatmaps.rows
         if any(max(person.track.heatmaps) >= rows for person in self.persons):
             raise PydanticCustomError("rows", "a face refers to a heatmap that does not exist")
+        shape = (self.heatmaps.height, self.heatmaps.width)
+        for person in self.persons:
+            found = specificity_of(person.finding)
+            if found and not _has_shape(found.baseline, *shape):
+                raise PydanticCustomError("baseline", "a baseline is not of the heatmaps' size")
         return self
 
 
@@ -163,6 +174,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         model=report.model,
         settings=report.settings,
         thresholds=report.thresholds,
+        error_rates=error_rate_sentence(report.model, report.thresholds),
         persons=[],
         heatmaps=HeatmapFile(
             file=HEATMAPS_NAME,
@@ -244,6 +256,10 @@ def relative_path(source: Path, folder: Path) -> str:
         return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
     except ValueError:  # on Windows, another drive
         return source.resolve().as_posix()
+
+
+def _has_shape(rows: Sequence[Sequence[float]], height: int, width: int) -> bool:
+    return len(rows) == height and all(len(row) == width for row in rows)
 
 
 def _columns(track: Track) -> Iterator[str]:

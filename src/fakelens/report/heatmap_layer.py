@@ -5,6 +5,7 @@ page interpolates between them. ``pack`` describes the byte layout.
 """
 
 import base64
+import math
 import zlib
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from fakelens.records.arrays import FloatArray, sigmoid
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
-from fakelens.records.trust import TrustMark
-from fakelens.render.overlay import Mark, Overlay
-from fakelens.render.painter import colour_tables
+from fakelens.records.trust import SpecificityMark, TrustMark
+from fakelens.render.overlay import Mark, Overlay, heatmap_scale, specificity_of
+from fakelens.render.painter import FADED, colour_tables
 from fakelens.render.style import Style
 from fakelens.report.portraits import rank_by_suspicion
 
@@ -44,6 +45,7 @@ _BOX_STEPS = 8000  # along the longer side of the frame
 _KeptRows = dict[int, tuple[NDArray[np.int64], NDArray[np.bool_]]]
 
 _USABLE, _JOINED, _HAS_MAP = 1, 2, 4  # flags of a row
+_MOST = 127 / LEVELS  # strength that fits into a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,21 @@ def pack(report: Report, style: Style) -> Layer:
     smoothed   uint8   the same, smoothed over time as in the annotated video
     flags      uint8   1 = usable, 2 = interpolate to the next row, 4 = has a heatmap
     heatmaps   int8    one (h, w) map for each row that has one, ``LEVELS`` = full strength
+    baseline   int16   one (h, w) map in the same unit, if the person has a baseline
     ========== ======= ===================================================================
+
+    Heatmaps of a person with a baseline are differences from it. With the baseline added, and
+    multiplied by ``facts["whole"]``, they are on the scale of whole heatmaps, as all others are
+    with that factor. Strengths beyond full strength are kept for that, up to twice as much.
     """
     faces = sum(map(len, report.tracks))
     height, width = _cells(report)
     stride = _stride(faces, MAX_ROWS)
     map_stride = _stride(faces // stride * height * width, MAX_CELLS)
     kept, factor = _kept_rows(report, stride), 2
-    while len((layer := _pack(report, style, kept, map_stride)).data) > MAX_BYTES:
+    compared = any(map(specificity_of, report.findings))
+    overlay = Overlay(report, smooth=style.smooth, limit=_MOST if compared else 1)
+    while len((layer := _pack(report, overlay, style, kept, map_stride)).data) > MAX_BYTES:
         if map_stride > MAX_ROWS:
             break  # no more heatmaps can be dropped
         map_stride, factor = map_stride * factor, factor * 2
@@ -113,11 +122,11 @@ def _kept_rows(report: Report, stride: int) -> _KeptRows:
 
 def _pack(
     report: Report,
+    overlay: Overlay,
     style: Style,
     kept: _KeptRows,
     map_stride: int,
 ) -> Layer:
-    overlay = Overlay(report, smooth=style.smooth)
     step = max(report.video.width, report.video.height) / _BOX_STEPS
     persons, columns, before = [], [], 0
     for number, (rows, joined) in kept.items():
@@ -132,12 +141,18 @@ def _pack(
             flags.astype("u1"),
             _encode_maps([m for m, has_map in zip(marks, mapped, strict=True) if has_map], report),
         ]
+        baseline = overlay.baselines[number]
+        if baseline is not None:
+            columns.append(_encode_baseline(baseline / np.float32(overlay.scale), report))
+        found = specificity_of(finding)
         persons.append(
             {
                 "person": track.person,
                 "verdict": finding.verdict.value,
                 "judged": finding.score is not None,
                 "hatched": finding.trust_mark is TrustMark.CHANCE,
+                "opacity": FADED if found and found.mark is SpecificityMark.USUAL else 1,
+                "baseline": baseline is not None,
                 "rows": len(rows),
                 "maps": int(mapped.sum()),
             }
@@ -149,6 +164,7 @@ def _pack(
         "start": float(report.video.start),
         "step": step,
         "cells": _cells(report),
+        "whole": _whole_factor(report, overlay),
         "persons": persons,
         "colours": _base64(np.column_stack([colours, alpha]).astype("u1").tobytes()),
     }
@@ -159,6 +175,12 @@ def _pack(
         1 / (min(spacing) * map_stride) if spacing else 0.0,
         len(report.tracks) - len(kept),
     )
+
+
+def _whole_factor(report: Report, overlay: Overlay) -> float:
+    """Return what converts the strength of differences to that of whole heatmaps."""
+    factor = overlay.scale / heatmap_scale(report, "keep")
+    return factor if math.isfinite(factor) else 1.0  # otherwise nothing is drawn at all
 
 
 def _cells(report: Report) -> tuple[int, int]:
@@ -219,6 +241,11 @@ def _encode_maps(marks: list[Mark], report: Report) -> NDArray[np.int8]:
     maps = np.stack([_resize_map(mark.strength, *_cells(report)) for mark in marks])
     codes = np.round(maps * LEVELS).astype(np.int64)
     return np.diff(codes, axis=0, prepend=0).astype(np.int8)
+
+
+def _encode_baseline(strength: FloatArray, report: Report) -> NDArray[np.int16]:
+    codes = np.round(_resize_map(strength, *_cells(report)) * LEVELS)
+    return np.clip(codes, -32768, 32767).astype("<i2")
 
 
 def _resize_map(strength: FloatArray, height: int, width: int) -> FloatArray:

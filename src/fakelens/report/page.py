@@ -18,17 +18,21 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from fakelens.explain.cam import METHODS, CamMethod
+from fakelens.explain.cam import METHODS
 from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.media.reader import open_video
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
 from fakelens.records.tracks import Track
+from fakelens.records.trust import SpecificityMark, TrustMark
+from fakelens.render.overlay import specificity_of
 from fakelens.render.style import Style
 from fakelens.report import annotated_video, document, portraits, source_video, table, wording
 from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
-from fakelens.report.heatmap_layer import Layer, pack
+from fakelens.report.error_rates import error_rate_sentence, error_rows
+from fakelens.report.heatmap_layer import pack
+from fakelens.report.legend import make_legend, shows_both_sides
 from fakelens.report.source_video import Timing
 
 FILE_NAME = "report.html"
@@ -81,7 +85,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
     ranked = portraits.rank_by_suspicion(report)
     detailed = set(ranked[: portraits.MAX_FILM_STRIPS])
     cards = [
-        _card(report, number, folder, axis, files, detailed=number in detailed)
+        _card(report, number, folder, axis, style, files, detailed=number in detailed)
         for number in sorted(ranked[: portraits.MAX_CARDS])
     ]
     layer = pack(report, style) if report.tracks else None
@@ -106,13 +110,16 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             style=style,
             axis=axis,
             summary=wording.overall(report),
+            error_rates=error_rate_sentence(report.model, report.thresholds),
+            error_records=[(one, error_rows(one)) for one in report.model.error_records],
+            ratio_limit=wording.ratio_limit_sentence(report.model),
             persons=cards,
             others=[report.findings[number] for number in sorted(ranked[portraits.MAX_CARDS :])],
             lanes=bool(cards) and not report.video.is_picture,
             has_robustness=any(f.assessment and f.assessment.robustness for f in report.findings),
-            has_evidence_choice=_shows_both_sides(method),
+            has_evidence_choice=shows_both_sides(method),
             report_identity=_identity(report),
-            legend=_legend(method, style, layer, report) if layer else "",
+            legend=make_legend(method, style, layer, report) if layer else None,
             notes=files.notes,
             not_examined=wording.not_examined(report),
             video=files.video,
@@ -185,7 +192,14 @@ def _if_exists(folder: Path, name: str) -> str | None:
 
 
 def _card(
-    report: Report, number: int, folder: Path, axis: Axis, files: PageFiles, *, detailed: bool
+    report: Report,
+    number: int,
+    folder: Path,
+    axis: Axis,
+    style: Style,
+    files: PageFiles,
+    *,
+    detailed: bool,
 ) -> dict[str, Any]:
     """Return the values for the card and the lane of a person.
 
@@ -194,6 +208,7 @@ def _card(
         number: track index.
         folder: contains the report's other files.
         axis: of the lanes.
+        style: of the heatmaps.
         files: contains the face crops.
         detailed: include the mean face and the film strip.
     """
@@ -206,13 +221,16 @@ def _card(
     mean = folder / portraits.MEANS_FOLDER / portraits.face_name(finding.person)
     has_film = detailed and not report.video.is_picture
     robustness = assessment.robustness if assessment else None
+    specificity = specificity_of(finding)
     return {
         "finding": finding,
         "side": _SIDES[finding.verdict],
-        "hatched": finding.trust_mark == "not better than chance",
-        "likelihood_ratio": wording.likelihood_ratio_sentence(
-            finding.log10_likelihood_ratio, report.model.calibration
-        ),
+        "hatched": finding.trust_mark is TrustMark.CHANCE,
+        "faded": specificity is not None and specificity.mark is SpecificityMark.USUAL,
+        "compared": specificity is not None and style.baseline == "subtract",
+        "specificity": specificity,
+        "domain": wording.domain_sentence(finding.domain),
+        "likelihood_ratio": wording.likelihood_ratio_sentence(finding, report.model),
         "trust": wording.trust_sentences(assessment),
         "score_range": robustness.score_range if robustness else finding.interval,
         "curve": score_curve(track, report.settings.every, axis, curves),
@@ -253,37 +271,6 @@ def _finding_facts(finding: Finding, start: float) -> dict[str, Any]:
         "last": finding.last - start,
         "spans": [(span.start - start, span.end - start) for span in finding.spans],
     }
-
-
-def _shows_both_sides(method: CamMethod) -> bool:
-    """Return whether the heatmaps show evidence for fake and for real separately."""
-    return method.signed and method.positive == "fake"
-
-
-def _legend(method: CamMethod, style: Style, layer: Layer, report: Report) -> str:
-    """Explain the colours of the heatmap and what the layer omits."""
-    if method.positive == "neither":
-        meaning = "The heatmap marks what the layer responds to most, for fake or for real"
-    elif _shows_both_sides(method):
-        meaning = "Warm colours mark evidence for fake, blue ones evidence for real"
-    else:
-        meaning = f"The heatmap marks evidence for {method.positive}"
-    sentences = [f"{meaning} ({method.title}). All faces are drawn on the same scale."]
-    if style.smooth and not report.video.is_picture:
-        sentences.append(
-            "Heatmaps and scores on the video are smoothed over 0.1 s; the charts below show the "
-            "score of each frame."
-        )
-    rate = float(report.video.rate or 0) / report.settings.every
-    if layer.maps_per_second and layer.maps_per_second < 0.9 * rate:
-        sentences.append(
-            f"This page contains {layer.maps_per_second:.1f} heatmaps per second and interpolates "
-            "between them."
-        )
-    if layer.omitted:
-        people = "1 person" if layer.omitted == 1 else f"{layer.omitted} people"
-        sentences.append(f"The least suspicious {people} are not drawn on the video.")
-    return " ".join(sentences)
 
 
 def _describe_video(report: Report, files: PageFiles) -> str:

@@ -1,23 +1,28 @@
 """Portraits: a picture of each person, their mean face, and the annotated still picture."""
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from fakelens.errors import OutputError
+from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import mean_evidence
 from fakelens.faces.crops import extract_crop
 from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.media.reader import DecodedFrame, open_video, upright_frame
-from fakelens.records.arrays import RGBImage
+from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import Box
+from fakelens.records.findings import Finding
 from fakelens.records.media import Frame
-from fakelens.records.report import Report
-from fakelens.render.overlay import Mark, Overlay, heatmap_scale
+from fakelens.records.report import Heatmaps, Report
+from fakelens.records.tracks import Track
+from fakelens.render.overlay import Mark, Overlay, heatmap_scale, specificity_of
 from fakelens.render.painter import Canvas, Painter
-from fakelens.render.style import Style
+from fakelens.render.style import BaselineChoice, Style
+from fakelens.report.error_rates import error_rate_caption
 
 FACES_FOLDER = "faces"
 MEANS_FOLDER = "mean_faces"
@@ -68,7 +73,7 @@ class Portraits:
 
     def __init__(self, report: Report, folder: Path, style: Style) -> None:
         self._report, self._folder, self._style = report, folder, style
-        self._overlay = Overlay(report, smooth=style.smooth)
+        self._overlay = Overlay(report, smooth=style.smooth, baseline=style.baseline)
         ranked = rank_by_suspicion(report)
         with_strip = set(ranked[:MAX_FILM_STRIPS])
         self.faces: dict[int, dict[int, bytes]] = {n: {} for n in ranked[:MAX_CARDS]}
@@ -117,12 +122,13 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
     if not report.mean_faces:
         return
     folder.mkdir()
-    scale = heatmap_scale(report)
+    scale = heatmap_scale(report, style.baseline)
     for track, finding in zip(report.tracks, report.findings, strict=True):
         face = report.mean_faces.get(track.person)
-        mean = mean_evidence(track, report.heatmaps)
+        mean = _mean_heatmap(track, finding, report.heatmaps, style.baseline)
         if face is None or mean is None:
             continue
+        specificity = specificity_of(finding)
         original = cv2.resize(decode_image(face), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
         drawn = original.astype(np.uint8)
         canvas = Canvas.from_rgb(drawn)
@@ -132,21 +138,43 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
             score=finding.score,
             box=Box(0, 0, _SIDE, _SIDE),
             area=Box(0, 0, _SIDE, _SIDE),
-            strength=np.clip(mean.values / scale, -1, 1).astype(np.float32),
+            strength=np.clip(mean / scale, -1, 1).astype(np.float32),
             trust=finding.trust_mark,
+            specificity=specificity.mark if specificity else None,
         )
         Painter(style, canvas.encode, _SIDE).paint_heatmaps(canvas, [mark])
         _write(folder / face_name(track.person), np.hstack([original, drawn]))
 
 
+def _mean_heatmap(
+    track: Track, finding: Finding, heatmaps: Heatmaps, baseline: BaselineChoice
+) -> FloatArray | None:
+    """Average a person's heatmaps, minus the baseline if there is one, on the canonical grid.
+
+    ``None`` without usable landmarks.
+    """
+    mean, found = mean_evidence(track, heatmaps), specificity_of(finding)
+    if mean is None:
+        return None
+    if found is None or baseline == "keep":
+        return mean.values
+    # The baseline lies in the crop like the heatmaps, so it is aligned and averaged like them.
+    usual = HeatmapStore()
+    usual.append(np.array([found.baseline], dtype=np.float32))
+    average = mean_evidence(replace(track, heatmaps=np.zeros_like(track.heatmaps)), usual)
+    return mean.values - average.values if average else mean.values
+
+
 def write_still(report: Report, folder: Path, style: Style) -> None:
     """Write the annotated picture of an input that is a still picture."""
-    overlay = Overlay(report, smooth=False)
+    overlay = Overlay(report, smooth=False, baseline=style.baseline)
+    caption = error_rate_caption(report.model, report.thresholds)
     with open_video(report.source) as reader:
         frame = next(iter(reader.frames()))
     image = frame.image.copy()
     canvas = Canvas.from_rgb(image)
-    Painter(style, canvas.encode, image.shape[0]).paint(canvas, overlay.marks(frame.index))
+    painter = Painter(style, canvas.encode, image.shape[0], caption)
+    painter.paint(canvas, overlay.marks(frame.index))
     both = np.hstack([frame.image, image]) if style.side_by_side else image
     _write(folder / STILL_NAME, both)
 

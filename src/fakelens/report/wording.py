@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from fakelens.records.findings import Verdict
-from fakelens.records.models import Calibration
+from fakelens.records.findings import DomainCheck, Finding, Verdict
+from fakelens.records.models import ModelCard
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
 from fakelens.records.trust import (
@@ -12,13 +12,22 @@ from fakelens.records.trust import (
     Controls,
     Faithfulness,
     Robustness,
+    Specificity,
+    SpecificityMark,
     TrustMark,
 )
+from fakelens.report.error_rates import first_record
 
 _MARKS = {
-    TrustMark.SUPPORTED: "heatmap supported: it shows what the score depends on",
-    TrustMark.WEAK: "heatmap weak: the score depends little on the areas it marks",
-    TrustMark.CHANCE: "heatmap not better than chance: do not read locations from it",
+    TrustMark.SUPPORTED: "supported, it shows what the score depends on",
+    TrustMark.WEAK: "weak, the score depends little on the areas it marks",
+    TrustMark.CHANCE: "not better than chance, do not read locations from it",
+}
+_SPECIFICITY = {
+    SpecificityMark.SPECIFIC: "heatmap specific to this face: it shows more than this model shows "
+    "on genuine faces",
+    SpecificityMark.USUAL: "heatmap not specific to this face: this model shows much the same on "
+    "any face",
 }
 _ABLATIONS = {
     "features": "setting the top 20 % of cells to zero in the explained layer",
@@ -92,24 +101,58 @@ def not_examined(report: Report) -> list[str]:
     return items
 
 
-def likelihood_ratio_sentence(ratio: float | None, calibration: Calibration | None) -> str | None:
-    """Explain a likelihood ratio, or return ``None`` if there is none to explain.
+def ratio_cost(card: ModelCard) -> float | None:
+    """Return the Cllr of a model's likelihood ratios by the first of its error records.
 
-    Args:
-        ratio: base-10 logarithm of the likelihood ratio, fake over real.
-        calibration: of the model.
+    ``None`` if it was not measured, or if the ratios carry no information (1 or more).
     """
-    if ratio is None or calibration is None:
+    record = first_record(card)
+    cost = record.cllr if record else None
+    return cost if cost is not None and cost < 1 else None
+
+
+def likelihood_ratio_sentence(finding: Finding, card: ModelCard) -> str | None:
+    """Explain a person's likelihood ratio and what such ratios are worth.
+
+    ``None`` if there is no ratio, if ratios of this model were not shown to carry information, or
+    if the person is seen under other conditions than those of the validation data.
+    """
+    ratio, calibration, cost = finding.log10_likelihood_ratio, card.calibration, ratio_cost(card)
+    outside = finding.domain is not None and not finding.domain.inside
+    if ratio is None or calibration is None or cost is None or outside:
         return None
-    times = 10 ** abs(ratio)
-    more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
-    if times < 1.5:
-        return "such a face is about as frequent among fake faces as among real ones"
-    number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
-    sentence = f"such a face is {number} times as frequent among {more} faces as among {less} ones"
-    if abs(ratio) < calibration.limit:
-        return sentence
-    return f"{sentence}, capped at the largest ratio the calibration data support"
+    # Cllr is in bits: 1 is the cost of knowing nothing about a clip, 0 that of the true answer.
+    known = _percent(1 - cost) if cost < 0.995 else "less than 1 %"
+    return (
+        f"in the model's calibration data, {_frequency(ratio, calibration.limit)} (base-10 "
+        f"logarithm of the likelihood ratio: {ratio:+.1f}); on the clips counted above, such "
+        f"ratios carry {known} of the information of perfect ones (Cllr {cost:.2f}; 1 would be no "
+        "information)"
+    )
+
+
+def ratio_limit_sentence(card: ModelCard) -> str:
+    """Say up to which likelihood ratio a calibrated model goes, or why none is shown."""
+    record = first_record(card)
+    if record is None or record.cllr is None:
+        return "Likelihood ratios are not shown: their worth on other clips was not measured."
+    if ratio_cost(card) is None:
+        return (
+            "Likelihood ratios are not shown: they carry no information on the clips counted below "
+            f"(Cllr {record.cllr:.2f})."
+        )
+    limit = 10**card.calibration.limit if card.calibration else 1
+    return f"Likelihood ratios are given up to {limit:.0f}, the largest these data support."
+
+
+def domain_sentence(domain: DomainCheck | None) -> str | None:
+    """Say whether a person is seen under conditions like those of the validation data."""
+    if domain is None:
+        return None
+    if domain.inside:
+        return "seen under conditions like those the model was validated on"
+    conditions = "; ".join(sentence.rstrip(".") for sentence in domain.outside)
+    return "outside the range of the validation data" + (f": {conditions}" if conditions else "")
 
 
 def trust_sentences(assessment: Assessment | None) -> list[str]:
@@ -119,11 +162,29 @@ def trust_sentences(assessment: Assessment | None) -> list[str]:
     sentences = []
     if assessment.faithfulness:
         sentences.append(_faithfulness_sentence(assessment.faithfulness))
+    if assessment.specificity:
+        sentences.append(_specificity_sentence(assessment.specificity))
+    if answers := len(sentences):
+        nothing = "neither answer means" if answers == 2 else "this does not mean"
+        sentences.append(f"{nothing} that the marked area was edited")
     if assessment.robustness:
         sentences.append(_robustness_sentence(assessment.robustness))
     if assessment.controls:
         sentences += _control_sentences(assessment.controls)
     return [*sentences, *assessment.notes]
+
+
+def _frequency(ratio: float, limit: float) -> str:
+    """Compare the frequencies of a face by the base-10 logarithm of their ratio, fake over real."""
+    times = 10 ** abs(ratio)
+    more, less = ("fake", "real") if ratio > 0 else ("real", "fake")
+    if times < 1.5:
+        return "such a face is about as frequent among fake faces as among real ones"
+    number = f"{times:.1f}" if times < 9.95 else f"{times:.0f}"
+    sentence = f"such a face is {number} times as frequent among {more} faces as among {less} ones"
+    if abs(ratio) < limit:
+        return sentence
+    return f"{sentence}, capped at the largest ratio the calibration data support"
 
 
 def _people(number: int) -> str:
@@ -155,7 +216,18 @@ def _faithfulness_sentence(found: Faithfulness) -> str:
     if found.ablation != "features":
         # Altered pixels look like no camera image, so a faithful heatmap may fail this test.
         details.append("removing pixels leaves traces that a forgery detector may react to")
-    return f"{_MARKS[found.mark]}. Test: {'; '.join(details)}"
+    return f"heatmap faithful to the model: {_MARKS[found.mark]}. Test: {'; '.join(details)}"
+
+
+def _specificity_sentence(found: Specificity) -> str:
+    faces = "1 face" if found.faces == 1 else f"{found.faces} faces"
+    parts = f". Stands out: {', '.join(found.parts)}" if found.parts else ""
+    return (
+        f"{_SPECIFICITY[found.mark]}. Similar to what this model shows on any face: "
+        f"{_percent(max(found.similarity, 0))}{parts}. Test: without the 20 % of cells that exceed "
+        f"the mean heatmap on genuine faces most, the logit falls by {found.excess:.1f} more than "
+        f"expected of a genuine face (19 in 20 genuine faces: less than {found.limit:.1f}; {faces})"
+    )
 
 
 def _robustness_sentence(found: Robustness) -> str:
@@ -176,6 +248,11 @@ def _control_sentences(found: Controls) -> list[str]:
         sentences[0] += (
             f"; {_percent(found.evidence_inside)} of the added evidence lies inside the forged "
             f"area, which covers {_percent(found.area_inside)} of the heatmap"
+        )
+    if found.parts_named is not None and found.parts_forged:
+        sentences.append(
+            f"the heatmap names the forged part in {found.parts_named} of {found.parts_forged} "
+            "synthetic forgeries of this face"
         )
     if found.recompression_false_alarm:
         sentences.append(

@@ -1,6 +1,6 @@
 """Ablation of the explained layer: choose cells, set them to zero, compute the logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,21 @@ def threshold_distance(thresholds: Thresholds) -> float:
 
 def select_rows(evidence: Evidence, rows: slice | NDArray[np.intp]) -> Evidence:
     """Return the evidence of some of the crops."""
-    return Evidence(evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows])
+    features = None if evidence.features is None else evidence.features[rows]
+    return Evidence(
+        evidence.logit[rows], evidence.activation[rows], evidence.gradient[rows], features
+    )
+
+
+def join_evidence(parts: Sequence[Evidence]) -> Evidence:
+    """Concatenate the evidence of several batches."""
+    features = [part.features for part in parts if part.features is not None]
+    return Evidence(
+        np.concatenate([part.logit for part in parts]),
+        np.concatenate([part.activation for part in parts]),
+        np.concatenate([part.gradient for part in parts]),
+        np.concatenate(features) if len(features) == len(parts) else None,
+    )
 
 
 def top_cells(cells: FloatArray, share: float, ties: NDArray[np.floating]) -> NDArray[np.bool_]:

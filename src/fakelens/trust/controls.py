@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.explain.baseline import align_to_grid, part_outputs, strongest_part
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.sampler import FaceSample
 from fakelens.records.arrays import FloatArray, RGBImage, log_odds, sigmoid
-from fakelens.records.models import ModelCard, Thresholds
+from fakelens.records.models import Baseline, ModelCard, Thresholds
 from fakelens.records.trust import ControlOutcome, Controls
 from fakelens.trust.ablation import threshold_distance
-from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
+from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, PART_NAMES, forge
 
 FORGERIES_PER_SAMPLE = 2
 """Synthetic forgeries made of each face sample, with the recipes in turn."""
@@ -100,7 +101,37 @@ def measure_controls(
             person < fake <= recompressed and recompressed - person >= min_rise
         ),
         faces=len(logit_changes) // FORGERIES_PER_SAMPLE,
+        parts_forged=len(logit_changes),
     )
+
+
+def count_named_parts(
+    samples: Sequence[FaceSample],
+    card: ModelCard,
+    baseline: Baseline,
+    heatmap_changes: FloatArray,
+) -> int:
+    """Count the forgeries whose part is the strongest in the change of the heatmap.
+
+    Args:
+        samples: of which the forgeries were made, with landmarks.
+        card: of the model.
+        baseline: of the model.
+        heatmap_changes: (N, h, w), in the order of ``forged_crops``.
+
+    Raises:
+        ValueError: a sample has no landmarks.
+    """
+    named = 0
+    for number, change in enumerate(heatmap_changes):
+        face = samples[number // FORGERIES_PER_SAMPLE].face
+        if face.landmarks is None:
+            raise ValueError("a synthetic forgery needs the landmarks of the face")
+        aligned = align_to_grid(change, face.landmarks, crop_area(face, card.crop))
+        outputs = part_outputs(aligned.values[None], baseline)[0]
+        part = FORGERY_RECIPES[_recipe_index(number)].part
+        named += strongest_part(outputs, baseline) == PART_NAMES[part]
+    return named
 
 
 def _outcome(

@@ -5,11 +5,12 @@ its pixels instead would leave artefacts that a deepfake detector reacts to. How
 documented in docs/explanation/trust.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fakelens.explain.baseline import WHOLE_FACE
 from fakelens.explain.regions import REGION_NAMES, RegionShares, region_of_cells
 from fakelens.faces.crops import crop_area
 from fakelens.faces.sampler import FaceSample
@@ -26,6 +27,14 @@ from fakelens.trust.ablation import (
     working_head,
 )
 
+# Regions of each part of the face, see ``explain.baseline.PARTS``.
+_PART_REGIONS: dict[str, Collection[str]] = {
+    "eyes": ("eyes",),
+    "nose": ("nose",),
+    "mouth": ("mouth",),
+    "jaw and cheeks": ("cheeks", "jaw and boundary"),
+    WHOLE_FACE: REGION_NAMES,
+}
 _CONTROL_AREAS = 19
 _MIN_EFFECT = 0.05  # over the distance of the thresholds; a smaller effect gets no sentence
 _MAX_SENTENCES = 3
@@ -38,6 +47,7 @@ def ablate_regions(
     samples: Sequence[FaceSample],
     evidence: Evidence,
     shares: RegionShares,
+    parts: Collection[str] | None = None,
 ) -> Regions:
     """Measure where on the face the evidence lies, and the score without each region.
 
@@ -47,6 +57,8 @@ def ablate_regions(
         samples: faces with landmarks.
         evidence: in the crops of the samples.
         shares: evidence by region over the whole track.
+        parts: parts of the face in which the evidence stands out, see ``Specificity.parts``; only
+            regions of these parts get a sentence. ``None`` if that was not measured.
 
     Raises:
         ModelError: the model's head does not return finite logits.
@@ -62,7 +74,9 @@ def ablate_regions(
         start=shares.start,
         step=shares.step,
         score=None if ablated is None else float(sigmoid(person)),
-        sentences=() if ablated is None else _sentences(person, ablated, min_effect),
+        sentences=()
+        if ablated is None
+        else _sentences(person, ablated, min_effect, _regions_of(parts)),
     )
 
 
@@ -113,13 +127,23 @@ def _region(shares: RegionShares, ablated: NDArray[np.float64] | None, index: in
     )
 
 
-def _sentences(person: float, ablated: NDArray[np.float64], min_effect: float) -> tuple[str, ...]:
+def _regions_of(parts: Collection[str] | None) -> Collection[str]:
+    """Return the names of the regions that parts of the face consist of."""
+    if parts is None:
+        return REGION_NAMES
+    return {region for part in parts for region in _PART_REGIONS[part]}
+
+
+def _sentences(
+    person: float, ablated: NDArray[np.float64], min_effect: float, regions: Collection[str]
+) -> tuple[str, ...]:
     """Describe the ablations with the largest effects beyond those of equal areas elsewhere.
 
     Args:
         person: logit of the person.
         ablated: (regions, 2) logits as of ``_ablated_logits``.
         min_effect: in logits; regions with a smaller effect are not mentioned.
+        regions: names of the regions that may be mentioned.
     """
     effects = ablated[:, 1] - ablated[:, 0]
     sentences = []
@@ -128,9 +152,9 @@ def _sentences(person: float, ablated: NDArray[np.float64], min_effect: float) -
         score, without, control = (f"{float(sigmoid(logit)):.2f}" for logit in logits)
         is_small = min(effects[index], person - ablated[index, 0]) < min_effect
         # Scores that are equal after rounding would make no sense in the sentence.
-        if is_small or without in (score, control):
-            continue
         name = REGION_NAMES[index]
+        if is_small or without in (score, control) or name not in regions:
+            continue
         article = "" if name == "surroundings" else "the "
         sentences.append(
             f"removing {article}{name} changes the score from {score} to {without} "

@@ -14,16 +14,38 @@ import numpy as np
 
 from fakelens.records.arrays import FloatArray, RGBImage
 
-Part = Literal["face", "mouth", "eyes"]
+Part = Literal["face", "mouth", "eyes", "nose", "jaw and cheeks"]
 
-# Half axes of the forged ellipse, parallel to the line of the eyes and perpendicular to it. The
-# unit is the distance from the midpoint of the eyes to that of the mouth.
-_HALF_AXES: dict[Part, tuple[float, float]] = {
-    "face": (0.95, 1.15),
-    "mouth": (0.62, 0.42),
-    "eyes": (0.95, 0.36),
+
+@dataclass(frozen=True, slots=True)
+class _Ellipse:
+    """An ellipse on the face.
+
+    The unit is the distance from the midpoint of the eyes to that of the mouth.
+
+    Attributes:
+        down: position of the centre on the line from the eyes (0) to the mouth (1).
+        half_width: half axis parallel to the line of the eyes.
+        half_height: half axis perpendicular to it.
+    """
+
+    down: float
+    half_width: float
+    half_height: float
+
+
+_ELLIPSES: dict[Part, _Ellipse] = {
+    "face": _Ellipse(0.5, 0.95, 1.15),
+    "mouth": _Ellipse(1.0, 0.62, 0.42),
+    "eyes": _Ellipse(0.0, 0.95, 0.36),
+    "nose": _Ellipse(0.45, 0.32, 0.38),
+    # The outline of the lower face, without what lies inside.
+    "jaw and cheeks": _Ellipse(0.5, 1.0, 1.25),
 }
-_EDGE = 0.06  # standard deviation of the mask's soft edge, in the same unit
+PART_NAMES: dict[Part, str] = {part: part for part in _ELLIPSES} | {"face": "whole face"}
+"""Names of the parts in ``explain.baseline.PARTS``."""
+_INSIDE: tuple[Part, ...] = ("eyes", "nose", "mouth")
+_EDGE = 0.06  # standard deviation of a mask's soft edge, in the same unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +74,10 @@ FORGERY_RECIPES = (
     ForgeryRecipe("mouth", 0.6, 0.94, (-6, 2, 6), 1.03, 0.06),
     ForgeryRecipe("face", 0.7, 0.93, (-5, -2, 8), 0.98, -0.05),
     ForgeryRecipe("eyes", 0.5, 1.06, (7, 0, -6), 1.02, 0.05),
+    ForgeryRecipe("jaw and cheeks", 0.45, 1.07, (8, 2, -6), 1.02, 0.05),
+    ForgeryRecipe("nose", 0.55, 0.93, (-7, 1, 6), 1.02, -0.05),
 )
-"""Recipes for whole faces and for parts.
+"""Recipes for whole faces and for each part.
 
 All lower the resolution, as generators do, and change the colour.
 """
@@ -77,14 +101,36 @@ def forge(
     unit = max(float(np.linalg.norm(mouth - eyes)), 1.0)
     # In profile the eyes are close together, so the distance from eyes to mouth sets the axes.
     angle = float(np.degrees(np.arctan2(mouth[1] - eyes[1], mouth[0] - eyes[0]))) - 90
-    center = {"face": (eyes + mouth) / 2, "mouth": mouth, "eyes": eyes}[recipe.part]
-    width, height = (2 * unit * half for half in _HALF_AXES[recipe.part])
-    x, y = (float(value) for value in center)
     mask = np.zeros(image.shape[:2], np.float32)
-    cv2.ellipse(mask, ((x, y), (width, height), angle), 1.0, -1)
+
+    def fill(ellipse: _Ellipse, value: float) -> tuple[float, float]:
+        x, y = (float(value) for value in eyes + ellipse.down * (mouth - eyes))
+        size = (2 * unit * ellipse.half_width, 2 * unit * ellipse.half_height)
+        cv2.ellipse(mask, ((x, y), size, angle), value, -1)
+        return x, y
+
+    center = fill(_ELLIPSES[recipe.part], 1.0)
+    if recipe.part == "jaw and cheeks":
+        for part in _INSIDE:
+            fill(_ELLIPSES[part], 0.0)
+        _erase_above_eyes(mask, eyes, angle, unit)
     mask = feather_mask(mask, _EDGE * unit)
-    source = altered_copy(image, recipe, (x, y), recipe.shift * unit)
+    source = altered_copy(image, recipe, center, recipe.shift * unit)
     return blend(image, source, mask), mask
+
+
+def _erase_above_eyes(mask: FloatArray, eyes: FloatArray, angle: float, unit: float) -> None:
+    """Set the mask to 0 above the line of the eyes.
+
+    Args:
+        mask: (H, W), changed in place.
+        eyes: (2,) midpoint of the eyes, pixels.
+        angle: of the face, degrees clockwise.
+        unit: see ``_Ellipse``, pixels.
+    """
+    center = eyes + 2 * unit * np.array([np.sin(np.radians(angle)), -np.cos(np.radians(angle))])
+    corners = cv2.boxPoints(((float(center[0]), float(center[1])), (4 * unit, 4 * unit), angle))
+    cv2.fillConvexPoly(mask, np.rint(corners).astype(np.int32), 0.0)
 
 
 def feather_mask(mask: FloatArray, sigma: float) -> FloatArray:

@@ -58,6 +58,7 @@ function readPersons(buffer, layer) {
       smoothed: take(Uint8Array, entry.rows),
       flags: take(Uint8Array, entry.rows),
       maps: summed(take(Int8Array, entry.maps * cells), cells),
+      baseline: entry.baseline ? take(Int16Array, cells) : null,
     };
     person.mapOf = new Int32Array(entry.rows).fill(-1); // index of the row's heatmap
     let count = 0;
@@ -95,7 +96,8 @@ function interpolate(column, { row, share }) {
 }
 
 // What to draw of a person at a time: boxes in video pixels, score 0..1; null if not visible.
-function markAt(person, seconds) {
+// whole: with the whole heatmap instead of its difference from the baseline.
+function markAt(person, seconds, whole) {
   const place = placeAt(person, seconds);
   if (!place) return null;
   const step = facts.layer.step;
@@ -105,13 +107,13 @@ function markAt(person, seconds) {
     area: person.area.map((column) => interpolate(column, place) * step),
     score: interpolate(person.smoothed, place) / 255,
     frame: person.frame[place.row],
-    map: mapAt(person, place),
+    map: mapAt(person, place, whole),
   };
 }
 
 // Strengths -1..1 of the cells, interpolated between the two nearest heatmaps of a stretch without a
 // gap; null if the stretch has no heatmap.
-function mapAt(person, { row, share }) {
+function mapAt(person, { row, share }, whole) {
   let before = row, after = share ? row + 1 : row;
   while (person.mapOf[before] < 0 && person.flags[before - 1] & JOINED) before--;
   while (person.mapOf[after] < 0 && person.flags[after] & JOINED) after++;
@@ -126,8 +128,16 @@ function mapAt(person, { row, share }) {
   const map = new Float32Array(cells);
   for (let cell = 0; cell < cells; cell++)
     map[cell] =
-      ((1 - part) * person.maps[first + cell] + part * person.maps[second + cell]) / LEVELS;
+      (1 - part) * strengthOf(person, first, cell, whole) +
+      part * strengthOf(person, second, cell, whole);
   return map;
+}
+
+// Strength -1..1 of one cell of the heatmap that starts at an index of the person's heatmaps.
+function strengthOf(person, start, cell, whole) {
+  let code = person.maps[start + cell];
+  if (whole) code = (code + (person.baseline?.[cell] ?? 0)) * facts.layer.whole;
+  return Math.min(Math.max(code / LEVELS, -1), 1);
 }
 
 // RGBA for each strength from -1 to 1.
@@ -135,8 +145,11 @@ const heatColours =
   facts.layer && Uint8Array.from(atob(facts.layer.colours), (c) => c.charCodeAt(0));
 const scratch = document.createElement("canvas");
 
-// Draws one heatmap into a rectangle of a canvas. View: {opacity 0..1, evidence}.
-function paintMap(context, map, [x, y, width, height], view, hatched) {
+// Draws one heatmap of a person into a rectangle of a canvas. View: {opacity 0..1, evidence}.
+function paintMap(context, map, [x, y, width, height], view, person) {
+  const { hatched } = person;
+  // Hatching stays as visible as it is: it is a warning.
+  const opacity = view.opacity * (hatched ? 1 : person.opacity);
   const [rows, columns] = facts.layer.cells;
   scratch.width = columns * UPSAMPLING;
   scratch.height = rows * UPSAMPLING;
@@ -157,7 +170,7 @@ function paintMap(context, map, [x, y, width, height], view, hatched) {
       const entry = 4 * Math.round(MIDDLE + MIDDLE * Math.min(Math.max(strength, -1), 1));
       for (let channel = 0; channel < 3; channel++)
         image.data[at + channel] = hatched ? 190 : heatColours[entry + channel];
-      image.data[at + 3] = heatColours[entry + 3] * view.opacity;
+      image.data[at + 3] = heatColours[entry + 3] * opacity;
     }
   }
   brush.putImageData(image, 0, 0);
@@ -177,7 +190,7 @@ function neighbours(pixels, cells) {
 // unit: canvas pixels per CSS pixel. Returns what was drawn.
 function paintScene(context, persons, seconds, [x, y, width, height], unit, view) {
   const across = width / facts.layer.width, down = height / facts.layer.height;
-  const seen = persons.map((person) => markAt(person, seconds)).filter(Boolean);
+  const seen = persons.map((person) => markAt(person, seconds, view.whole)).filter(Boolean);
   context.save();
   context.beginPath();
   context.rect(x, y, width, height);
@@ -186,7 +199,7 @@ function paintScene(context, persons, seconds, [x, y, width, height], unit, view
     for (const mark of seen.filter(({ map }) => map)) {
       const [left, top, side] = mark.area;
       const place = [x + left * across, y + top * down, side * across, side * down];
-      paintMap(context, mark.map, place, view, mark.person.hatched);
+      paintMap(context, mark.map, place, view, mark.person);
     }
   const scale = unit * Math.max(1, width / unit / 960);
   if (view.boxes)
@@ -207,6 +220,7 @@ function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
   context.setLineDash([]);
   const lines = view.blind ? [`#${mark.person.person}`] : [`#${scoreLabel(mark)}`];
   if (!view.blind && mark.person.hatched) lines.push("heatmap not better than chance");
+  else if (!view.blind && mark.person.opacity < 1) lines.push("heatmap not specific");
   let size = 13 * scale, wide = 0;
   for (;;) {
     context.font = `600 ${size}px system-ui, sans-serif`;
@@ -236,8 +250,8 @@ function scoreLabel({ person, score }) {
 function paintFace(holder, persons, view) {
   const canvas = holder.querySelector("canvas");
   const person = persons.find((one) => one.person === Number(holder.dataset.person));
-  const mark = person && markAt(person, Number(holder.dataset.time));
+  const mark = person && markAt(person, Number(holder.dataset.time), view.whole);
   canvas.width = canvas.height = 320;
   if (mark?.map)
-    paintMap(canvas.getContext("2d"), mark.map, [0, 0, 320, 320], view, person.hatched);
+    paintMap(canvas.getContext("2d"), mark.map, [0, 0, 320, 320], view, person);
 }

@@ -8,6 +8,7 @@ function viewOf() {
     opacity: Number(byId("opacity")?.value ?? 60) / 100,
     // Without this choice, the heatmap shows one kind of evidence only, as positive cells.
     evidence: checked?.value ?? "fake",
+    whole: byId("compare")?.checked === false,
     boxes: byId("boxes")?.checked ?? true,
     blind: isBlind(),
   };
@@ -59,6 +60,7 @@ function wireKeys(player, persons) {
     arrowleft: (event) => (event.shiftKey ? player.seek(player.place - 1) : player.stepBy(-1)),
     arrowright: (event) => (event.shiftKey ? player.seek(player.place + 1) : player.stepBy(1)),
     h: () => toggle("show"),
+    c: () => toggle("compare"),
     b: () => toggle("boxes"),
     f: () => toggleFullScreen(),
   };
@@ -111,6 +113,14 @@ async function loadPersonsOrWarn() {
   }
 }
 
+// The legend says which heatmap is shown.
+function updateLegend() {
+  if (!byId("compare")) return;
+  const { whole } = viewOf();
+  byId("legend-compared").hidden = whole;
+  byId("legend-whole").hidden = !whole;
+}
+
 function wirePage() {
   for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
   document.querySelector(".skip").addEventListener("click", (event) => {
@@ -142,6 +152,8 @@ async function main() {
   for (const face of document.querySelectorAll(".face")) paintFace(face, persons, initial);
   for (const control of document.querySelectorAll("#tools input"))
     control.addEventListener("input", draw);
+  byId("compare")?.addEventListener("input", updateLegend);
+  updateLegend(); // a browser may restore the state of the controls
   wireLanes(player, persons);
   if (player) {
     wirePlayer(player);

@@ -1,0 +1,174 @@
+"""How often a model was right and wrong on labelled clips, in words and as a table.
+
+These figures stand beside every verdict: a score cannot be weighed without them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fakelens.records.models import ErrorRecord, ModelCard, Thresholds, VerdictCounts
+
+NOT_MEASURED = "How often this model is wrong was not measured."
+
+_Z = 1.959964  # two-sided 95 % quantile of the normal distribution
+_NOTE = "evidence, not proof"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row of the table of errors.
+
+    Attributes:
+        counts: the verdicts.
+        judged: clips with a verdict, *inconclusive* included.
+        wrong: clips called *likely fake* that are real, or *likely real* that are fake.
+        share: ``wrong`` divided by ``judged``, 0..1; ``None`` if no clip was judged.
+        interval: 95 % interval of that share, see ``wilson_interval``.
+    """
+
+    counts: VerdictCounts
+    judged: int
+    wrong: int
+    share: float | None
+    interval: tuple[float, float]
+
+
+def error_rate_sentence(card: ModelCard, used: Thresholds | None = None) -> str:
+    """Say on one line how often a model was wrong, by the first of its error records.
+
+    Args:
+        card: of the model.
+        used: thresholds of the report; the counts hold for the model's own.
+    """
+    record = first_record(card)
+    if record is None:
+        return NOT_MEASURED
+    genuine, fakes = _total(record.counts, "real"), _total(record.counts, "fake")
+    origin = (
+        "that played no part in its making"
+        if record.independent
+        else "that its thresholds were chosen with"
+    )
+    clauses, rest = [], ""
+    if genuine:
+        clauses.append(_on_genuine_clips(genuine, origin))
+    else:
+        rest += " How often it calls genuine clips fake was not measured."
+    if fakes:
+        clauses.append(_on_fakes(fakes, origin, first=not genuine))
+    else:
+        rest += " How often it calls fakes real was not measured."
+    if _differ(card.thresholds, used):
+        rest += " These counts hold for the model's own thresholds, not for the ones used here."
+    return f"{'; '.join(clauses)}.{rest}"
+
+
+def error_rate_caption(card: ModelCard, used: Thresholds | None = None) -> str:
+    """Return the short form of ``error_rate_sentence`` for pictures and videos, in ASCII."""
+    record = first_record(card)
+    totals = [_total(record.counts, label) for label in ("real", "fake")] if record else []
+    judged = [total for total in totals if total and total.clips > total.not_judged]
+    if record is None or not judged:
+        return f"{_NOTE} - error rate not measured"
+    row = error_row(judged[0])
+    kind = "genuine clip" if row.counts.label == "real" else "fake"
+    words = f"wrong on {row.wrong} of {_number(row.judged, kind)}"
+    if not record.independent:
+        words += " it was tuned on"
+    if _differ(card.thresholds, used):
+        words += " (at its own thresholds)"
+    return f"{_NOTE} - {words}"
+
+
+def first_record(card: ModelCard) -> ErrorRecord | None:
+    """Return the most independent error record with any clips; ``None`` if there is none."""
+    with_clips = (r for r in card.error_records if any(one.clips for one in r.counts))
+    return next(with_clips, None)
+
+
+def error_rows(record: ErrorRecord) -> list[ErrorRow]:
+    """Return the rows of a record's table: one per dataset and label, and the sums."""
+    rows = [error_row(counts) for counts in record.counts]
+    for label in ("real", "fake"):
+        total = _total(record.counts, label)
+        if total and sum(counts.label == label for counts in record.counts) > 1:
+            rows.append(error_row(total))
+    return rows
+
+
+def error_row(counts: VerdictCounts) -> ErrorRow:
+    """Compute the share of wrong verdicts among the clips with a verdict."""
+    judged = counts.clips - counts.not_judged
+    wrong = counts.fake if counts.label == "real" else counts.real
+    share = wrong / judged if judged else None
+    return ErrorRow(counts, judged, wrong, share, wilson_interval(wrong, judged))
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Compute the 95 % interval of a share (Wilson, JASA 22, 1927), 0..1.
+
+    Unlike the interval of the normal approximation it has a width above 0 for no hits, or only
+    hits. Without trials it is 0..1.
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    share, square = hits / trials, _Z * _Z
+    middle = (share + square / (2 * trials)) / (1 + square / trials)
+    root = math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    half = _Z * root / (1 + square / trials)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _total(counts: Sequence[VerdictCounts], label: Literal["real", "fake"]) -> VerdictCounts | None:
+    """Add up the verdicts on all clips of a label; ``None`` without such clips."""
+    ours = [one for one in counts if one.label == label]
+    if not sum(one.clips for one in ours):
+        return None
+    return VerdictCounts(
+        dataset="all datasets",
+        label=label,
+        clips=sum(one.clips for one in ours),
+        fake=sum(one.fake for one in ours),
+        real=sum(one.real for one in ours),
+        inconclusive=sum(one.inconclusive for one in ours),
+        not_judged=sum(one.not_judged for one in ours),
+    )
+
+
+def _on_genuine_clips(total: VerdictCounts, origin: str) -> str:
+    start = f"On {_number(total.clips, 'genuine clip')} {origin}, this model"
+    if total.clips == 1:
+        if total.not_judged:
+            return f"{start} could not judge it"
+        return f"{start} {'called' if total.fake else 'did not call'} it fake"
+    called = f"{start} called {_share(total.fake, total.clips)} fake"
+    return f"{called} and could not judge {total.not_judged}" if total.not_judged else called
+
+
+def _on_fakes(total: VerdictCounts, origin: str, *, first: bool) -> str:
+    """Say how fakes were called; ``first`` if no clause about genuine clips comes before."""
+    number = _number(total.clips, "fake")
+    if total.clips == 1:  # "of 1 fake it called 1 fake" would be hard to read
+        start = f"On {number} {origin}, this model" if first else f"on {number} it"
+        if total.not_judged:
+            return f"{start} reached no verdict"
+        verdict = "fake" if total.fake else "real" if total.real else "inconclusive"
+        return f"{start} gave the verdict {verdict}"
+    start = f"Of {number} {origin}, this model" if first else f"of {number} it"
+    fake, real = _share(total.fake, total.clips), _share(total.real, total.clips)
+    called = f"{start} called {fake} fake and {real} real"
+    return f"{called}, and could not judge {total.not_judged}" if total.not_judged else called
+
+
+def _share(part: int, whole: int) -> str:
+    return "none" if part == 0 else "all" if part == whole else str(part)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _differ(own: Thresholds, used: Thresholds | None) -> bool:
+    return used is not None and (own.fake, own.real) != (used.fake, used.real)
