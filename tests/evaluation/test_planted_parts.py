@@ -21,10 +21,10 @@ from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box, CropGeometry, Face
 from fakelens.records.models import Baseline, Model
+from support.canonical_face import CORNER, PARTS, WIDTH, make_baseline
 from support.drawn_faces import LANDMARKS, draw_face
 from support.linear_model import LinearModel
 
-PARTS = ("eyes", "nose", "mouth", "jaw and cheeks", "whole face")
 KEYS = ("eyes", "nose", "mouth", "jaw_and_cheeks", "whole_face")
 SIDE = 112
 FACE = Face(Box(30, 20, 190, 220), LANDMARKS, 1.0)
@@ -76,27 +76,18 @@ def coarse(mask: NDArray[np.bool_]) -> NDArray[np.floating]:
     return cv2.resize(mask.astype(np.float32), (7, 7), interpolation=cv2.INTER_AREA)
 
 
-def one_hot_baseline(cam: str, places=PLACES, mean: float = 0.0) -> Baseline:
-    """Make a baseline whose filter for each part is one cell; that of the whole face is 1/8 each.
+def one_hot_baseline(cam: str, mean: float = 0.0) -> Baseline:
+    """Make a baseline whose filter for each part is one cell of the grid.
 
-    The grid of 16 x 16 cells covers 3.2 units from (-1.6, -1.25) on.
+    That of the whole face is 0.4 times their sum: four places together exceed each of them, one
+    alone does not.
     """
     filters = np.zeros((5, 16, 16))
-    for number, (x, y) in enumerate(places.values()):
-        filters[number, int((y + 1.25) / 0.2), int((x + 1.6) / 0.2)] = 1
-    # Four places together exceed each of them, one alone does not.
+    for number, place in enumerate(PLACES.values()):
+        column, row = ((np.array(place) - CORNER) * 16 / WIDTH).astype(int)
+        filters[number, row, column] = 1
     filters[4] = 0.4 * filters[:4].sum(axis=0)
-    return Baseline(
-        cam=cam,
-        mean=tuple(tuple(row) for row in np.full((16, 16), mean).tolist()),
-        parts=PARTS,
-        filters=tuple(tuple(tuple(row) for row in each) for each in filters.tolist()),
-        responses=tuple(tuple(row) for row in np.eye(5).tolist()),
-        part_limit=1,
-        excess_limit=1,
-        faces=1,
-        data="made by hand",
-    )
+    return replace(make_baseline(np.full((16, 16), mean), filters), cam=cam)
 
 
 def run(
@@ -270,8 +261,34 @@ def test_forgeries_of_unknown_parts_are_not_measured() -> None:
     found = run(FaceModel(baseline), [method("mask", of_the_mask)], unknown)["mask"]
     assert named(found) == {}
     assert found.measures["hits"].value == 1
+    assert locate_part(unknown[0], FaceModel().card) is None
     no_landmarks = replace(FORGERIES[0], face=Face(FACE.box, None, 1.0))
     assert locate_part(no_landmarks, FaceModel().card) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "part"),
+    [
+        ((-0.47, 0), "eyes"),
+        ((0, 0.5), "nose"),
+        ((0, 1), "mouth"),
+        ((0.6, 0.6), "jaw and cheeks"),
+        ((0, 1.6), "jaw and cheeks"),  # the chin
+        ((0, -0.5), None),  # the forehead
+        ((-1.3, 0.5), None),  # beside the face
+    ],
+)
+def test_a_dot_names_the_part_that_it_lies_in(place: tuple[float, float], part: str | None) -> None:
+    """A dot outside the four parts leaves them equal."""
+    card = replace(FaceModel().card, crop=CropGeometry("box", 1.8))
+    area = crop_area(FACE, card.crop)
+    pixel = np.array((110, 80)) + 90 * np.array(place)  # the unit of the drawn face is 90 pixels
+    column, row = ((pixel - (area.x1, area.y1)) * SIDE / area.width).astype(int)
+    cells = np.zeros((SIDE, SIDE), np.float32)
+    cells[row - 1 : row + 2, column - 1 : column + 2] = 1
+    for forgery in FORGERIES[:4]:
+        found = measure_named_part(cells, locate_part(forgery, card), None)
+        assert found["named_by_region"] == (0.25 if part is None else part == forgery.part)
 
 
 def test_equal_parts_share_the_answer() -> None:
@@ -287,6 +304,9 @@ def test_equal_parts_share_the_answer() -> None:
     wide = replace(card, crop=CropGeometry("box", 3))
     found = measure_named_part(np.ones((9, 9), np.float32), locate_part(FORGERIES[4], wide), usual)
     assert found == {"named_by_filter": 0.2, "named_by_filter_whole_face": 0.2}
+    # A baseline without a filter for the part cannot name it.
+    fewer = replace(usual, parts=PARTS[:4], filters=usual.filters[:4])
+    assert measure_named_part(cells, locate_part(FORGERIES[4], wide), fewer) == {}
 
 
 def test_a_part_outside_the_crop_is_never_named() -> None:

@@ -114,8 +114,10 @@ def test_detail_is_the_variance_of_the_laplacian_over_that_of_the_luma() -> None
 def test_conditions_are_medians_over_the_faces() -> None:
     crops = [np.full((64, 64, 3), level, np.uint8) for level in (10, 250, 40)]
     faces = [turned(50), turned(10), turned(20)]
-    found = measure_conditions(77, crops, faces)
-    assert found["width"] == 77
+    found = measure_conditions(50, crops, faces)
+    # A face that is wider than the crop is reduced to it.
+    assert found["width"] == 50
+    assert measure_conditions(77, crops, faces)["width"] == 64
     assert found["brightness"] == 40
     assert found["turn"] == pytest.approx(head_turn(turned(20)))
     assert found["sharpness"] == 0

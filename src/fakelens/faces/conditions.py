@@ -40,7 +40,8 @@ CONDITIONS = {
 }
 """Conditions by the names in ``records.models.ConditionRange``.
 
-``width``: shorter side of the face's box in the source, pixels. ``sharpness``: see
+``width``: shorter side of the face's box in the source, pixels, at most the side of the model's
+crop, to which larger faces are reduced. ``sharpness``: see
 ``quality.sharpness``. ``detail``: the same at the resolution of the model's crop, which compression
 and enlargement reduce. ``brightness``: mean luma of the crop, 0..255. ``turn``: distance of the
 nose tip from the middle of the eyes along their line, over the distance of the eyes from the mouth;
@@ -61,7 +62,7 @@ def measure_conditions(
     """
     lumas = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops]
     measured = {
-        "width": width,
+        "width": min(width, float(len(crops[0]))),
         "sharpness": float(np.median([sharpness(crop) for crop in crops])),
         "detail": float(np.median([_detail(luma) for luma in lumas])),
         "brightness": float(np.median([luma.mean() for luma in lumas])),
