@@ -15,7 +15,14 @@ from fakelens.models.onnx import OnnxModel, save_evidence_model
 from fakelens.records.faces import CropGeometry
 from fakelens.records.models import ModelCard, Thresholds
 from training.augment import AugmentSettings, BatchRng, make_batch
-from training.calibration import ScoredPersons, build_calibration, choose_thresholds, fit_platt
+from training.calibration import (
+    ScoredPersons,
+    build_calibration,
+    choose_thresholds,
+    fit_platt,
+    is_person,
+    is_visible,
+)
 from training.faces.bank import load_bank
 from training.network import PatchNet, load_state
 from training.objective import REAL
@@ -126,13 +133,16 @@ def main(
     card = make_card(scale, trained_on)
     graph = build_quantized(network, quantization_crops(data, faces))
     model = OnnxModel(graph.SerializeToString(), card, "", layout="blocked")
-    items = read_items(yardstick)
-    persons = ScoredPersons.from_items(items, person_logits(model, items))
+    items = [item for item in read_items(yardstick) if is_person(item)]
+    logits = person_logits(model, items)
+    persons = ScoredPersons.from_items(items, logits)
     factor, offset = fit_platt(persons)
     persons = persons.scaled(factor, offset)
+    pairs = [pair for pair in zip(items, logits, strict=True) if is_visible(pair[0])]
+    visible = ScoredPersons.from_items(*zip(*pairs, strict=True)).scaled(factor, offset)
     card = replace(
         card,
-        thresholds=choose_thresholds(persons),
+        thresholds=choose_thresholds(visible),
         calibration=build_calibration(persons, factor, offset),
     )
     calibrate(graph, factor, offset)

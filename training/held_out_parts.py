@@ -20,7 +20,8 @@ from fakelens.explain.cam import METHODS
 from fakelens.explain.regions import region_of_cells
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Baseline, Evidence, HasHead, Model
-from fakelens.records.trust import SpecificityMark
+from fakelens.records.trust import SpecificityMark, TrustMark
+from fakelens.trust.faithfulness import measure_faithfulness
 from fakelens.trust.specificity import measure_specificity
 from training.validation_faces import (
     FaceCrops,
@@ -142,17 +143,23 @@ def _specific(
 ) -> float:
     assert isinstance(model, HasHead)
     crops, evidence = faces
-    marks = [
-        measure_specificity(
+    specific = 0
+    for row in range(len(crops)):
+        own, cells = evidence_row(evidence, row), maps[row : row + 1]
+        faithfulness = measure_faithfulness(
+            model, crops.crops[row : row + 1], own, cells, METHODS[baseline.cam]
+        )
+        place = (crops.landmarks[row], crops.areas[row])
+        found = measure_specificity(
             model.head,
             baseline,
-            [(crops.landmarks[row], crops.areas[row])],
-            evidence_row(evidence, row),
-            maps[row : row + 1],
-        ).mark
-        for row in range(len(crops))
-    ]
-    return float(np.mean([mark is SpecificityMark.SPECIFIC for mark in marks]))
+            [place],
+            own,
+            cells,
+            faithful=faithfulness is None or faithfulness.mark is not TrustMark.CHANCE,
+        )
+        specific += found.mark is SpecificityMark.SPECIFIC
+    return specific / len(crops)
 
 
 def _similarities(maps: FloatArray, faces: FaceCrops, baseline: Baseline) -> list[str]:

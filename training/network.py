@@ -196,6 +196,11 @@ class PatchNet(nn.Module):
         self.scale = nn.Parameter(torch.tensor(0.0))
         self.offset = nn.Parameter(torch.tensor(-2.5))
 
+    def late_layers(self) -> list[nn.Module]:
+        """Return the layers with weights that ``late`` uses, without ``scale`` and ``offset``."""
+        head = [self.fine, self.coarse, self.mix, self.evidence, self.differing, self.contrast]
+        return [*self.blocks[self.fine_blocks :], *head]
+
     @property
     def fine_blocks(self) -> int:
         """Number of blocks whose output still has stride 16."""
@@ -203,9 +208,17 @@ class PatchNet(nn.Module):
 
     def forward(self, x: Tensor) -> Prediction:
         """(N, 3, H, W) -> logits (N,), maps (N, H / 16, W / 16); H and W are multiples of 32."""
+        return self.late(self.early(x))
+
+    def early(self, x: Tensor) -> Tensor:
+        """Crops (N, 3, H, W) -> features after the last block of stride 16, (N, C, h, w)."""
         x = self.stem((x - MEAN / 255) * (255 * SCALE))
         for block in self.blocks[: self.fine_blocks]:
             x = block(x)
+        return x
+
+    def late(self, x: Tensor) -> Prediction:
+        """Features of ``early`` -> logits (N,) and maps (N, h, w)."""
         fine = self.fine(x)
         for block in self.blocks[self.fine_blocks :]:
             x = block(x)

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from fakelens.analysis.assessment import Assessor
 from fakelens.analysis.verdicts import judge_track
+from fakelens.explain.baseline import GRID, PARTS
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import REGION_NAMES, region_of_cells
 from fakelens.records.arrays import sigmoid
 from fakelens.records.faces import Box
 from fakelens.records.findings import Verdict
-from fakelens.records.models import Evidence
-from fakelens.records.trust import ControlOutcome, TrustMark
+from fakelens.records.models import Baseline, ConditionRange, Domain, Evidence
+from fakelens.records.trust import ControlOutcome, SpecificityMark, TrustMark
 from fakelens.trust.controls import FORGERIES_PER_SAMPLE
 from fakelens.trust.robustness import PERTURBATIONS
 from support.assessing import LANDMARKS, DetailModel, assess, logit_of_sample, make_sample
@@ -94,7 +95,7 @@ def test_forgeries_are_compared_with_their_own_faces() -> None:
     assert high - low < 0.03
 
 
-def test_of_a_short_track_only_the_heatmap_is_tested() -> None:
+def test_of_a_short_track_no_reliability_is_measured() -> None:
     model = RedModel()
     track = make_track(np.full(20, 1.0), heatmaps=np.zeros(20))
     store = HeatmapStore()
@@ -104,9 +105,10 @@ def test_of_a_short_track_only_the_heatmap_is_tested() -> None:
         judge_track(track, THRESHOLDS, still=False), track, store, [make_sample()]
     )
     assert found.assessment is not None
-    assert found.assessment.faithfulness is not None
+    assert found.assessment.faithfulness is None
     assert found.assessment.robustness is None
     assert found.assessment.controls is None
+    assert "not seen well enough" in found.assessment.notes[0]
     assert sum(model.calls) == 1
 
 
@@ -221,3 +223,44 @@ def test_the_number_of_examined_crops_is_as_documented() -> None:
     # One crop is run by the test itself; then each face, and three faces with each perturbation
     # and forgery.
     assert sum(model.calls) - 1 == 5 + 3 * (len(PERTURBATIONS) + FORGERIES_PER_SAMPLE)
+
+
+def test_a_model_with_a_baseline_and_a_domain_gets_specificity_and_a_domain_check() -> None:
+    sample = make_sample(red=60)
+    side = GRID
+    zero = tuple((0.0,) * side for _ in range(side))
+    baseline = Baseline(
+        cam="hirescam",
+        mean=zero,
+        parts=PARTS,
+        filters=(zero,) * len(PARTS),
+        responses=tuple(map(tuple, np.eye(len(PARTS)).tolist())),
+        part_limit=1.0,
+        excess_limit=1e6,
+        faces=100,
+        data="made up",
+    )
+    domain = Domain((ConditionRange("brightness", 200, 255),), (), (), 100, "made up")
+    model = RedModel()
+    model.card = replace(CARD, baseline=baseline, domain=domain)
+    finding = assess(model, sample, logit=2)
+    assert finding.assessment is not None
+    specificity = finding.assessment.specificity
+    assert specificity is not None
+    assert specificity.mark is SpecificityMark.USUAL  # no excess reaches the limit
+    assert specificity.parts == ()
+    assert np.asarray(specificity.baseline).shape == (8, 8)
+    assert finding.assessment.controls is not None
+    assert finding.assessment.controls.parts_named is not None
+    assert finding.domain is not None
+    assert not finding.domain.inside
+    assert "brightness" in finding.domain.outside[0]
+    # Only regions of named parts get a sentence.
+    assert finding.assessment.regions is not None
+    assert finding.assessment.regions.sentences == ()
+    # A baseline for another heatmap method is not used.
+    model.card = replace(CARD, baseline=replace(baseline, cam="gradcam"))
+    other = assess(model, sample, logit=2)
+    assert other.assessment is not None
+    assert other.assessment.specificity is None
+    assert other.domain is None

@@ -145,8 +145,8 @@ def test_a_picture_gets_verdicts(tmp_path: Path) -> None:
 
 def test_a_person_who_has_left_is_assessed_before_the_end(tmp_path: Path) -> None:
     """The model's head is run before the rest of the video is examined."""
-    brief = dataclasses.replace(FAKE, x=5, side=50, last=30)
-    lasting = dataclasses.replace(REAL, x=60, side=50)
+    brief = dataclasses.replace(FAKE, x=5, y=34, side=50, last=60)
+    lasting = dataclasses.replace(REAL, x=5, y=90, side=50)
     examined_before: list[int] = []
 
     class HeadCounter(RedModel):
@@ -154,14 +154,14 @@ def test_a_person_who_has_left_is_assessed_before_the_end(tmp_path: Path) -> Non
             examined_before.append(sum(self.calls))
             return super().head(activation)
 
-    path = film(tmp_path / "brief.mp4", brief, lasting, frames=130)
+    path = film(tmp_path / "brief.mp4", brief, lasting, frames=150)
     model = HeadCounter()
     found = examine(path, brief, lasting, model=model)
     assert [finding.assessment is not None for finding in found.findings] == [True, True]
-    # The first person leaves after 31 frames. That is certain 2 seconds later, 49 frames before
+    # The first person leaves after 61 frames. That is certain 2 seconds later, 39 frames before
     # the end.
-    assert examined_before[0] <= 31 + 83 + 40
-    assert sum(model.calls) >= 31 + 130 + 20
+    assert examined_before[0] <= 61 + 113 + 24
+    assert sum(model.calls) >= 61 + 150 + 20
 
 
 def test_a_track_begins_and_ends_with_the_person(tmp_path: Path) -> None:

@@ -142,10 +142,23 @@ def test_less_evidence_than_usual_is_not_specific() -> None:
     assert found.mark is SpecificityMark.USUAL
 
 
-def test_values_that_are_not_numbers_never_count_as_specific() -> None:
-    # All cells have the same evidence, so random cells are as good as any.
+def test_evidence_that_exceeds_the_baseline_everywhere_alike_marks_no_place() -> None:
     layer = USUAL + np.float32(0.1)
-    assert measured(layer, layer).mark is SpecificityMark.SPECIFIC
+    found = measured(layer, layer)
+    assert found.excess > found.limit
+    assert found.mark is SpecificityMark.USUAL
+
+
+def test_heatmaps_that_are_not_better_than_chance_are_never_specific() -> None:
+    maps = USUAL + EYE
+    evidence = evidence_of(maps)
+    for faithful, mark in ((True, SpecificityMark.SPECIFIC), (False, SpecificityMark.USUAL)):
+        found = measure_specificity(MODEL.head, BASELINE, PLACES, evidence, maps, faithful=faithful)
+        assert found.mark is mark
+
+
+def test_values_that_are_not_numbers_never_count_as_specific() -> None:
+    layer = USUAL + np.float32(0.1)
     assert measured(layer, np.full_like(layer, np.nan)).mark is SpecificityMark.USUAL
     maps = USUAL + EYE
     maps[0, 60, 60] = np.nan

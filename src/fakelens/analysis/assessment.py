@@ -21,7 +21,13 @@ from fakelens.records.findings import DomainCheck, Finding, Verdict
 from fakelens.records.models import Baseline, Evidence, Model, Thresholds
 from fakelens.records.report import Heatmaps
 from fakelens.records.tracks import Track
-from fakelens.records.trust import Ablation, Assessment, Faithfulness, Specificity
+from fakelens.records.trust import (
+    Ablation,
+    Assessment,
+    Faithfulness,
+    Specificity,
+    TrustMark,
+)
 from fakelens.trust.ablation import join_evidence, select_rows, working_head
 from fakelens.trust.controls import (
     FORGERIES_PER_SAMPLE,
@@ -43,6 +49,10 @@ from fakelens.trust.specificity import measure_specificity
 
 _BATCH = 8  # crops per model call; larger batches are slower
 _MAX_STRONGEST = 5
+_NOT_SEEN_WELL = (
+    "the reliability of the score and the heatmap was not measured: the person is not seen well "
+    "enough for a verdict"
+)
 _MIN_SPACING = 0.5  # between two of the strongest frames, seconds
 
 
@@ -81,8 +91,8 @@ class Assessor:
         if not samples or person is None:
             return finding
         card = self.model.card
-        # Without a verdict, robustness and controls would change nothing, and one face is enough
-        # to test the heatmap.
+        # Without a verdict, only the difference from the baseline is of use, and one face is enough
+        # for it: a crowd has a hundred people who are seen for a moment.
         seen_well = finding.seen_well
         samples = samples if seen_well else samples[:1]
         spread = np.linspace(0, len(samples) - 1, min(len(samples), MAX_FACES)).round().astype(int)
@@ -97,11 +107,11 @@ class Assessor:
         )
         maps = self.method.function(evidence)
         own = select_rows(evidence, slice(len(crops)))
-        faithfulness = measure_faithfulness(
-            self.model, crops, own, maps[: len(crops)], self.method, self.ablation
-        )
-        robustness, controls = None, None
+        faithfulness, robustness, controls = None, None, None
         if tested:
+            faithfulness = measure_faithfulness(
+                self.model, crops, own, maps[: len(crops)], self.method, self.ablation
+            )
             forged_start = len(crops) + len(PERTURBATIONS) * len(tested)
             unforged = np.repeat(spread, FORGERIES_PER_SAMPLE)
             robustness = measure_robustness(
@@ -128,8 +138,10 @@ class Assessor:
             regions=None,
             agreement=mean.agreement if mean else None,
             strongest=_strongest_frames(track),
-            notes=tuple(self._notes(maps.shape[1:], faithfulness, with_landmarks=with_landmarks)),
-            specificity=self._measure_specificity(samples, own, maps[: len(crops)]),
+            notes=tuple(self._notes(maps.shape[1:], faithfulness, with_landmarks=with_landmarks))
+            if seen_well
+            else (_NOT_SEEN_WELL,),
+            specificity=self._measure_specificity(samples, own, maps[: len(crops)], faithfulness),
         )
         domain = self._check_domain(track, samples, crops, own) if seen_well else None
         finding = replace(finding, assessment=assessment, domain=domain)
@@ -154,7 +166,11 @@ class Assessor:
         return baseline if baseline and baseline.cam == self.method.name else None
 
     def _measure_specificity(
-        self, samples: Sequence[FaceSample], evidence: Evidence, maps: FloatArray
+        self,
+        samples: Sequence[FaceSample],
+        evidence: Evidence,
+        maps: FloatArray,
+        faithfulness: Faithfulness | None,
     ) -> Specificity | None:
         """Compare the heatmaps with the baseline, if there is one and it can be tested."""
         places = [
@@ -167,7 +183,8 @@ class Assessor:
         head = working_head(self.model, evidence)
         if head is None:
             return None
-        return measure_specificity(head, self._baseline, places, evidence, maps)
+        faithful = faithfulness is None or faithfulness.mark is not TrustMark.CHANCE
+        return measure_specificity(head, self._baseline, places, evidence, maps, faithful=faithful)
 
     def _check_domain(
         self,

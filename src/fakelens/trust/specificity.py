@@ -3,9 +3,10 @@
 A heatmap may be faithful to the model and still be the same on everybody. So the model's mean
 heatmap on genuine faces, its *baseline*, is subtracted. The fifth of the cells that exceeds the
 baseline most is removed from the explained layer. The logit must then drop by more than the
-baseline predicts for these cells, and by more than it does on nineteen of twenty genuine faces. It
-must also drop nearly as much as for the best reference heatmap: the heatmap of another face may
-mark cells with much evidence, but rarely the right ones.
+baseline predicts for these cells, by more than it does on nineteen of twenty genuine faces, and by
+more than for nineteen random heatmaps as smooth as this one (see ``faithfulness``). It must also
+drop nearly as much as for the best reference heatmap: the heatmap of another face may mark cells
+with much evidence, but rarely the right ones.
 
 Neither this nor faithfulness says that a marked area was edited.
 """
@@ -29,12 +30,13 @@ from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box
 from fakelens.records.models import Baseline, Evidence
 from fakelens.records.trust import Specificity, SpecificityMark
-from fakelens.trust.ablation import LogitHead, ablate_cells, top_cells
+from fakelens.trust.ablation import LogitHead, ablate_cells, surrogates, top_cells
 from fakelens.trust.faithfulness import SHARE
 
 MIN_SHARE = 0.95
 """Smallest excess of a specific heatmap, over that of the best reference heatmap."""
 
+_RANDOM_HEATMAPS = 19
 _SEED = 71
 
 
@@ -44,6 +46,8 @@ def measure_specificity(
     places: Sequence[tuple[FloatArray, Box]],
     evidence: Evidence,
     maps: FloatArray,
+    *,
+    faithful: bool = True,
 ) -> Specificity:
     """Compare the heatmaps of one person with the baseline.
 
@@ -53,6 +57,9 @@ def measure_specificity(
         places: landmarks (5, 2) and area of each of the N crops, in pixels of one picture.
         evidence: in the crops.
         maps: (N, h, w), the heatmaps to test.
+        faithful: whether the heatmaps are better than chance, see ``faithfulness``. If they are
+            not, they are never specific: subtracting the baseline from a constant leaves its
+            negative, which may happen to mark the right cells.
 
     Raises:
         ModelError: the head does not return finite logits.
@@ -61,15 +68,21 @@ def measure_specificity(
     usual = np.stack([baseline_on_crop(baseline, *place, shape) for place in places])
     aligned = [align_to_grid(cells, *place) for cells, place in zip(maps, places, strict=True)]
     beyond = np.mean([difference(each, baseline) for each in aligned], axis=0)
-    excess = measure_excess(head, evidence, maps, usual)
-    best = measure_excess(head, evidence, METHODS[baseline.cam].function(evidence), usual)
-    best = max(best, excess)
+    reference = METHODS[baseline.cam].function(evidence)
+    rng = np.random.default_rng(_SEED)
+    noise = rng.normal(size=(_RANDOM_HEATMAPS, *shape))
+    own = _smoothed(maps - usual)
+    random = np.stack([surrogates(cells, noise) for cells in own], axis=1)
+    tested = np.concatenate([own[None], _smoothed(reference - usual)[None], random])
+    excess, of_reference, *of_random = _excesses(head, evidence, usual, tested).tolist()
+    best = max(excess, of_reference)
     share = excess / best if best > 0 else None
     # Not "<": an excess that is not a number must not count. Nor must a heatmap of such values,
     # which would mark random cells.
     is_specific = (
-        bool(np.isfinite(maps).all())
-        and excess > baseline.excess_limit
+        faithful
+        and bool(np.isfinite(maps).all())
+        and excess > max(baseline.excess_limit, *of_random)
         and share is not None
         and share >= MIN_SHARE
     )
@@ -96,16 +109,23 @@ def measure_excess(
         maps: (N, h, w) heatmaps.
         usual: (N, h, w) the baseline on the same crops.
     """
-    ties = np.random.default_rng(_SEED).random(maps.shape[1:])
-    excesses = []
-    for logit, activation, cells, expected in zip(
-        evidence.logit, evidence.activation, maps, usual, strict=True
+    return float(_excesses(head, evidence, usual, _smoothed(maps - usual)[None])[0])
+
+
+def _smoothed(maps: FloatArray) -> FloatArray:
+    return np.stack([smooth_heatmap(cells) for cells in maps])
+
+
+def _excesses(
+    head: LogitHead, evidence: Evidence, usual: FloatArray, differences: FloatArray
+) -> NDArray[np.float64]:
+    """Return the mean excess (K,) of N faces for K differences from the baseline, (K, N, h, w)."""
+    ties = np.random.default_rng(_SEED).random(usual.shape[1:])
+    excesses = np.zeros(differences.shape[:2])
+    for face, (logit, activation, expected) in enumerate(
+        zip(evidence.logit, evidence.activation, usual, strict=True)
     ):
-        mask = top_cells(smooth_heatmap(cells - expected), SHARE, ties)
-        drop = float(logit) - float(_logit_without(head, activation, mask))
-        excesses.append(drop - float(expected[mask].sum()))
-    return float(np.mean(excesses))
-
-
-def _logit_without(head: LogitHead, activation: FloatArray, mask: NDArray[np.bool_]) -> float:
-    return float(ablate_cells(head, activation, mask[None])[0])
+        masks = np.stack([top_cells(cells, SHARE, ties) for cells in differences[:, face]])
+        predicted = (masks * expected).sum(axis=(1, 2))
+        excesses[:, face] = logit - ablate_cells(head, activation, masks) - predicted
+    return np.asarray(excesses.mean(axis=1))
