@@ -19,7 +19,7 @@ from fakelens import Finding, Report, Thresholds, Verdict
 from fakelens.errors import FakelensError
 from fakelens.records.trust import ControlOutcome
 
-RULES = ("stretch", "control", "interval", "robustness")
+RULES = ("stretch", "control", "interval", "robustness", "domain")
 _SETS = ((), *((rule,) for rule in RULES), RULES[:2], RULES)
 
 
@@ -46,6 +46,7 @@ def verdict(finding: Finding, thresholds: Thresholds, rules: Iterable[str]) -> V
             name: found is not None and (found[0] < limit if is_fake else found[1] > limit)
             for name, found in ranges.items()
         },
+        "domain": finding.domain is not None and not finding.domain.inside,
     }
     if any(objects[rule] for rule in rules):
         return Verdict.INCONCLUSIVE
