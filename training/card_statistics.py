@@ -23,12 +23,12 @@ from fakelens.models.loading import load_model
 from fakelens.models.onnx import replace_card
 from fakelens.records.faces import Box
 from fakelens.records.models import Baseline, ConditionRange, Domain, HasHead, Model
+from fakelens.trust.ablation import select_rows
 from fakelens.trust.specificity import measure_excess
 from training.held_out_parts import measure_held_out
 from training.validation_faces import (
     aligned_maps,
     crop_faces,
-    evidence_row,
     examine_all,
     genuine_faces,
 )
@@ -89,10 +89,8 @@ def measure_baseline(model: Model, items: Sequence[Item], cam: str, data: str) -
     places = zip(genuine.landmarks, genuine.areas, strict=True)
     crops = np.stack([baseline_on_crop(baseline, *place, maps[0].shape) for place in places])
     excesses = [
-        measure_excess(
-            model.head, evidence_row(evidence, row), maps[row : row + 1], crops[row : row + 1]
-        )
-        for row in range(len(items))
+        measure_excess(model.head, select_rows(evidence, one), maps[one], crops[one])
+        for one in (slice(row, row + 1) for row in range(len(items)))
     ]
     return replace(baseline, excess_limit=float(np.quantile(excesses, _ONE_IN_TWENTY)))
 
@@ -203,13 +201,13 @@ def main(
         items = read_items(folder)
         used, held_out = genuine_faces(items)
         method = cam or model.card.cam
-        sources = "of the validation splits of LFW, CelebA, FFHQ and DFDC, and of photographs"
-        faces = f"{len(used)} genuine faces {sources}"
+        sources = "of the validation splits of LFW, CelebA, FFHQ and DFDC, and photographs"
+        faces = f"genuine faces {sources}"
         baseline = measure_baseline(model, used, method, faces)
         typer.echo(measure_held_out(model, baseline, held_out))
         if not write:
             return
-        persons = f"{len(items)} genuine and forged persons of the yardstick"
+        persons = "genuine and forged faces and tracks of the validation set"
         domain = measure_domain(model, items, persons)
         for known in domain.ranges:
             typer.echo(f"{known.name:12} {known.low:g} to {known.high:g}")

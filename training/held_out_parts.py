@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.explain.baseline import (
+    PART_REGIONS,
     PARTS,
     WHOLE_FACE,
     baseline_on_crop,
@@ -17,24 +18,23 @@ from fakelens.explain.baseline import (
     part_outputs,
 )
 from fakelens.explain.cam import METHODS
-from fakelens.explain.regions import region_of_cells
+from fakelens.explain.regions import REGION_NAMES, region_of_cells
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Baseline, Evidence, HasHead, Model
 from fakelens.records.trust import SpecificityMark, TrustMark
+from fakelens.trust.ablation import select_rows
 from fakelens.trust.faithfulness import measure_faithfulness
 from fakelens.trust.specificity import measure_specificity
 from training.validation_faces import (
     FaceCrops,
     aligned_maps,
     crop_faces,
-    evidence_row,
     examine_all,
 )
 from training.yardstick.items import Item
 
 _FOUR = PARTS[:4]
-# Regions of the four parts, as indices of ``explain.regions.REGION_NAMES``.
-_REGIONS: tuple[tuple[int, ...], ...] = ((0,), (1,), (2,), (4, 5))
+_REGIONS = [[REGION_NAMES.index(name) for name in PART_REGIONS[part]] for part in _FOUR]
 
 
 def measure_held_out(model: Model, baseline: Baseline, items: Sequence[Item]) -> str:
@@ -145,7 +145,7 @@ def _specific(
     crops, evidence = faces
     specific = 0
     for row in range(len(crops)):
-        own, cells = evidence_row(evidence, row), maps[row : row + 1]
+        own, cells = select_rows(evidence, slice(row, row + 1)), maps[row : row + 1]
         faithfulness = measure_faithfulness(
             model, crops.crops[row : row + 1], own, cells, METHODS[baseline.cam]
         )

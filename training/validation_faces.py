@@ -11,7 +11,7 @@ from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import Box
 from fakelens.records.models import Evidence, Model
-from fakelens.trust.ablation import join_evidence, select_rows
+from fakelens.trust.ablation import join_evidence
 from fakelens.trust.synthetic_forgery import PART_NAMES, ForgeryRecipe, Part, forge
 from training.yardstick.items import Item
 
@@ -121,8 +121,3 @@ def aligned_maps(maps: FloatArray, faces: FaceCrops) -> tuple[FloatArray, FloatA
         np.stack([each.values for each in aligned]),
         np.stack([each.covered for each in aligned]),
     )
-
-
-def evidence_row(evidence: Evidence, row: int) -> Evidence:
-    """Return the evidence in one of the crops."""
-    return select_rows(evidence, slice(row, row + 1))

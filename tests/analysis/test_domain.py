@@ -45,10 +45,16 @@ def test_a_person_within_all_ranges_is_inside() -> None:
 @pytest.mark.parametrize(
     ("ranges", "words"),
     [
-        ({"width": (160, 400)}, "150 pixels wide (98 % of the validation data: 160 to 400)"),
-        ({"width": (10, 149)}, "150 pixels wide"),
-        ({"brightness": (130, 220)}, "brightness is 120 of 255"),
-        ({"turn": (0.2, 0.3)}, "turned aside"),
+        ({"width": (160, 400)}, "150 pixels wide (99 % of the validation data: at least 160)"),
+        (
+            {"brightness": (130, 220)},
+            "brightness is 120 of 255 (99 % of the validation data: at least",
+        ),
+        (
+            {"brightness": (30, 100)},
+            "brightness is 120 of 255 (99 % of the validation data: at most",
+        ),
+        ({"turn": (-1, -0.1)}, "turned aside"),
     ],
 )
 def test_each_condition_outside_its_range_is_named(
@@ -58,6 +64,11 @@ def test_each_condition_outside_its_range_is_named(
     assert not found.inside
     assert len(found.outside) == 1
     assert words in found.outside[0]
+
+
+def test_a_wide_sharp_face_that_looks_into_the_camera_is_never_outside() -> None:
+    domain = make_domain(width=(10, 149), turn=(0.2, 0.3), sharpness=(-2, -1), detail=(-2, -1))
+    assert check(domain).inside
 
 
 def test_features_are_compared_in_standard_deviations() -> None:

@@ -154,6 +154,18 @@ def face_change(page: Page) -> float:
     return float(page.evaluate(script))
 
 
+def test_faces_keep_the_initial_view_if_the_browser_restores_the_controls(page: Page) -> None:
+    before = face_change(page)
+    page.locator("#compare").uncheck()
+    page.locator("#opacity").fill("5")
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_selector("html[data-ready=yes]")
+    assert not page.locator("#compare").is_checked()  # restored
+    assert page.locator("#opacity").input_value() == "5"
+    assert face_change(page) == pytest.approx(before)
+
+
 def test_a_heatmap_that_is_not_specific_is_faded_on_the_video_and_on_the_card(
     chromium: Browser, plain: Report, tmp_path: Path
 ) -> None:

@@ -305,7 +305,8 @@ def test_equal_parts_share_the_answer() -> None:
     found = measure_named_part(np.ones((9, 9), np.float32), locate_part(FORGERIES[4], wide), usual)
     assert found == {"named_by_filter": 0.2, "named_by_filter_whole_face": 0.2}
     # A baseline without a filter for the part cannot name it.
-    fewer = replace(usual, parts=PARTS[:4], filters=usual.filters[:4])
+    four = tuple(row[:4] for row in usual.responses[:4])
+    fewer = replace(usual, parts=PARTS[:4], filters=usual.filters[:4], responses=four)
     assert measure_named_part(cells, locate_part(FORGERIES[4], wide), fewer) == {}
 
 

@@ -24,8 +24,8 @@ from support.comparing import SEALED, counts, record, with_records
 from support.pages import Page
 
 LINE = (
-    "On 15 genuine clips that played no part in its making, this model called 1 fake; of 8 fakes "
-    "it called 2 fake and none real."
+    "On 15 genuine clips that were not used to train or choose it, this model called 1 fake; of 8 "
+    "fakes it called 2 fake and none real."
 )
 
 
@@ -96,8 +96,9 @@ def test_the_line_adds_up_the_datasets_and_names_both_errors() -> None:
 def test_the_line_is_good_english_for_every_number(
     rows: list, words: str, independent: bool
 ) -> None:
+    was = "was" if words.startswith(("On 1 ", "Of 1 ")) else "were"
     origin = (
-        "that played no part in its making"
+        f"that {was} not used to train or choose it"
         if independent
         else "that its thresholds were chosen with"
     )
@@ -131,14 +132,20 @@ def test_with_other_thresholds_the_line_says_that_the_counts_do_not_hold_for_the
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (SEALED, "wrong on 1 of 15 genuine clips"),
-        (record(counts("real", fake=1)), "wrong on 1 of 1 genuine clip"),
-        # Clips without a verdict cannot be wrong and must not make the share look smaller.
-        (record(counts("real", fake=2, real=3, not_judged=10)), "wrong on 2 of 5 genuine clips"),
-        (record(counts("real", not_judged=3), counts("fake", real=1)), "wrong on 1 of 1 fake"),
+        (SEALED, "called 1 of 15 genuine clips and 2 of 8 fakes fake"),
+        (record(counts("real", fake=1)), "called 1 of 1 genuine clip fake"),
+        # Of all clips, like the sentence on the page.
+        (
+            record(counts("real", fake=2, real=3, not_judged=10)),
+            "called 2 of 15 genuine clips fake",
+        ),
+        (record(counts("real", not_judged=3), counts("fake", real=1)), "called 0 of 1 fake fake"),
         (record(counts("real", not_judged=3)), "error rate not measured"),
-        (record(counts("fake", fake=5, real=2)), "wrong on 2 of 7 fakes"),
-        (replace(SEALED, independent=False), "wrong on 1 of 15 genuine clips it was tuned on"),
+        (record(counts("fake", fake=5, real=2)), "called 5 of 7 fakes fake"),
+        (
+            replace(SEALED, independent=False),
+            "called 1 of 15 genuine clips and 2 of 8 fakes fake, tuned on these clips",
+        ),
     ],
 )
 def test_the_caption_is_short(found: ErrorRecord, words: str) -> None:
@@ -208,7 +215,12 @@ def test_the_page_shows_the_table_of_every_record(report: Report, tmp_path: Path
     first, second = details.split("Verdicts on the chosen clips")
     assert "one real 15 1 6 8 0 1 of 15: 7 % (1 to 30 %)" in first
     assert "one fake 8 2 0 6 0 0 of 8: 0 % (0 to 32 %)" in first
-    assert "Neither the model nor its thresholds" in first
+    assert (
+        "Clips of two origins. These clips were not used to train or choose the model. Cost"
+        in first
+    )
+    assert "rules for verdicts" not in words
+    assert "With few clips the interval is wide." in words
     assert "(Cllr): 0.87" in first
     assert "make errors" in first
     assert "one real 27 0 27 0 0 0 of 27: 0 % (0 to 12 %)" in second

@@ -22,11 +22,13 @@ from fakelens.records.trust import (
     Region,
     Regions,
     Robustness,
+    SpecificityMark,
     TrustMark,
 )
 from fakelens.render.style import Style
 from fakelens.report.document import json_schema, read_report, write_document
 from fakelens.report.save import save_drawings, save_report
+from support.comparing import specificity
 from support.pages import Page
 from support.toys import FAKE, REAL, RedModel, ScriptedDetector, film
 
@@ -102,6 +104,18 @@ def test_the_page_says_how_reliable_the_result_is(report: Report, tmp_path: Path
     ):
         assert words in page.text, words
     assert page.text.count("Mean face and mean heatmap") == 1
+    assert "Faded" not in page.text
+
+
+@pytest.mark.parametrize("mark", SpecificityMark)
+def test_the_mean_face_says_that_it_is_faded(
+    report: Report, tmp_path: Path, mark: SpecificityMark
+) -> None:
+    measured = dataclasses.replace(assessed(), specificity=specificity(np.zeros((8, 8)), mark))
+    save_report(with_assessment(report, measured), tmp_path / "out", video=False)
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    caption = page.text.partition("Mean face and mean heatmap")[2].partition("Verdict")[0]
+    assert ("Faded: not specific to this face." in caption) == (mark is SpecificityMark.USUAL)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fakelens.explain.baseline import GRID
 from fakelens.records.findings import DomainCheck, Finding
 from fakelens.records.models import Baseline, Calibration, Domain, ErrorRecord, ModelCard
 from fakelens.records.report import Report
@@ -39,6 +40,10 @@ def page_of(report: Report, folder: Path, style: Style | None = None) -> Page:
 
 def card(*records: ErrorRecord, calibration: Calibration | None = CALIBRATION) -> ModelCard:
     return dataclasses.replace(CARD, error_records=records, calibration=calibration)
+
+
+def in_checked_domain(model: ModelCard) -> ModelCard:
+    return dataclasses.replace(model, domain=Domain((), (), (), 55, "faces"))
 
 
 def finding(report: Report, ratio: float | None, domain: DomainCheck | None = None) -> Finding:
@@ -89,6 +94,9 @@ def test_the_page_explains_the_likelihood_ratio_and_what_it_is_worth(
         # Only the first record counts: it is the most independent one.
         (1.0, card(dataclasses.replace(SEALED, cllr=1.3), SEALED), None, False),
         (1.0, card(record(), SEALED), None, True),
+        # The model could check the conditions, but they were not checked.
+        (1.0, in_checked_domain(card(SEALED)), None, False),
+        (1.0, in_checked_domain(card(SEALED)), DomainCheck(True, ()), True),
     ],
 )
 def test_a_likelihood_ratio_is_shown_only_where_it_carries_information(
@@ -149,21 +157,23 @@ FLAT = np.zeros((4, 4))
             0.12,
             ("mouth", "nose"),
             "heatmap specific to this face: it shows more than this model shows on genuine faces. "
-            "Similar to what this model shows on any face: 12 %. Stands out: mouth, nose. Test:",
+            "Correlation with what this model shows on genuine faces: 0.12. Stands out: mouth, "
+            "nose. Test:",
         ),
         (
             SpecificityMark.USUAL,
             0.96,
             (),
-            "heatmap not specific to this face: this model shows much the same on any face. "
-            "Similar to what this model shows on any face: 96 %. Test:",
+            "heatmap not specific to this face: it shows more than this model shows on genuine "
+            "faces, but not clearly more than random heatmaps or the reference heatmap. "
+            "Correlation with what this model shows on genuine faces: 0.96. Test:",
         ),
         (
             SpecificityMark.SPECIFIC,
             -0.4,
             (),
             "heatmap specific to this face: it shows more than this model shows on genuine faces. "
-            "Similar to what this model shows on any face: 0 %. Test:",
+            "Correlation with what this model shows on genuine faces: -0.40. Test:",
         ),
     ],
 )
@@ -180,13 +190,35 @@ def test_the_two_answers_on_a_heatmap_are_separate(
     assert faithful.startswith("heatmap faithful to the model: weak")
     assert specific.startswith(words)
     assert "falls by 1.9 more than expected of a genuine face" in specific
-    assert "less than 0.8; 6 faces" in specific
+    assert "by less than 0.8 more; 6 faces" in specific
     assert warning == "neither answer means that the marked area was edited"
     text = page_of(compared(report, found, mark=TrustMark.WEAK), tmp_path).text
     marks = text.partition("Reliability")[2].partition(faithful)[0].split()
     assert " ".join(marks) == f"heatmap faithful to the model: weak heatmap {mark}"
     assert words in text
     assert warning in text
+
+
+@pytest.mark.parametrize(
+    ("excess", "mark", "reason"),
+    [
+        (0.8, TrustMark.SUPPORTED, "it does not show more than this model shows on genuine faces"),
+        (-0.5, TrustMark.CHANCE, "it does not show more than this model shows on genuine faces"),
+        (0.9, TrustMark.CHANCE, "but it is not faithful to the model"),
+        (0.9, None, "but whether it is faithful to the model was not measured"),
+        (0.9, TrustMark.WEAK, "but not clearly more than random heatmaps or the reference heatmap"),
+    ],
+)
+def test_a_heatmap_that_is_not_specific_fails_the_condition_that_is_named(
+    excess: float, mark: TrustMark | None, reason: str
+) -> None:
+    usual = dataclasses.replace(specificity(FLAT, SpecificityMark.USUAL), excess=excess)
+    sentence = next(
+        one for one in trust_sentences(assessed(usual, mark)) if one.startswith("heatmap not spec")
+    )
+    assert f"{reason}. Correlation" in sentence
+    more = "0.5 less" if excess < 0 else f"{excess:.1f} more"
+    assert f"the logit falls by {more} than expected" in sentence
 
 
 def test_one_answer_does_not_speak_of_two() -> None:
@@ -200,7 +232,10 @@ def test_one_answer_does_not_speak_of_two() -> None:
 def test_the_page_says_how_often_the_heatmap_names_the_forged_part(named: int | None) -> None:
     controls = Controls(ControlOutcome.DETECTED, 0.9, None, 0.2, 0.1, False, 3, 9, named)
     sentences = trust_sentences(dataclasses.replace(assessed(), controls=controls))
-    words = f"the heatmap names the forged part in {named} of 9 synthetic forgeries of this face"
+    words = (
+        f"the heatmap names the forged part in {named} of 9 synthetic forgeries of this face (by "
+        "chance: about 1 in 5)"
+    )
     assert (words in sentences) == (named is not None)
     assert len(sentences) == 1 + (named is not None)
 
@@ -208,15 +243,23 @@ def test_the_page_says_how_often_the_heatmap_names_the_forged_part(named: int | 
 def test_the_page_names_the_data_that_heatmaps_and_conditions_are_compared_with(
     report: Report, tmp_path: Path
 ) -> None:
+    grid = ((0.0,) * GRID,) * GRID
     baseline = Baseline(
-        "hirescam", ((0.0,),), ("nose",), (((0.0,),),), ((1.0,),), 2, 1, 77, "Mine."
+        "hirescam", grid, ("nose",), (grid,), ((1.0,),), 2, 1, 77, "genuine faces of mine"
     )
-    domain = Domain((), (), (), 55, "Theirs.")
-    assert "genuine faces:" not in page_of(report, tmp_path).text
+    domain = Domain((), (), (), 2557, "faces and tracks of theirs")
     model = dataclasses.replace(CARD, baseline=baseline, domain=domain)
-    text = page_of(dataclasses.replace(report, model=model), tmp_path).text
-    assert "with those of 77 genuine faces: Mine." in text
-    assert "with those of 55 people: Theirs." in text
+    plain = dataclasses.replace(report, model=model)
+    heatmaps = "Heatmaps are compared with those of 77 genuine faces of mine"
+    conditions = "Conditions are compared with those of 2,557 faces and tracks of theirs"
+    for found, expected in (
+        (plain, (False, False)),  # nothing was compared
+        (compared(plain, specificity(FLAT)), (True, False)),
+        (in_domain(plain, OUTSIDE), (False, True)),
+    ):
+        text = page_of(found, tmp_path).text
+        assert (heatmaps in text, conditions in text) == expected
+        assert ("Heatmaps are compared" in text, "Conditions are" in text) == expected
 
 
 def test_the_page_says_which_heatmap_it_shows(report: Report, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fakelens.analysis.domain import check_domain
 from fakelens.analysis.verdicts import apply_assessment, median_size, person_logit
-from fakelens.explain.cam import CamMethod
+from fakelens.explain.cam import METHODS, CamMethod
 from fakelens.explain.regions import mean_evidence, region_shares
 from fakelens.faces.crops import crop_area
 from fakelens.faces.sampler import FaceSample
@@ -183,7 +183,7 @@ class Assessor:
         head = working_head(self.model, evidence)
         if head is None:
             return None
-        faithful = faithfulness is None or faithfulness.mark is not TrustMark.CHANCE
+        faithful = faithfulness is not None and faithfulness.mark is not TrustMark.CHANCE
         return measure_specificity(head, self._baseline, places, evidence, maps, faithful=faithful)
 
     def _check_domain(
@@ -232,12 +232,19 @@ class Assessor:
             )
         if not with_landmarks:
             yield (
-                "face regions and controls were not measured: the face detector has no landmarks"
+                "face regions and controls were not measured, and the heatmap was not compared "
+                "with those of genuine faces: the face detector has no landmarks"
             )
         elif not self._shows_fake:
             yield (
                 f"face regions were not measured: {self.method.title} does not show evidence for "
                 "fake"
+            )
+        baseline = self.model.card.baseline
+        if with_landmarks and baseline is not None and self._baseline is None:
+            yield (
+                "the heatmap was not compared with those of genuine faces: the model has these for "
+                f"{METHODS[baseline.cam].title if baseline.cam in METHODS else baseline.cam} only"
             )
 
 

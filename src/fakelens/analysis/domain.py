@@ -28,7 +28,7 @@ def check_domain(
         evidence: of the model in the same crops.
     """
     measured = measure_conditions(width, crops, landmarks)
-    if evidence.features is not None and domain.feature_mean:
+    if evidence.features is not None and evidence.features.shape[1] == len(domain.feature_mean):
         measured["features"] = feature_distance(
             evidence.features.mean(axis=0), domain.feature_mean, domain.feature_deviation
         )
@@ -38,12 +38,15 @@ def check_domain(
 
 def _outside(domain: Domain, measured: Mapping[str, float]) -> Iterator[str]:
     for known in domain.ranges:
-        value = measured.get(known.name)
-        if value is None or known.low <= value <= known.high:
+        condition, value = CONDITIONS.get(known.name), measured.get(known.name)
+        if condition is None or value is None:
+            continue  # not measured, or of a later version
+        if condition.limits != "high" and value < known.low:
+            limit, words = known.low, "at least"
+        elif condition.limits != "low" and value > known.high:
+            limit, words = known.high, "at most"
+        else:
             continue
-        condition = CONDITIONS[known.name]
-        number, low, high = (
-            f"{each:.{condition.digits}f}" for each in (value, known.low, known.high)
-        )
+        number, bound = (f"{each:.{condition.digits}f}" for each in (value, limit))
         text = condition.title.format(value=f"{number}{condition.unit}")
-        yield f"{text} (98 % of the validation data: {low} to {high})"
+        yield f"{text} (99 % of the validation data: {words} {bound})"

@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 
 from fakelens.evaluation.forgeries import Forgery
 from fakelens.evaluation.outcomes import BY_FILTER, BY_REGION, part_key
-from fakelens.explain.baseline import align_to_grid, difference, part_outputs
+from fakelens.explain.baseline import (
+    PART_REGIONS,
+    WHOLE_FACE,
+    align_to_grid,
+    difference,
+    part_outputs,
+)
 from fakelens.explain.heatmaps import resize_heatmap
 from fakelens.explain.regions import REGION_NAMES, region_of_cells
 from fakelens.faces.crops import crop_area
@@ -30,12 +36,7 @@ from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box
 from fakelens.records.models import Baseline, ModelCard
 
-_REGIONS = {
-    "eyes": ("eyes",),
-    "nose": ("nose",),
-    "mouth": ("mouth",),
-    "jaw and cheeks": ("cheeks", "jaw and boundary"),
-}
+_REGIONS = {part: names for part, names in PART_REGIONS.items() if part != WHOLE_FACE}
 # The part that each region belongs to, in the order of _REGIONS; -1 for none.
 _PART_OF_REGION = np.array(
     [

@@ -19,18 +19,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.explain.regions import SIDE, align_heatmap, cell_to_grid
+from fakelens.explain.regions import REGION_NAMES, SIDE, align_heatmap, cell_to_grid
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box
-from fakelens.records.models import Baseline
+from fakelens.records.models import BASELINE_SIDE, Baseline
 
 PARTS = ("eyes", "nose", "mouth", "jaw and cheeks", "whole face")
 """Parts of the face that a filter can name."""
 
 WHOLE_FACE = PARTS[-1]
 
-GRID = 16
+GRID = BASELINE_SIDE
 """Cells along a side of the grid."""
+
+PART_REGIONS: dict[str, tuple[str, ...]] = {
+    "eyes": ("eyes",),
+    "nose": ("nose",),
+    "mouth": ("mouth",),
+    "jaw and cheeks": ("cheeks", "jaw and boundary"),
+    WHOLE_FACE: REGION_NAMES,
+}
+"""Regions of the face that each part consists of."""
 
 _MAX_NAMED = 3
 

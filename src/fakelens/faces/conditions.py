@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,29 +20,34 @@ class Condition:
         title: name in sentences.
         unit: after the number, with a space; may be empty.
         digits: digits after the point in sentences.
+        limits: which side of the range matters: a sharp face that looks into the camera is never
+            unlike the validation data.
     """
 
     title: str
     unit: str
     digits: int
+    limits: Literal["low", "high", "both"]
 
 
 CONDITIONS = {
-    "width": Condition("the face is {value} wide", " pixels", 0),
-    "sharpness": Condition("its sharpness is {value}", "", 2),
-    "detail": Condition("its fine detail is {value}", "", 3),
-    "brightness": Condition("its mean brightness is {value} of 255", "", 0),
-    "turn": Condition("the head is turned aside, the nose by {value} off the middle", "", 2),
+    "width": Condition("the face is {value} wide", " pixels", 0, "low"),
+    "sharpness": Condition("its sharpness is {value}", "", 2, "low"),
+    "detail": Condition("its fine detail is {value}", "", 3, "low"),
+    "brightness": Condition("its mean brightness is {value} of 255", "", 0, "both"),
+    "turn": Condition(
+        "the head is turned aside, the nose by {value} off the middle", "", 2, "high"
+    ),
     "features": Condition(
         "the model's features are {value} from those of the validation data",
         " standard deviations",
         1,
+        "high",
     ),
 }
 """Conditions by the names in ``records.models.ConditionRange``.
 
-``width``: shorter side of the face's box in the source, pixels, at most the side of the model's
-crop, to which larger faces are reduced. ``sharpness``: see
+``width``: shorter side of the face's box in the source, pixels. ``sharpness``: see
 ``quality.sharpness``. ``detail``: the same at the resolution of the model's crop, which compression
 and enlargement reduce. ``brightness``: mean luma of the crop, 0..255. ``turn``: distance of the
 nose tip from the middle of the eyes along their line, over the distance of the eyes from the mouth;
@@ -62,7 +68,7 @@ def measure_conditions(
     """
     lumas = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops]
     measured = {
-        "width": min(width, float(len(crops[0]))),
+        "width": width,
         "sharpness": float(np.median([sharpness(crop) for crop in crops])),
         "detail": float(np.median([_detail(luma) for luma in lumas])),
         "brightness": float(np.median([luma.mean() for luma in lumas])),

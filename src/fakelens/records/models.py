@@ -105,8 +105,8 @@ class ErrorRecord:
     Attributes:
         name: of the set.
         data: what the clips are; a sentence.
-        independent: whether neither the model nor its thresholds nor the rules for verdicts were
-            chosen with these clips.
+        independent: whether the clips were not used to train the model or to choose it, its
+            thresholds or the rules for verdicts.
         counts: by dataset and label.
         cllr: cost of the likelihood ratios on these clips in bits: 0 for perfect ratios, 1 for
             no information (Bruemmer and du Preez, "Application-independent evaluation of speaker
@@ -122,6 +122,10 @@ class ErrorRecord:
     command: str
 
 
+BASELINE_SIDE = 16
+"""Cells along a side of a baseline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """A model's heatmaps on genuine faces, aligned to the canonical face.
@@ -130,12 +134,12 @@ class Baseline:
 
     Attributes:
         cam: heatmap method, a key of ``explain.cam.METHODS``.
-        mean: (side, side) rows of the mean heatmap, in the unit of the heatmaps.
+        mean: (16, 16) rows of the mean heatmap, in the unit of the heatmaps.
         parts: names of the parts of the face.
-        filters: for each part (side, side) rows of a matched filter. Its output for a genuine face
+        filters: for each part (16, 16) rows of a matched filter. Its output for a genuine face
             has a mean of 0 and a standard deviation of 1.
         responses: for each part, the mean outputs of all filters if this part is forged.
-        part_limit: the largest filter output that one in twenty genuine faces exceeds.
+        part_limit: value that the largest filter output exceeds on one in twenty genuine faces.
         excess_limit: see ``Specificity.limit``; logits.
         faces: number of genuine faces.
         data: which faces were used; a sentence.
@@ -150,6 +154,17 @@ class Baseline:
     excess_limit: float
     faces: int
     data: str
+
+    def __post_init__(self) -> None:
+        parts, grids = len(self.parts), (self.mean, *self.filters)
+        if any({len(grid), *map(len, grid)} != {BASELINE_SIDE} for grid in grids):
+            raise ValueError(
+                f"the mean and the filters of a baseline must have {BASELINE_SIDE} rows and columns"
+            )
+        if {len(self.filters), len(self.responses), *map(len, self.responses)} != {parts}:
+            raise ValueError("a baseline must have a filter and a response for each part")
+        if any(row[number] <= 0 for number, row in enumerate(self.responses)):
+            raise ValueError("the response of each filter to its own part must be positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +200,10 @@ class Domain:
     feature_deviation: tuple[float, ...]
     persons: int
     data: str
+
+    def __post_init__(self) -> None:
+        if len(self.feature_mean) != len(self.feature_deviation):
+            raise ValueError("features must have as many deviations as means")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class Specificity:
         share: ``excess`` divided by that of the best reference heatmap on these faces, at most 1;
             ``None`` if that is not positive.
         parts: parts of the face in which the evidence exceeds the baseline by more than chance,
-            the strongest first; see ``explain.baseline.PARTS``.
+            the strongest first; see ``explain.baseline.PARTS``. None if the heatmaps are not
+            specific.
         baseline: (h, w) the baseline on this person's crops, in the unit of the heatmaps.
         faces: number of faces measured.
     """
@@ -135,7 +136,7 @@ class Controls:
         faces: number of faces measured.
         parts_forged: number of synthetic forgeries, each of one part of the face or of all of it.
         parts_named: number of these whose part the change of the heatmap names, see
-            ``explain.baseline``; ``None`` if the model has no baseline.
+            ``explain.baseline``; ``None`` if the model has no baseline for the heatmap method.
     """
 
     outcome: ControlOutcome

@@ -46,18 +46,13 @@ def error_rate_sentence(card: ModelCard, used: Thresholds | None = None) -> str:
     if record is None:
         return NOT_MEASURED
     genuine, fakes = _total(record.counts, "real"), _total(record.counts, "fake")
-    origin = (
-        "that played no part in its making"
-        if record.independent
-        else "that its thresholds were chosen with"
-    )
     clauses, rest = [], ""
     if genuine:
-        clauses.append(_on_genuine_clips(genuine, origin))
+        clauses.append(_on_genuine_clips(genuine, record))
     else:
         rest += " How often it calls genuine clips fake was not measured."
     if fakes:
-        clauses.append(_on_fakes(fakes, origin, first=not genuine))
+        clauses.append(_on_fakes(fakes, record, first=not genuine))
     else:
         rest += " How often it calls fakes real was not measured."
     if _differ(card.thresholds, used):
@@ -66,17 +61,20 @@ def error_rate_sentence(card: ModelCard, used: Thresholds | None = None) -> str:
 
 
 def error_rate_caption(card: ModelCard, used: Thresholds | None = None) -> str:
-    """Return the short form of ``error_rate_sentence`` for pictures and videos, in ASCII."""
+    """Return the short form of ``error_rate_sentence`` for pictures and videos, in ASCII.
+
+    Clips of a label of which none could be judged are left out.
+    """
     record = first_record(card)
     totals = [_total(record.counts, label) for label in ("real", "fake")] if record else []
     judged = [total for total in totals if total and total.clips > total.not_judged]
     if record is None or not judged:
         return f"{_NOTE} - error rate not measured"
-    row = error_row(judged[0])
-    kind = "genuine clip" if row.counts.label == "real" else "fake"
-    words = f"wrong on {row.wrong} of {_number(row.judged, kind)}"
+    kinds = {"real": "genuine clip", "fake": "fake"}
+    called = [f"{one.fake} of {_number(one.clips, kinds[one.label])}" for one in judged]
+    words = f"called {' and '.join(called)} fake"
     if not record.independent:
-        words += " it was tuned on"
+        words += ", tuned on these clips"
     if _differ(card.thresholds, used):
         words += " (at its own thresholds)"
     return f"{_NOTE} - {words}"
@@ -137,8 +135,16 @@ def _total(counts: Sequence[VerdictCounts], label: Literal["real", "fake"]) -> V
     )
 
 
-def _on_genuine_clips(total: VerdictCounts, origin: str) -> str:
-    start = f"On {_number(total.clips, 'genuine clip')} {origin}, this model"
+def _origin(record: ErrorRecord, number: int) -> str:
+    """Say what the model has to do with a number of a record's clips."""
+    if not record.independent:
+        return "that its thresholds were chosen with"
+    return f"that {'was' if number == 1 else 'were'} not used to train or choose it"
+
+
+def _on_genuine_clips(total: VerdictCounts, record: ErrorRecord) -> str:
+    number = _number(total.clips, "genuine clip")
+    start = f"On {number} {_origin(record, total.clips)}, this model"
     if total.clips == 1:
         if total.not_judged:
             return f"{start} could not judge it"
@@ -147,9 +153,9 @@ def _on_genuine_clips(total: VerdictCounts, origin: str) -> str:
     return f"{called} and could not judge {total.not_judged}" if total.not_judged else called
 
 
-def _on_fakes(total: VerdictCounts, origin: str, *, first: bool) -> str:
+def _on_fakes(total: VerdictCounts, record: ErrorRecord, *, first: bool) -> str:
     """Say how fakes were called; ``first`` if no clause about genuine clips comes before."""
-    number = _number(total.clips, "fake")
+    number, origin = _number(total.clips, "fake"), _origin(record, total.clips)
     if total.clips == 1:  # "of 1 fake it called 1 fake" would be hard to read
         start = f"On {number} {origin}, this model" if first else f"on {number} it"
         if total.not_judged:

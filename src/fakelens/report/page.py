@@ -117,6 +117,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             others=[report.findings[number] for number in sorted(ranked[portraits.MAX_CARDS :])],
             lanes=bool(cards) and not report.video.is_picture,
             has_robustness=any(f.assessment and f.assessment.robustness for f in report.findings),
+            has_specificity=any(map(specificity_of, report.findings)),
+            has_domain=any(finding.domain for finding in report.findings),
             has_evidence_choice=shows_both_sides(method),
             report_identity=_identity(report),
             legend=make_legend(method, style, layer, report) if layer else None,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from fakelens.explain.baseline import PARTS
 from fakelens.records.findings import DomainCheck, Finding, Verdict
 from fakelens.records.models import ModelCard
 from fakelens.records.report import Report
@@ -22,12 +23,6 @@ _MARKS = {
     TrustMark.SUPPORTED: "supported, it shows what the score depends on",
     TrustMark.WEAK: "weak, the score depends little on the areas it marks",
     TrustMark.CHANCE: "not better than chance, do not read locations from it",
-}
-_SPECIFICITY = {
-    SpecificityMark.SPECIFIC: "heatmap specific to this face: it shows more than this model shows "
-    "on genuine faces",
-    SpecificityMark.USUAL: "heatmap not specific to this face: this model shows much the same on "
-    "any face",
 }
 _ABLATIONS = {
     "features": "setting the top 20 % of cells to zero in the explained layer",
@@ -115,11 +110,11 @@ def likelihood_ratio_sentence(finding: Finding, card: ModelCard) -> str | None:
     """Explain a person's likelihood ratio and what such ratios are worth.
 
     ``None`` if there is no ratio, if ratios of this model were not shown to carry information, or
-    if the person is seen under other conditions than those of the validation data.
+    if the person is not known to be seen under conditions like those of the validation data.
     """
     ratio, calibration, cost = finding.log10_likelihood_ratio, card.calibration, ratio_cost(card)
-    outside = finding.domain is not None and not finding.domain.inside
-    if ratio is None or calibration is None or cost is None or outside:
+    checked = finding.domain.inside if finding.domain else card.domain is None
+    if ratio is None or calibration is None or cost is None or not checked:
         return None
     # Cllr is in bits: 1 is the cost of knowing nothing about a clip, 0 that of the true answer.
     known = _percent(1 - cost) if cost < 0.995 else "less than 1 %"
@@ -163,7 +158,7 @@ def trust_sentences(assessment: Assessment | None) -> list[str]:
     if assessment.faithfulness:
         sentences.append(_faithfulness_sentence(assessment.faithfulness))
     if assessment.specificity:
-        sentences.append(_specificity_sentence(assessment.specificity))
+        sentences.append(_specificity_sentence(assessment.specificity, assessment.faithfulness))
     if answers := len(sentences):
         nothing = "neither answer means" if answers == 2 else "this does not mean"
         sentences.append(f"{nothing} that the marked area was edited")
@@ -219,15 +214,31 @@ def _faithfulness_sentence(found: Faithfulness) -> str:
     return f"heatmap faithful to the model: {_MARKS[found.mark]}. Test: {'; '.join(details)}"
 
 
-def _specificity_sentence(found: Specificity) -> str:
+def _specificity_sentence(found: Specificity, faithfulness: Faithfulness | None) -> str:
     faces = "1 face" if found.faces == 1 else f"{found.faces} faces"
     parts = f". Stands out: {', '.join(found.parts)}" if found.parts else ""
+    compared = "more" if found.excess >= 0 else "less"
     return (
-        f"{_SPECIFICITY[found.mark]}. Similar to what this model shows on any face: "
-        f"{_percent(max(found.similarity, 0))}{parts}. Test: without the 20 % of cells that exceed "
-        f"the mean heatmap on genuine faces most, the logit falls by {found.excess:.1f} more than "
-        f"expected of a genuine face (19 in 20 genuine faces: less than {found.limit:.1f}; {faces})"
+        f"heatmap {found.mark}: {_specificity_reason(found, faithfulness)}. Correlation with what "
+        f"this model shows on genuine faces: {found.similarity:.2f}{parts}. Test: without the 20 % "
+        "of cells that exceed the mean heatmap on genuine faces most, the logit falls by "
+        f"{abs(found.excess):.1f} {compared} than expected of a genuine face (19 in 20 genuine "
+        f"faces: by less than {found.limit:.1f} more; {faces})"
     )
+
+
+def _specificity_reason(found: Specificity, faithfulness: Faithfulness | None) -> str:
+    """Name the condition that a heatmap fails; see ``trust.specificity``."""
+    more = "it shows more than this model shows on genuine faces"
+    if found.mark is SpecificityMark.SPECIFIC:
+        return more
+    if not found.excess > found.limit:
+        return "it does not show more than this model shows on genuine faces"
+    if faithfulness is None:
+        return f"{more}, but whether it is faithful to the model was not measured"
+    if faithfulness.mark is TrustMark.CHANCE:
+        return f"{more}, but it is not faithful to the model"
+    return f"{more}, but not clearly more than random heatmaps or the reference heatmap"
 
 
 def _robustness_sentence(found: Robustness) -> str:
@@ -252,7 +263,7 @@ def _control_sentences(found: Controls) -> list[str]:
     if found.parts_named is not None and found.parts_forged:
         sentences.append(
             f"the heatmap names the forged part in {found.parts_named} of {found.parts_forged} "
-            "synthetic forgeries of this face"
+            f"synthetic forgeries of this face (by chance: about 1 in {len(PARTS)})"
         )
     if found.recompression_false_alarm:
         sentences.append(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.explain.baseline import WHOLE_FACE
+from fakelens.explain.baseline import PART_REGIONS
 from fakelens.explain.regions import REGION_NAMES, RegionShares, region_of_cells
 from fakelens.faces.crops import crop_area
 from fakelens.faces.sampler import FaceSample
@@ -27,14 +27,6 @@ from fakelens.trust.ablation import (
     working_head,
 )
 
-# Regions of each part of the face, see ``explain.baseline.PARTS``.
-_PART_REGIONS: dict[str, Collection[str]] = {
-    "eyes": ("eyes",),
-    "nose": ("nose",),
-    "mouth": ("mouth",),
-    "jaw and cheeks": ("cheeks", "jaw and boundary"),
-    WHOLE_FACE: REGION_NAMES,
-}
 _CONTROL_AREAS = 19
 _MIN_EFFECT = 0.05  # over the distance of the thresholds; a smaller effect gets no sentence
 _MAX_SENTENCES = 3
@@ -131,7 +123,7 @@ def _regions_of(parts: Collection[str] | None) -> Collection[str]:
     """Return the names of the regions that parts of the face consist of."""
     if parts is None:
         return REGION_NAMES
-    return {region for part in parts for region in _PART_REGIONS[part]}
+    return {region for part in parts for region in PART_REGIONS.get(part, ())}
 
 
 def _sentences(

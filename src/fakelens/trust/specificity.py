@@ -57,9 +57,9 @@ def measure_specificity(
         places: landmarks (5, 2) and area of each of the N crops, in pixels of one picture.
         evidence: in the crops.
         maps: (N, h, w), the heatmaps to test.
-        faithful: whether the heatmaps are better than chance, see ``faithfulness``. If they are
-            not, they are never specific: subtracting the baseline from a constant leaves its
-            negative, which may happen to mark the right cells.
+        faithful: whether the heatmaps were tested and are better than chance, see
+            ``faithfulness``. Otherwise they are never specific: subtracting the baseline from a
+            constant leaves its negative, which may happen to mark the right cells.
 
     Raises:
         ModelError: the head does not return finite logits.
@@ -92,7 +92,7 @@ def measure_specificity(
         excess=excess,
         limit=baseline.excess_limit,
         share=share,
-        parts=named_parts(part_outputs(beyond[None], baseline)[0], baseline),
+        parts=named_parts(part_outputs(beyond[None], baseline)[0], baseline) if is_specific else (),
         baseline=tuple(tuple(row) for row in np.round(usual.mean(axis=0), 6).tolist()),
         faces=len(maps),
     )

@@ -1,15 +1,19 @@
 "use strict";
 // Connects the parts of the page.
 
-function viewOf() {
-  const checked = document.querySelector("input[name=evidence]:checked");
+// What the controls say or, with `initial`, what they said before the reader or the browser, which
+// may restore the state of an earlier visit, changed them.
+function viewOf(initial = false) {
+  const isOn = (control) => (initial ? control?.defaultChecked : control?.checked);
+  const opacity = byId("opacity");
+  const evidence = [...document.querySelectorAll("input[name=evidence]")].find(isOn);
   return {
-    show: byId("show")?.checked ?? true,
-    opacity: Number(byId("opacity")?.value ?? 60) / 100,
+    show: isOn(byId("show")) ?? true,
+    opacity: Number((initial ? opacity?.defaultValue : opacity?.value) ?? 60) / 100,
     // Without this choice, the heatmap shows one kind of evidence only, as positive cells.
-    evidence: checked?.value ?? "fake",
-    whole: byId("compare")?.checked === false,
-    boxes: byId("boxes")?.checked ?? true,
+    evidence: evidence?.value ?? "fake",
+    whole: isOn(byId("compare")) === false,
+    boxes: isOn(byId("boxes")) ?? true,
     blind: isBlind(),
   };
 }
@@ -148,7 +152,7 @@ async function main() {
   const shown = byId("video");
   const player = shown instanceof HTMLVideoElement ? new Player(shown) : null;
   const draw = shown && facts.layer ? startScene(persons, player) : () => {};
-  const initial = viewOf(); // faces keep the initial view, as their captions describe it
+  const initial = viewOf(true); // faces keep the initial view, as their captions describe it
   for (const face of document.querySelectorAll(".face")) paintFace(face, persons, initial);
   for (const control of document.querySelectorAll("#tools input"))
     control.addEventListener("input", draw);
