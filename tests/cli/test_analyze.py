@@ -73,9 +73,9 @@ def test_the_error_rates_are_one_line_below_the_table(
     *_, table_end, line, results = result.stdout.splitlines()
     assert table_end.startswith("└")
     assert line == (
-        "On 15 genuine clips that were not used to train or choose it, this model called 1 fake; of 8 "
-        "fakes it called 2 fake and none real. These counts hold for the model's own thresholds, "
-        "not for the ones used here."
+        "On 15 genuine clips that were not used to train or choose it, this model called 1 fake; "
+        "of 8 fakes it called 2 fake and none real. These counts hold for the model's own "
+        "thresholds, not for the ones used here."
     )
     assert results.startswith("Results: ")
 

@@ -213,7 +213,7 @@ def test_bundled_file_is_small_and_has_a_complete_card() -> None:
     assert weights is not None
     assert weights.stat().st_size < 8e6
     card = find_card(DEFAULT)
-    assert (card.version, card.input_size) == ("4", 256)
+    assert (card.version, card.input_size) == ("5", 256)
     assert card.smallest_face == 80
     assert card.calibration is not None
     assert 0 < card.thresholds.real < 0.5 < card.thresholds.fake < 1

@@ -89,6 +89,7 @@ def check_marks(
     maps = METHODS[model.card.cam].function(evidence)
     found = marks(model, crops, evidence, maps)
     assert found.count(TrustMark.SUPPORTED) >= min_supported * len(crops)
+    assert found.count(TrustMark.CHANCE) <= 0.05 * len(crops)
     for name, change in UNINFORMATIVE.items():
         found = marks(model, crops, evidence, change(maps, np.random.default_rng(1)))
         assert found.count(TrustMark.CHANCE) >= 0.95 * len(crops), name
@@ -112,7 +113,9 @@ def portraits(patch: OnnxModel) -> tuple[NDArray[np.uint8], Evidence]:
 def test_marks_of_forged_portraits(
     patch: OnnxModel, portraits: tuple[NDArray[np.uint8], Evidence]
 ) -> None:
-    check_marks(patch, *portraits)
+    # A forgery of the nose or the eyes alone changes the whole map a little, so that the marked
+    # fifth is better than chance but holds too small a part of the evidence: "weak".
+    check_marks(patch, *portraits, min_supported=0.7)
 
 
 @pytest.mark.slow
