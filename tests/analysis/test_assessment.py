@@ -11,13 +11,14 @@ from fakelens.analysis.verdicts import judge_track
 from fakelens.explain.baseline import GRID, PARTS
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.explain.regions import REGION_NAMES, region_of_cells
+from fakelens.explain.regions import REGION_NAMES, region_of_cells, region_shares
 from fakelens.records.arrays import sigmoid
 from fakelens.records.faces import Box
 from fakelens.records.findings import Verdict
-from fakelens.records.models import Baseline, ConditionRange, Domain, Evidence
+from fakelens.records.models import Baseline, Calibration, ConditionRange, Domain, Evidence
 from fakelens.records.trust import ControlOutcome, SpecificityMark, TrustMark
 from fakelens.trust.controls import FORGERIES_PER_SAMPLE
+from fakelens.trust.region_ablation import ablate_regions
 from fakelens.trust.robustness import PERTURBATIONS
 from support.assessing import LANDMARKS, DetailModel, assess, logit_of_sample, make_sample
 from support.builders import CARD, THRESHOLDS, make_track
@@ -255,12 +256,50 @@ def test_a_model_with_a_baseline_and_a_domain_gets_specificity_and_a_domain_chec
     assert finding.domain is not None
     assert not finding.domain.inside
     assert "brightness" in finding.domain.outside[0]
-    # Only regions of named parts get a sentence.
-    assert finding.assessment.regions is not None
-    assert finding.assessment.regions.sentences == ()
     # A baseline for another heatmap method is not used.
     model.card = replace(CARD, baseline=replace(baseline, cam="gradcam"))
     other = assess(model, sample, logit=2)
     assert other.assessment is not None
     assert other.assessment.specificity is None
     assert other.domain is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        (None, True),
+        (("mouth",), True),
+        (("nose", "mouth"), True),
+        (("whole face",), True),
+        (("eyes", "jaw and cheeks"), False),
+        ((), False),
+    ],
+)
+def test_only_regions_of_the_named_parts_get_a_sentence(
+    parts: tuple[str, ...] | None, named: bool
+) -> None:
+    model, sample = RedModel(), make_sample(red=40)
+    whole = region_of_cells(LANDMARKS, Box(0, 0, 140, 140), (140, 140))
+    sample.image[whole == REGION_NAMES.index("mouth")] = (255, 60, 0)
+    evidence = model.examine(sample.crop(CARD)[None])
+    track = make_track(np.full(100, 2.0), heatmaps=np.zeros(100))
+    track.landmarks[:], track.areas[:] = LANDMARKS, (22, 17, 118, 113)
+    store = HeatmapStore()
+    store.append(METHODS["hirescam"].function(evidence))
+    shares = region_shares(track, store)
+    regions = ablate_regions(model, float(evidence.logit[0]), [sample], evidence, shares, parts)
+    sentences = " ".join(regions.sentences)
+    assert ("removing the mouth changes the score" in sentences) == named
+
+
+def test_without_samples_there_is_no_ratio_if_the_domain_would_have_to_be_checked() -> None:
+    model = RedModel()
+    track = make_track(np.full(200, 2.0))
+    calibration = Calibration("Platt", "made up", 1.0, ())
+    finding = judge_track(track, THRESHOLDS, calibration, still=False)
+    assert finding.log10_likelihood_ratio is not None
+    assessor = Assessor(model, METHODS["hirescam"], THRESHOLDS)
+    assert assessor.assess(finding, track, HeatmapStore(), []) is finding
+    model.card = replace(CARD, domain=Domain((), (), (), 100, "made up"))
+    found = assessor.assess(finding, track, HeatmapStore(), [])
+    assert found == replace(finding, log10_likelihood_ratio=None)

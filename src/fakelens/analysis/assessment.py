@@ -85,11 +85,13 @@ class Assessor:
             finding: on the track.
             track: of one person.
             heatmaps: indexed by the rows in ``track.heatmaps``.
-            samples: usable faces of the person; without any, the finding is returned unchanged.
+            samples: usable faces of the person; without any, nothing is measured. There is no
+                likelihood ratio then if the model has a domain that would have to be checked.
         """
         person = person_logit(track)
         if not samples or person is None:
-            return finding
+            unchecked = self.model.card.domain is not None
+            return replace(finding, log10_likelihood_ratio=None) if unchecked else finding
         card = self.model.card
         # Without a verdict, only the difference from the baseline is of use, and one face is enough
         # for it: a crowd has a hundred people who are seen for a moment.
