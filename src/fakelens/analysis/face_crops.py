@@ -9,9 +9,9 @@ from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.quality import QualityGates, quality_flags, sharpness
 from fakelens.faces.sampler import FaceSample, FaceSampler
 from fakelens.faces.tracking import TrackedFace, TrackedFrame, track_faces
+from fakelens.media.frames import MediaReader
 from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
-from fakelens.media.reader import VideoReader
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, FaceDetector
 from fakelens.records.models import ModelCard
@@ -71,7 +71,7 @@ class FrameFaces:
 
 @contextmanager
 def face_crops(
-    reader: VideoReader,
+    reader: MediaReader,
     detector: FaceDetector,
     card: ModelCard,
     settings: Settings,

@@ -73,7 +73,7 @@ def analyze(
         check_ablation(settings.ablation)
     path, profile = Path(path), profile or Profile()
 
-    with open_video(path) as reader:
+    with open_video(path, settings.stream) as reader:
         settings = _resolved(settings, reader.info)
         heatmaps, table = HeatmapStore(), TrackTable()
         findings: dict[int, Finding] = {}

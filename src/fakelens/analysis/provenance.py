@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from fakelens.media.reader import file_sha256
+from fakelens.media.source_file import file_sha256
 from fakelens.records.faces import FaceDetector
 from fakelens.records.models import HasDevice, Model
 from fakelens.records.report import Provenance

@@ -1,116 +1,69 @@
-"""Reads any video, animation or picture that FFmpeg can decode, one frame at a time."""
+"""Reads any video, animation or picture, one frame at a time."""
 
-import hashlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fakelens.errors import MediaError
-from fakelens.media.pixels import upright_pixels
-from fakelens.records.media import Damage, Frame, VideoInfo
+from fakelens.media.container import choose_video_stream, describe_streams, open_container, reason
+from fakelens.media.frames import DecodedFrame, MediaReader, SoundPacket
+from fakelens.records.media import Damage, VideoInfo
 
-# Formats that render text as pictures, or that refer to other files and addresses.
-_REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
-# With "pattern_type", % and * in the name of a picture have no special meaning.
-_OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
 # FFmpeg's AVColorSpace. FFmpeg converts from these; others are converted by the nearest of them.
 _KNOWN_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 _NEAREST_MATRIX = {10: 9}  # BT.2020's two kinds
 _UNKNOWN_MATRIX = 2
-_LFS_POINTER = b"version https://git-lfs"
-# Playlists: FFmpeg would open the files they list while it probes the format.
-_PLAYLISTS = (b"ffconcat version", b"#EXTM3U")
 _MAX_DEMUX_ERRORS = 100  # in a row, after which reading ends
 _DAMAGE_GAP = Fraction(1)  # seconds within which damage of one kind is reported once
 _MIN_MISSING = Fraction(1, 2)  # seconds; a file that ends earlier than this is reported as short
 
-SoundPacket: TypeAlias = "Packet[AudioStream]"
 
-
-@dataclass(frozen=True, slots=True)
-class DecodedFrame:
-    """One frame as decoded.
-
-    Attributes:
-        index: 0-based position among the frames that could be decoded.
-        pts: timestamp in ticks of ``VideoInfo.time_base``, strictly increasing.
-        frame: not rotated, in the pixel format of the first frame.
-    """
-
-    index: int
-    pts: int
-    frame: av.VideoFrame
-
-
-class VideoReader:
-    """Reads one video once, from beginning to end. Use it as a context manager.
+class VideoReader(MediaReader):
+    """Reads what FFmpeg can decode.
 
     Args:
         path: of a video, an animation or a picture.
-
+        stream: number of the video stream to read, from 1; ``None`` chooses the main one.
 
     Attributes:
-        info: from the header and the first frame.
-        damage: places that could not be read, so far.
-        decoded: number of frames decoded so far.
-        audio_streams: FFmpeg's audio streams.
         pixel_aspect: width divided by height of one pixel as stored, if known.
-        formats: FFmpeg's names of the file's format.
-        video_streams: number of video streams in the file; only one of them is read.
 
     Raises:
-        MediaError: the file does not exist, cannot be read, or contains no frame that can be
-            decoded.
+        MediaError: the file does not exist, cannot be read, has no such stream, or contains no
+            frame that can be decoded.
     """
 
-    info: VideoInfo
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stream: int | None = None) -> None:
         self.damage: list[Damage] = []
         self.decoded = 0
         self._last_pts: int | None = None
         self._path = path
         self._container = open_container(path)
         try:
-            stream = _video_stream(self._container, path)
-            stream.thread_type = "AUTO"
-            self._time_base = stream.time_base or Fraction(1)
-            self._start = stream.start_time or 0
+            video = choose_video_stream(self._container, path, stream)
+            video.thread_type = "AUTO"
+            self._time_base = video.time_base or Fraction(1)
+            self._start = video.start_time or 0
             self.audio_streams = self._container.streams.audio
-            self.pixel_aspect = stream.sample_aspect_ratio
+            self.pixel_aspect = video.sample_aspect_ratio
             self.formats = frozenset(self._container.format.name.split(","))
-            self.video_streams = len(self._container.streams.video)
-            self._frames = self._decode(stream)
+            self._frames = self._decode(video)
             self._on_packet: Callable[[SoundPacket], None] | None = None
             self._early_packets: list[SoundPacket] = []
             self._first = next(self._frames, None)
-            self.info = _info(self._container, stream, self.first_frame())
+            self.info = _info(self._container, video, self.first_frame())
             # Some Matroska writers count the duration from 0, others from the first frame.
-            self._duration_start = self._start * self._time_base if stream.duration else Fraction(0)
+            self._duration_start = self._start * self._time_base if video.duration else Fraction(0)
         except BaseException:
             self._container.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file and end the decoding threads."""
@@ -150,12 +103,6 @@ class VideoReader:
         yield from self._frames
         self._check_length()
 
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Decode all frames and yield every ``every``-th one, upright."""
-        for decoded in self.decoded_frames():
-            if decoded.index % every == 0:
-                yield upright_frame(decoded, self.info)
-
     def _decode(self, stream: VideoStream) -> Generator[DecodedFrame]:
         last: int | None = None
         step = 1  # ticks from frame to frame, for frames without timestamps
@@ -170,7 +117,7 @@ class VideoReader:
             try:
                 frames = packet.decode()
             except av.error.FFmpegError as error:
-                self._add_damage(packet.pts if packet.pts is not None else last, _reason(error))
+                self._add_damage(packet.pts if packet.pts is not None else last, reason(error))
                 continue
             for frame in frames:
                 if not isinstance(frame, av.VideoFrame):
@@ -207,7 +154,7 @@ class VideoReader:
                 return
             except av.error.FFmpegError as error:
                 errors += 1
-                self._add_damage(None, _reason(error))
+                self._add_damage(None, reason(error))
             else:
                 return
 
@@ -241,73 +188,18 @@ class VideoReader:
             self._add_damage(self._last_pts, message)
 
 
-def upright_frame(decoded: DecodedFrame, video: VideoInfo) -> Frame:
-    """Return a frame as displayed; ``decoded`` must not be drawn on while the result is in use."""
-    pixels = upright_pixels(decoded.frame, video.rotation)
-    return Frame(decoded.index, decoded.pts * video.time_base, pixels)
-
-
-def open_video(path: Path) -> VideoReader:
+def open_video(path: Path, stream: int | None = None) -> MediaReader:
     """Open a video, an animation or a picture; its content decides, not its name.
 
-    Raises:
-        MediaError: the file does not exist, cannot be read, or contains no frame that can be
-            decoded.
-    """
-    return VideoReader(path)
-
-
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a file with FFmpeg, without decoding it and without reading any other file.
+    Args:
+        path: of the file.
+        stream: number of the video stream or page to read, from 1; ``None`` chooses the main one.
 
     Raises:
-        MediaError: the file does not exist, or is neither a video nor a picture.
+        MediaError: the file does not exist, cannot be read, has no such stream or page, or contains
+            no frame that can be decoded.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise MediaError(f"{path}: not a file; give the path of a video or picture")
-        with path.open("rb") as file:
-            start = file.read(len(_LFS_POINTER))
-        if not start:
-            raise MediaError(f"{path}: the file is empty")
-        if start.startswith(_PLAYLISTS):
-            raise MediaError(f"{path}: a playlist, not a video; give one of the files in it")
-        if start == _LFS_POINTER:
-            raise MediaError(f"{path}: a Git LFS pointer, not a video; run 'git lfs pull'")
-        # With "file:", a colon in the name is not taken for a protocol.
-        container = av.open(f"file:{path}", options=dict(_OPEN_OPTIONS), metadata_errors="replace")
-    except FileNotFoundError as error:
-        raise MediaError(f"{path}: no such file") from error
-    except PermissionError as error:
-        raise MediaError(f"{path}: no permission to read this file") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(
-            f"{path}: not a video or picture that can be read: {_reason(error)}"
-        ) from error
-    if _REFUSED_FORMATS & set(container.format.name.split(",")):
-        container.close()
-        raise MediaError(f"{path}: not a video or picture, but {container.format.long_name}")
-    return container
-
-
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    streams = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None
-    ]
-    if not streams:
-        content = "only sound, no video" if container.streams.audio else "no video or picture"
-        raise MediaError(f"{path}: the file contains {content}")
-    return max(
-        streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
-    )
+    return VideoReader(path, stream)
 
 
 def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
@@ -324,6 +216,7 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
     rate = stream.average_rate or None
     estimate = stream.frames or (round(duration * rate) if duration and rate else None)
     names = container.format.name.split(",")
+    number, others = describe_streams(container, stream)
     is_picture = any(name == "image2" or name.endswith("_pipe") for name in names)
     return VideoInfo(
         width=width,
@@ -338,6 +231,8 @@ def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) 
         pixel_format=first.format.name,
         is_picture=is_picture,
         audio=tuple(sound_codec(sound) for sound in container.streams.audio),
+        stream=number,
+        other_streams=others,
     )
 
 
@@ -350,7 +245,3 @@ def max_timestamp_step(time_base: Fraction) -> int:
 def sound_codec(stream: AudioStream) -> str:
     """Return FFmpeg's name of a stream's codec; ``"unknown"`` if FFmpeg has no decoder."""
     return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

@@ -6,7 +6,8 @@ import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from fakelens.media.reader import SoundPacket, max_timestamp_step, sound_codec
+from fakelens.media.frames import SoundPacket
+from fakelens.media.reader import max_timestamp_step, sound_codec
 
 _FALLBACK_RATE = 48000  # Hz, if AAC does not support the source's rate
 _DAMAGED_SOUND = "Damaged sound was left out."

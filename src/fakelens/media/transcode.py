@@ -15,11 +15,12 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from fakelens.errors import OutputError
+from fakelens.media.frames import DecodedFrame, MediaReader, SoundPacket
 from fakelens.media.pixels import planes as planes_of
 from fakelens.media.planes import Planes
 from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
-from fakelens.media.reader import DecodedFrame, SoundPacket, VideoReader, open_video
+from fakelens.media.reader import open_video
 from fakelens.media.sound import SoundWriter
 from fakelens.records.media import VideoInfo
 
@@ -39,6 +40,7 @@ def transcode(
     target: Path,
     draw: Callable[[int, Planes], None],
     *,
+    stream: int | None = None,
     on_frame: Callable[[DecodedFrame], None] | None = None,
     side_by_side: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
@@ -55,6 +57,7 @@ def transcode(
         target: file to write; overwritten if it exists.
         draw: called with the index and the planes of each frame, which it edits in place. It
             runs in a background thread.
+        stream: see ``open_video``.
         on_frame: called with each frame before it is drawn on, in that thread.
         side_by_side: put the untouched frame to the left of the drawn one.
         progress: called after each frame.
@@ -68,7 +71,7 @@ def transcode(
         OutputError: the target cannot be written.
     """
     profile = profile or Profile()
-    with open_video(source) as reader:
+    with open_video(source, stream) as reader:
         try:
             # With "file:", a colon in the name is not taken for a protocol.
             output = av.open(f"file:{target}", "w", format="mp4", options=_muxer_options(reader))
@@ -104,7 +107,7 @@ class _Drawn:
 
 
 def _draw_frames(
-    reader: VideoReader,
+    reader: MediaReader,
     writer: "_VideoWriter",
     draw: Callable[[int, Planes], None],
     on_frame: Callable[[DecodedFrame], None] | None,
@@ -123,7 +126,7 @@ def _draw_frames(
     yield _Drawn(index, None, sounds)
 
 
-def _muxer_options(reader: VideoReader) -> dict[str, str]:
+def _muxer_options(reader: MediaReader) -> dict[str, str]:
     """Return options that let players start at once and keep the start time to the tick."""
     ticks = [reader.info.time_base, *(sound.time_base or 1 for sound in reader.audio_streams)]
     scale = math.lcm(*(Fraction(tick).denominator for tick in ticks))
@@ -140,7 +143,7 @@ class _VideoWriter:
         notes: sentences about what is changed in the frames.
     """
 
-    def __init__(self, output: OutputContainer, reader: VideoReader, *, side_by_side: bool) -> None:
+    def __init__(self, output: OutputContainer, reader: MediaReader, *, side_by_side: bool) -> None:
         self._output = output
         self._info = reader.info
         self._side_by_side = side_by_side

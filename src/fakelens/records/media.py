@@ -46,11 +46,13 @@ class Frame:
         index: 0-based position among the frames that could be decoded.
         time: presentation timestamp, seconds.
         pixels: (H, W, 3) uint8 RGB, upright; an array, or ``Pixels`` to be converted on demand.
+        damaged: whether a part of the picture could not be decoded; that part is of one colour.
     """
 
     index: int
     time: Fraction
     pixels: RGBImage | Pixels
+    damaged: bool = False
 
     @property
     def image(self) -> RGBImage:
@@ -63,7 +65,7 @@ class VideoInfo:
     """Properties of an input, read from its header.
 
     Attributes:
-        width: pixels, as displayed (after rotation).
+        width: pixels, as displayed (square, after rotation).
         height: pixels, as displayed.
         rotation: degrees counter-clockwise applied for display: 0, 90, 180 or 270.
         rate: average frames per second, if known.
@@ -76,6 +78,11 @@ class VideoInfo:
         pixel_format: by FFmpeg's name.
         is_picture: whether the input is a still picture, not a video or an animation.
         audio: codec of each audio stream, by FFmpeg's name.
+        mirrored: whether the frames are mirrored left to right for display, after the rotation.
+        changes: sentences on what was changed before the frames were examined, such as the removal
+            of interlacing.
+        stream: number of the video stream or page that is examined, from 1.
+        other_streams: the video streams and pages that are not examined, in words.
     """
 
     width: int
@@ -90,6 +97,10 @@ class VideoInfo:
     pixel_format: str
     is_picture: bool
     audio: tuple[str, ...]
+    mirrored: bool = False
+    changes: tuple[str, ...] = ()
+    stream: int = 1
+    other_streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Settings:
         batch: number of crops per model call.
         trust: measure how far scores and heatmaps can be trusted.
         ablation: method used to test heatmap faithfulness, see ``trust.faithfulness``.
+        stream: number of the video stream or page to examine, from 1; ``None`` chooses one.
 
     Raises:
         UsageError: a value is out of range.
@@ -43,6 +44,7 @@ class Settings:
     per_second: float | None = None
     trust: bool = True
     ablation: Ablation = "features"
+    stream: int | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -51,6 +53,8 @@ class Settings:
             raise UsageError(f"frames per second must be above 0, not {self.per_second:g}")
         if self.batch < 1:
             raise UsageError(f"the batch size must be 1 or more, not {self.batch}")
+        if self.stream is not None and self.stream < 1:
+            raise UsageError(f"streams are numbered from 1, so there is no stream {self.stream}")
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise UsageError(f"the threshold must lie between 0 and 1, not {self.threshold:g}")
         if self.ablation not in get_args(Ablation):

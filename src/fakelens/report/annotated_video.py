@@ -54,6 +54,7 @@ def write_video(
         report.source,
         folder / FILE_NAME,
         draw,
+        stream=report.video.stream,
         on_frame=portraits.add_frame,
         side_by_side=style.side_by_side,
         progress=progress,

@@ -297,7 +297,7 @@ def _identity(report: Report) -> str:
 
 def _still(report: Report) -> str:
     """Return the original picture as a data URL, scaled down to the size of a screen."""
-    with open_video(report.source) as reader:
+    with open_video(report.source, report.video.stream) as reader:
         image = next(iter(reader.frames())).image
     return _data_url(encode_jpeg(image, 95), _MAX_STILL_WIDTH)
 

@@ -11,8 +11,9 @@ from fakelens.errors import OutputError
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.explain.regions import mean_evidence
 from fakelens.faces.crops import extract_crop
+from fakelens.media.frames import DecodedFrame, upright_frame
 from fakelens.media.images import decode_image, encode_jpeg
-from fakelens.media.reader import DecodedFrame, open_video, upright_frame
+from fakelens.media.reader import open_video
 from fakelens.records.arrays import FloatArray, RGBImage
 from fakelens.records.faces import Box
 from fakelens.records.findings import Finding
@@ -107,7 +108,7 @@ class Portraits:
 
     def write_all(self) -> None:
         """Read the video up to the last key frame and take all portraits."""
-        with open_video(self._report.source) as reader:
+        with open_video(self._report.source, self._report.video.stream) as reader:
             for picture in reader.decoded_frames():
                 self.add_frame(picture)
                 if not self._missing_keys:
@@ -169,7 +170,7 @@ def write_still(report: Report, folder: Path, style: Style) -> None:
     """Write the annotated picture of an input that is a still picture."""
     overlay = Overlay(report, smooth=False, baseline=style.baseline)
     caption = error_rate_caption(report.model, report.thresholds)
-    with open_video(report.source) as reader:
+    with open_video(report.source, report.video.stream) as reader:
         frame = next(iter(reader.frames()))
     image = frame.image.copy()
     canvas = Canvas.from_rgb(image)

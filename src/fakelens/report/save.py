@@ -8,8 +8,8 @@ from urllib.parse import quote
 from fakelens.errors import MediaError, OutputError
 from fakelens.media import results_folder
 from fakelens.media.profile import Profile
-from fakelens.media.reader import file_sha256
 from fakelens.media.results_folder import move_into_place, staging_folder
+from fakelens.media.source_file import file_sha256
 from fakelens.records.report import Report
 from fakelens.records.settings import Progress
 from fakelens.render.style import Style

@@ -8,8 +8,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from fakelens.media.frames import MediaReader
 from fakelens.media.profile import Profile
-from fakelens.media.reader import VideoReader, open_video
+from fakelens.media.reader import open_video
 from fakelens.media.transcode import transcode
 from fakelens.records.report import Report
 
@@ -50,17 +51,22 @@ def playable_name(report: Report) -> str | None:
     """
     if report.damage or report.video.is_picture:
         return None
-    with open_video(report.source) as reader:
+    with open_video(report.source, report.video.stream) as reader:
         return _playable_name(reader)
 
 
-def _playable_name(reader: VideoReader) -> str | None:
+def _playable_name(reader: MediaReader) -> str | None:
     info = reader.info
     codec = _DECODERS.get(info.codec, info.codec)
     for container, name, pixel_formats, audio_codecs in _PLAYABLE:
         fits = info.pixel_format in pixel_formats.get(codec, ()) and set(info.audio) <= audio_codecs
         # With several video streams a browser may show another one.
-        if container in reader.formats and fits and reader.video_streams == 1 and info.start >= 0:
+        if (
+            container in reader.formats
+            and fits
+            and not reader.info.other_streams
+            and info.start >= 0
+        ):
             return name
     return None
 
@@ -86,7 +92,13 @@ def transcode_original(report: Report, folder: Path, profile: Profile) -> str:
         MediaError: the input cannot be read again.
         OutputError: the file cannot be written.
     """
-    transcode(report.source, folder / NAMES[0], lambda index, planes: None, profile=profile)
+    transcode(
+        report.source,
+        folder / NAMES[0],
+        lambda index, planes: None,
+        stream=report.video.stream,
+        profile=profile,
+    )
     return NAMES[0]
 
 

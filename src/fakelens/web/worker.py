@@ -19,7 +19,7 @@ import av
 
 from fakelens.analysis.pipeline import analyze
 from fakelens.errors import FakelensError, MediaError
-from fakelens.media.reader import open_container
+from fakelens.media.container import open_container
 from fakelens.models.loading import load_model
 from fakelens.records.report import Report
 from fakelens.records.settings import AUTO_PER_SECOND, EXAMINE_EVERY, Settings
