@@ -18,6 +18,7 @@ from fakelens.faces.sampler import FaceSample
 from fakelens.media.images import encode_jpeg
 from fakelens.media.profile import Profile
 from fakelens.media.reader import open_video
+from fakelens.media.source_file import check_unchanged, identify
 from fakelens.models.checks import check_evidence
 from fakelens.models.loading import load_model
 from fakelens.models.registry import DEFAULT
@@ -43,6 +44,7 @@ def analyze(
     settings: Settings | None = None,
     progress: Progress | None = None,
     profile: Profile | None = None,
+    workspace: Path | None = None,
 ) -> Report:
     """Find and track every face in a video or picture, score it and explain the score.
 
@@ -54,12 +56,15 @@ def analyze(
         settings: see ``fakelens.Settings``.
         progress: called after each frame.
         profile: collects the time spent in each stage.
+        workspace: folder for the temporary heatmap file, up to 450 MB per person and two hours;
+            the system's temporary folder if ``None``.
 
     Returns:
         A report; it lists no persons if no face was found.
 
     Raises:
-        MediaError: the input cannot be read.
+        MediaError: the input cannot be read, or changes while it is examined.
+        OutputError: the temporary file cannot be written.
         ModelError: the model cannot be loaded or run.
         UsageError: a setting is out of range or names nothing.
         MissingExtraError: a setting needs an optional package that is not installed.
@@ -73,9 +78,10 @@ def analyze(
         check_ablation(settings.ablation)
     path, profile = Path(path), profile or Profile()
 
+    source = identify(path)
     with open_video(path, settings.stream) as reader:
         settings = _resolved(settings, reader.info)
-        heatmaps, table = HeatmapStore(), TrackTable()
+        heatmaps, table = HeatmapStore(workspace), TrackTable()
         findings: dict[int, Finding] = {}
         mean_faces: dict[int, bytes] = {}
         assessor = Assessor(model, method, thresholds, settings.ablation)
@@ -111,9 +117,11 @@ def analyze(
                         conclude(person, samples)
                 if progress and frame.frame is not None:
                     progress(frame.frame + 1, reader.info.frame_estimate)
+        check_unchanged(source)
         tracks = table.tracks()
         return Report(
             source=path,
+            signature=source.signature,
             video=reader.info,
             frames=reader.decoded,
             damage=tuple(reader.damage),
@@ -124,7 +132,7 @@ def analyze(
             tracks=tracks,
             findings=tuple(findings[track.person] for track in tracks),
             heatmaps=heatmaps,
-            provenance=collect_provenance(path, model, detector),
+            provenance=collect_provenance(source, model, detector),
             mean_faces=mean_faces,
         )
 

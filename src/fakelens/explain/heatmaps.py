@@ -48,10 +48,21 @@ class HeatmapStore:
     Half precision keeps three digits, more than the eye can see, at half the size. Magnitudes below
     6e-5 lose digits, those below 6e-8 become 0, and those above 65504 are clipped. A new store uses
     an anonymous temporary file, which is deleted with the store.
+
+    Args:
+        folder: for the temporary file; the system's temporary folder if ``None``.
+
+    Raises:
+        OutputError: the folder cannot be written.
     """
 
-    def __init__(self) -> None:
-        self._set_up(tempfile.TemporaryFile(), None, 0)  # noqa: SIM115 - lives as long as self
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or Path(tempfile.gettempdir())
+        try:
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - lives as long as self
+        except OSError as error:
+            raise self._error(error) from error
+        self._set_up(file, None, 0)
 
     @classmethod
     def open(cls, path: Path, shape: tuple[int, int], rows: int) -> "HeatmapStore":
@@ -105,10 +116,12 @@ class HeatmapStore:
         try:
             self._file.write(np.clip(maps, -_MAX_VALUE, _MAX_VALUE).astype(_DTYPE).tobytes())
         except OSError as error:
-            folder = tempfile.gettempdir()
-            raise OutputError(f"{folder}: cannot store the heatmaps: {error.strerror}") from error
+            raise self._error(error) from error
         first, self._rows = self._rows, self._rows + len(maps)
         return range(first, self._rows)
+
+    def _error(self, error: OSError) -> OutputError:
+        return OutputError(f"{self._folder}: cannot store the heatmaps: {error.strerror}")
 
     def __getitem__(self, row: int) -> FloatArray:
         """Return one heatmap, (h, w) float32."""

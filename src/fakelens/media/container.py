@@ -8,14 +8,12 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from fakelens.errors import MediaError
+from fakelens.media.source_file import check_source
 
 # Formats that render text as pictures, or that refer to other files and addresses.
 _REFUSED_FORMATS = {"tty", "bin", "xbin", "idf", "adf", "hls", "concat", "dash", "sdp", "rtsp"}
 # With "pattern_type", % and * in the name of a picture have no special meaning.
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
-_LFS_POINTER = b"version https://git-lfs"
-# Playlists: FFmpeg would open the files they list while it probes the format.
-_PLAYLISTS = (b"ffconcat version", b"#EXTM3U")
 
 
 def open_container(path: Path) -> InputContainer:
@@ -24,23 +22,10 @@ def open_container(path: Path) -> InputContainer:
     Raises:
         MediaError: the file does not exist, or is neither a video nor a picture.
     """
+    check_source(path)
     try:
-        if path.exists() and not path.is_file():
-            raise MediaError(f"{path}: not a file; give the path of a video or picture")
-        with path.open("rb") as file:
-            start = file.read(len(_LFS_POINTER))
-        if not start:
-            raise MediaError(f"{path}: the file is empty")
-        if start.startswith(_PLAYLISTS):
-            raise MediaError(f"{path}: a playlist, not a video; give one of the files in it")
-        if start == _LFS_POINTER:
-            raise MediaError(f"{path}: a Git LFS pointer, not a video; run 'git lfs pull'")
         # With "file:", a colon in the name is not taken for a protocol.
         container = av.open(f"file:{path}", options=dict(_OPEN_OPTIONS), metadata_errors="replace")
-    except FileNotFoundError as error:
-        raise MediaError(f"{path}: no such file") from error
-    except PermissionError as error:
-        raise MediaError(f"{path}: no permission to read this file") from error
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(
             f"{path}: not a video or picture that can be read: {reason(error)}"

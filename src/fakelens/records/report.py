@@ -84,6 +84,8 @@ class Report:
         provenance: the information needed to repeat the analysis.
         mean_faces: by person, a JPEG of the mean of some aligned faces, see
             ``explain.regions.mean_face``; not part of ``report.json``.
+        signature: device, inode, size and time of change of the input when it was examined, to
+            tell whether it changed since; ``None`` in a report that was read from a file.
     """
 
     source: Path
@@ -99,6 +101,7 @@ class Report:
     heatmaps: Heatmaps
     provenance: Provenance
     mean_faces: Mapping[int, bytes] = field(default_factory=dict)
+    signature: tuple[int, int, int, int] | None = None
 
     @property
     def decisive(self) -> Finding | None:

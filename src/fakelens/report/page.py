@@ -55,6 +55,7 @@ class PageFiles:
         unplayable: whether there is no video because browsers cannot play the input.
         faces: JPEG of face crops, as in ``portraits.Portraits``.
         notes: sentences on how the videos differ from the input.
+        lost: why the input could not be read again, if so.
     """
 
     video: str | None = None
@@ -63,6 +64,7 @@ class PageFiles:
     unplayable: bool = False
     faces: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lost: str | None = None
 
 
 def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> None:
@@ -75,7 +77,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
         files: what the page shows besides the report.
 
     Raises:
-        MediaError: the input is a picture and cannot be read again.
+        MediaError: the input is a picture and cannot be read again, and ``files.lost`` is not set.
     """
     start = float(report.video.start)
     timing = files.timing or Timing((), (), start + float(report.video.duration or 0))
@@ -126,7 +128,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             not_examined=wording.not_examined(report),
             video=files.video,
             copied_videos=source_video.NAMES,
-            picture=_still(report) if report.video.is_picture else None,
+            picture=_still(report) if report.video.is_picture and not files.lost else None,
             shown_video=_describe_video(report, files),
             annotated=_if_exists(folder, annotated_video.FILE_NAME)
             or _if_exists(folder, portraits.STILL_NAME),
@@ -277,6 +279,8 @@ def _finding_facts(finding: Finding, start: float) -> dict[str, Any]:
 
 def _describe_video(report: Report, files: PageFiles) -> str:
     """Say what the player of the page plays."""
+    if files.lost:
+        return f"nothing: {files.lost}"
     if report.video.is_picture:
         return "the picture, recompressed for this page"
     if files.video is None:

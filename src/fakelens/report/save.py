@@ -9,7 +9,7 @@ from fakelens.errors import MediaError, OutputError
 from fakelens.media import results_folder
 from fakelens.media.profile import Profile
 from fakelens.media.results_folder import move_into_place, staging_folder
-from fakelens.media.source_file import file_sha256
+from fakelens.media.source_file import SourceFile, check_unchanged, copy_source, file_sha256
 from fakelens.records.report import Report
 from fakelens.records.settings import Progress
 from fakelens.render.style import Style
@@ -28,12 +28,7 @@ from fakelens.report.portraits import (
     write_still,
 )
 from fakelens.report.source_video import NAMES as ORIGINAL_NAMES
-from fakelens.report.source_video import (
-    copy_original,
-    playable_name,
-    read_timing,
-    transcode_original,
-)
+from fakelens.report.source_video import playable_name, read_timing, transcode_original
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
 
@@ -79,22 +74,41 @@ def save_report(
     Raises:
         OutputError: the folder already contains a report, or contains the input under the name of
             a file of the report, or cannot be written.
-        MediaError: the input cannot be read again.
+        MediaError: the input cannot be read again, or is not the one that was examined any more.
+            The report is written nevertheless, without drawings and without the input.
     """
-    folder, profile = Path(folder), profile or Profile()
+    folder, profile, style = Path(folder), profile or Profile(), style or Style()
     check_free(folder, report.source, force=force)
-    with staging_folder(folder) as staging:
-        with profile.measure("write tables"):
-            write_document(report, staging, folder)
-            write_table(report, staging)
-        style = style or Style()
-        page_files = _draw(report, staging, style, profile, video=video, progress=progress)
-        page_files = _add_video(page_files, report, staging, folder, profile, copy=video)
-        with profile.measure("portraits"):
-            write_means(report, staging / MEANS_FOLDER, style)
-        with profile.measure("write the page"):
-            write_page(report, staging, style, page_files)
-        return move_into_place(staging, folder, _REPORT_FILES)
+    try:
+        with staging_folder(folder) as staging:
+            page_files = _draw(report, staging, style, profile, video=video, progress=progress)
+            page_files = _add_video(page_files, report, staging, folder, profile, copy=video)
+            _write_report(report, staging, folder, style, page_files, profile)
+            check_unchanged(_source_file(report))
+            return move_into_place(staging, folder, _REPORT_FILES)
+    except MediaError as error:  # the analysis is not lost because its input is
+        with staging_folder(folder) as staging:
+            page_files = PageFiles(lost=str(error))
+            _write_report(report, staging, folder, style, page_files, profile)
+            move_into_place(staging, folder, _REPORT_FILES)
+        raise MediaError(f"{error}. The report was written without pictures: {folder}") from error
+
+
+def _write_report(
+    report: Report,
+    staging: Path,
+    folder: Path,
+    style: Style,
+    page_files: PageFiles,
+    profile: Profile,
+) -> None:
+    with profile.measure("write tables"):
+        write_document(report, staging, folder)
+        write_table(report, staging)
+    with profile.measure("portraits"):
+        write_means(report, staging / MEANS_FOLDER, style)
+    with profile.measure("write the page"):
+        write_page(report, staging, style, page_files)
 
 
 def save_drawings(
@@ -129,10 +143,18 @@ def save_drawings(
             f"{report.source}: the report's video is no longer there; give its path with --video"
         )
     if file_sha256(report.source) != report.provenance.input_sha256:
-        raise MediaError(f"{report.source}: not the video of this report: its SHA-256 differs")
+        raise MediaError(
+            f"{report.source}: not the video of this report: its SHA-256 differs; give the path of "
+            "the right one with --video"
+        )
     with staging_folder(folder) as staging:
         _draw(report, staging, style, Profile(), video=True, progress=progress)
         return move_into_place(staging, folder, _DRAWINGS)
+
+
+def _source_file(report: Report) -> SourceFile:
+    made = report.provenance
+    return SourceFile(report.source, made.input_sha256, made.input_bytes, report.signature)
 
 
 def check_free(folder: Path, source: Path, *, force: bool) -> None:
@@ -198,8 +220,10 @@ def _add_video(
     playable = playable_name(report)
     is_in_folder = report.source.resolve().parent == folder.resolve()
     if copy and playable and not is_in_folder:
-        name = copy_original(report, staging, playable, profile)
-        return replace(page_files, video=name, exact=True, timing=read_timing(staging / name))
+        with profile.measure("copy the video"):
+            copy_source(_source_file(report), staging / playable)
+        timing = read_timing(staging / playable)
+        return replace(page_files, video=playable, exact=True, timing=timing)
     if copy and report.tracks and not playable:
         name = transcode_original(report, staging, profile)
         return replace(page_files, video=name, timing=read_timing(staging / name))

@@ -1,6 +1,5 @@
 """The original video for the page: an exact copy, or re-encoded if browsers cannot play it."""
 
-import shutil
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,17 +70,6 @@ def _playable_name(reader: MediaReader) -> str | None:
     return None
 
 
-def copy_original(report: Report, folder: Path, name: str, profile: Profile) -> str:
-    """Copy the input, byte for byte, under the name that ``playable_name`` returned.
-
-    Returns:
-        The file's name.
-    """
-    with profile.measure("copy the video"):
-        shutil.copyfile(report.source, folder / name)
-    return name
-
-
 def transcode_original(report: Report, folder: Path, profile: Profile) -> str:
     """Re-encode the input as H.264 in MP4, which browsers can play.
 
@@ -121,7 +109,7 @@ def read_timing(path: Path) -> Timing:
     """Read the frame timestamps from a video's packets, without decoding.
 
     Args:
-        path: a copy made by ``copy_original`` or ``transcode_original``, or the playable input.
+        path: a copy of the input, or made by ``transcode_original``, or the playable input.
     """
     keys: list[float] = []
     shown = array("d")

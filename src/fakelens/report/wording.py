@@ -80,6 +80,7 @@ def not_examined(report: Report) -> list[str]:
         if finding.score is None
     ]
     items += [f"at {format_time(float(d.time) - start)}: {d.message}" for d in report.damage]
+    items += [f"{other}: choose it with --stream" for other in report.video.other_streams]
     if report.settings.every > 1:
         items.append(
             f"only one in {report.settings.every} frames was examined; heatmaps and boxes in "

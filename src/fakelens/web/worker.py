@@ -65,6 +65,7 @@ def _run(task: Task, output: TextIO) -> OutcomeMessage | FailureMessage:
                 trust=task.trust,
             ),
             progress=_ProgressReporter(task, output, "examining"),
+            workspace=task.output.parent,
         )
         provenance = replace(report.provenance, input_name=task.name)
         report = replace(report, provenance=provenance)
