@@ -1,6 +1,7 @@
 """MesoNet: the graph against torch and finite differences, the .h5 files against TensorFlow."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,6 +171,52 @@ def test_another_models_weights_are_refused(tmp_path: Path) -> None:
             file[f"{layer}/{layer}/{name}"] = np.zeros((3, 5), np.float32)
         with pytest.raises(ModelError, match="neither Meso4 nor MesoInception4"):
             load_mesonet_h5(path)
+
+
+def _edit(path: Path, dataset: str, change: Callable[[NDArray], None]) -> None:
+    with h5py.File(path, "a") as file:
+        values = file[dataset][...]
+        change(values)
+        file[dataset][...] = values
+
+
+def _flip_exponent(values: NDArray) -> None:
+    """Flip the highest bit of one exponent, as damage on a disk can."""
+    values.reshape(-1).view(np.uint32)[0] ^= 1 << 30
+
+
+def _negate(values: NDArray) -> None:
+    values *= -1
+
+
+def _erase(values: NDArray) -> None:
+    values[:] = 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "change", "words"),
+    [
+        ("conv2d_2/conv2d_2/kernel:0", _flip_exponent, "no training produces"),
+        ("batch_normalization_1/batch_normalization_1/moving_variance:0", _negate, "is negative"),
+        ("dense_2/dense_2/kernel:0", _erase, "the same score to different pictures"),
+    ],
+)
+def test_damaged_values_are_refused(
+    dataset: str, change: Callable[[NDArray], None], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.h5"
+    write_keras_h5(TorchMeso("mesoinception4", 64, seed=3), path)
+    load_mesonet_h5(path)
+    _edit(path, dataset, change)
+    with pytest.raises(ModelError, match=rf"mine\.h5: .*{words}"):
+        load_mesonet_h5(path)
+
+
+def test_a_file_with_the_name_of_published_weights_must_have_their_content(tmp_path: Path) -> None:
+    path = tmp_path / "MesoInception_DF.h5"
+    write_keras_h5(TorchMeso("mesoinception4", 64, seed=3), path)
+    with pytest.raises(ModelError, match=r"SHA-256 differs.*models pull mesoinception4-df"):
+        load_mesonet_h5(path)
 
 
 def test_damage_anywhere_is_a_model_error_or_harmless(tmp_path: Path) -> None:

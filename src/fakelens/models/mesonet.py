@@ -66,6 +66,10 @@ _LIMITS = (
     "Its score is not calibrated.",
 )
 
+_MAX_WEIGHT = 1e4  # the largest value in the published files is 12
+_CHECK_CROPS = 8
+_MIN_SPREAD = 1e-6  # of the logits, over their magnitude
+
 _Layers = dict[str, list[dict[str, FloatArray]]]
 
 
@@ -73,7 +77,8 @@ def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU
     """Load Meso4 or MesoInception4 from a Keras ``.h5`` file of weights or of a whole model.
 
     The original output is 1 for real. Its sign is inverted here, so that a positive logit means
-    fake. A file that is not one of the four published ones gets a card that says so.
+    fake. A file that is not one of the four published ones gets a card that says so, and has to
+    pass a check: HDF5 files have no checksums, and damaged weights can give plausible scores.
 
     Args:
         path: of the file.
@@ -81,22 +86,51 @@ def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU
         device: see ``OnnxModel``.
 
     Raises:
-        ModelError: the file is missing, damaged, not an HDF5 file, or contains another model.
+        ModelError: the file is missing, damaged, not an HDF5 file, or contains another model; or
+            it has the name of a published file and another content.
     """
     data = store.read(path)
-    weights = _read_weights(path, data)
     sha256 = hashlib.sha256(data).hexdigest()
-    model = build_graph(weights).SerializeToString()
-    return OnnxModel(model, _card(weights, sha256), sha256, threads=threads, device=device)
+    published = _find_published(path, sha256)
+    weights = _read_weights(path, data)
+    graph = build_graph(weights).SerializeToString()
+    card = _card(weights, sha256, published)
+    model = OnnxModel(graph, card, sha256, threads=threads, device=device)
+    if published is None:
+        _check_plausible(path, weights, model)
+    return model
 
 
-def read_mesonet_h5(path: Path) -> MesoWeights:
-    """Read the weights alone, with the sign of :func:`load_mesonet_h5`, to start training from.
+def _find_published(path: Path, sha256: str) -> KnownModel | None:
+    for known in KNOWN.values():
+        if known.download and known.download.sha256 == sha256:
+            return known
+    for known in KNOWN.values():
+        if known.download and known.file.lower() == path.name.lower():
+            raise ModelError(
+                f"{path}: has the name of published weights, but its SHA-256 differs: it is "
+                f"damaged or another file; run 'fakelens models pull {known.name}', or give your "
+                "own weights another name"
+            )
+    return None
 
-    Raises:
-        ModelError: see :func:`load_mesonet_h5`.
-    """
-    return _read_weights(path, store.read(path))
+
+def _check_plausible(path: Path, weights: MesoWeights, model: OnnxModel) -> None:
+    """Refuse weights that no training produces, and a model that answers all crops alike."""
+    for name, tensor in weights.tensors.items():
+        if np.abs(tensor).max() > _MAX_WEIGHT:
+            raise ModelError(f"{path}: {name} has values that no training produces: it is damaged")
+        if name.endswith(".variance") and tensor.min() < 0:
+            raise ModelError(f"{path}: {name} is negative: it is damaged")
+    generator = np.random.default_rng(0)
+    side = weights.input_size
+    colours = generator.integers(0, 256, (_CHECK_CROPS, 8, 8, 3), dtype=np.uint8)
+    crops = colours.repeat(-(-side // 8), axis=1).repeat(-(-side // 8), axis=2)[:, :side, :side]
+    logits = model.examine(np.ascontiguousarray(crops)).logit
+    if np.ptp(logits) <= _MIN_SPREAD * max(1.0, float(np.abs(logits).max())):
+        raise ModelError(
+            f"{path}: gives the same score to different pictures: it is damaged or was not trained"
+        )
 
 
 def _read_weights(path: Path, data: bytes) -> MesoWeights:
@@ -193,10 +227,9 @@ def published_card(model: KnownModel) -> ModelCard:
     )
 
 
-def _card(weights: MesoWeights, sha256: str) -> ModelCard:
-    for known in KNOWN.values():
-        if known.download is not None and known.download.sha256 == sha256:
-            return replace(published_card(known), input_size=weights.input_size)
+def _card(weights: MesoWeights, sha256: str, published: KnownModel | None) -> ModelCard:
+    if published is not None:
+        return replace(published_card(published), input_size=weights.input_size)
     return replace(
         published_card(KNOWN[f"{weights.architecture}-df"]),
         name=weights.architecture,
