@@ -4,9 +4,9 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
+from fakelens.media.container import open_container
 from fakelens.media.frames import MediaReader
 from fakelens.media.profile import Profile
 from fakelens.media.reader import open_video
@@ -114,7 +114,7 @@ def read_timing(path: Path) -> Timing:
     keys: list[float] = []
     shown = array("d")
     end = 0.0
-    with av.open(f"file:{path}") as container:
+    with open_container(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is None or packet.time_base is None:
                 continue
