@@ -6,4 +6,4 @@ Does not belong here: anything that the installed package imports, and measureme
 (``fakelens.evaluation``).
 """
 
-import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before it is imported
+import fakelens  # noqa: F401 - switches telemetry off before onnxruntime is imported

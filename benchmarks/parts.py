@@ -71,7 +71,10 @@ def main() -> None:
         count,
         lambda: list(
             track_faces(
-                frames, detector, every=DETECT_EVERY, full_search_seconds=FULL_SEARCH_SECONDS
+                with_shot_changes(frames),
+                detector,
+                every=DETECT_EVERY,
+                full_search_seconds=FULL_SEARCH_SECONDS,
             )
         ),
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fakelens  # noqa: F401 - switches telemetry off before onnxruntime is imported
+
 if find_spec("hypothesis"):
     from hypothesis import settings
 

@@ -6,4 +6,4 @@ It also holds the measurements on which recipes are compared (``yardstick``, ``v
 ``sensitivity``). fakelens must never import it.
 """
 
-import fakelens  # noqa: F401 - switches onnxruntime's telemetry off before it is imported
+import fakelens  # noqa: F401 - switches telemetry off before onnxruntime is imported

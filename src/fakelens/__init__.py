@@ -5,13 +5,28 @@
 >>> fakelens.save_report(report, "interview_analyzed")  # doctest: +SKIP
 """
 
+import contextlib
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# onnxruntime writes a device id under the user's cache and contacts its maker's host at every run
-# unless this is set before it is imported. No module of this package is imported before this line.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+def _switch_telemetry_off() -> None:
+    """Switch off the telemetry of the libraries that fakelens or a user's model loads.
+
+    onnxruntime writes a device id into the user's cache and contacts its maker's host unless its
+    variable is set before it is imported. Processes started from here inherit the variables.
+    """
+    for variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ[variable] = "1"
+    # A program may have imported onnxruntime first. This only reduces what it records.
+    with contextlib.suppress(KeyError, AttributeError):
+        sys.modules["onnxruntime"].disable_telemetry_events()
+
+
+# Here, because this module runs before every other one of the package.
+_switch_telemetry_off()
 
 if TYPE_CHECKING:
     __version__: str

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,26 @@ from playwright.sync_api import Browser
 
 from fakelens.report.review import Review, embed
 from support.browser import RecordedPage
-from support.report_page import changed, inside, open_report, screenshot, seek, wait_for_seek
+from support.report_page import (
+    changed,
+    inside,
+    open_report,
+    published,
+    screenshot,
+    seek,
+    wait_for_seek,
+)
 from support.toys import FAKE, HEIGHT, REAL, WIDTH, draw_scene
 
 pytestmark = pytest.mark.slow
 
 RESULT_WORDS = ("likely", "inconclusive", "0.9", "high score")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with published(folder) as where:
+        yield where
 
 
 def test_a_blind_review_shows_no_result_before_it_is_revealed(
@@ -78,27 +93,29 @@ def test_a_blind_review_shows_no_result_before_it_is_revealed(
     later.close()
 
 
-def test_marks_made_after_seeing_the_result_are_not_blind(
-    opened: RecordedPage,
-) -> None:
-    page = opened.page
+def test_marks_made_after_seeing_the_result_are_not_blind(chromium: Browser, address: str) -> None:
+    recorded = open_report(chromium, address)
+    page = recorded.page
     page.get_by_role("button", name="Add mark").click()
     page.get_by_role("button", name="Start a blind review").click()
     page.wait_for_selector("html.blind[data-ready=yes]")
     page.get_by_role("button", name="Reveal the result").click()
     assert "Not a blind review: " in page.inner_text("#blind-done")
+    assert recorded.errors == []
+    recorded.close()
 
 
-def test_the_result_stays_hidden_until_it_is_revealed(chromium: Browser, folder: Path) -> None:
-    recorded = open_report(chromium, folder, "#blind")
+def test_the_result_stays_hidden_until_it_is_revealed(chromium: Browser, address: str) -> None:
+    recorded = open_report(chromium, address, "#blind")
     page = recorded.page
     page.get_by_role("button", name="Add mark").click()
     page.keyboard.press("Home")
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
-    for url in (page.url, (folder / "report.html").as_uri()):
-        page.goto("about:blank")
-        page.goto(url)
+    assert page.locator("#suspicions li").count() == 1
+    for url in (page.url, f"{address}/report.html"):
+        page.evaluate("url => history.replaceState(null, '', url)", url)
+        page.reload()
         page.wait_for_selector("html.blind[data-ready=yes]")
         assert page.locator("#suspicions li").count() == 1
     page.get_by_role("button", name="Reveal the result").click()
@@ -114,9 +131,9 @@ def test_the_result_stays_hidden_until_it_is_revealed(chromium: Browser, folder:
 
 
 def test_a_review_is_not_blind_if_this_browser_has_shown_the_result(
-    chromium: Browser, folder: Path
+    chromium: Browser, address: str
 ) -> None:
-    recorded = open_report(chromium, folder)
+    recorded = open_report(chromium, address)
     page = recorded.page
     page.evaluate("location.hash = 'blind'")
     page.wait_for_selector("html.blind[data-ready=yes]")
@@ -126,8 +143,8 @@ def test_a_review_is_not_blind_if_this_browser_has_shown_the_result(
     recorded.close()
 
 
-def test_an_invalid_draft_is_ignored(chromium: Browser, folder: Path) -> None:
-    recorded = open_report(chromium, folder)
+def test_an_invalid_draft_is_ignored(chromium: Browser, address: str) -> None:
+    recorded = open_report(chromium, address)
     recorded.page.evaluate(
         "localStorage.setItem('fakelens-review-' + document.documentElement.dataset.report,"
         ' \'{"version": 1, "blind": 3}\')'

@@ -1,55 +1,18 @@
 """The page of the server, in a browser."""
 
-import os
 import re
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
-from fakelens.evaluation import demo
 from support.browser import RecordedPage, accessibility_findings
-from support.media import draw_frame, make_clip
+from support.media import draw_frame
 from support.serving import Server, serving
 from support.toys import photograph
 
 pytestmark = pytest.mark.slow
-expect.set_options(timeout=30_000)  # milliseconds; the machine may be busy
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "results", "--max-upload", 5) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "Two <b>people é.mp4"
-    demo.make_clip(path, seconds=1)
-    return path
-
-
-@pytest.fixture
-def empty(server: Server) -> Server:
-    """The server, without jobs."""
-    for job in server.client.get("/api/jobs?limit=200").json()["jobs"]:
-        server.client.delete(f"/api/jobs/{job['id']}")
-    return server
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page that must cause no errors and send no requests to other hosts."""
-    opened = RecordedPage(chromium)
-    opened.page.set_default_timeout(30_000)
-    yield opened.page
-    assert opened.errors == []
-    assert opened.hosts() <= {"127.0.0.1"}
-    opened.close()
 
 
 def result(page: Page, name: str) -> Any:
@@ -59,7 +22,7 @@ def result(page: Page, name: str) -> Any:
 def test_a_video_is_uploaded_analysed_downloaded_and_deleted(
     empty: Server, page: Page, clip: Path
 ) -> None:
-    page.goto(empty.url)
+    page.goto(empty.printed)
     expect(page.get_by_text("No results yet.")).to_be_visible()
     seen = page.evaluate(_WATCH_PROGRESS)
     page.set_input_files("#files", clip)
@@ -78,6 +41,8 @@ def test_a_video_is_uploaded_analysed_downloaded_and_deleted(
     ]
     assert row.locator(".chips li").all_inner_texts() == chips
     assert chips[0] in page.locator("#announcement").inner_text()
+    assert row.locator(".rates").inner_text() == job["summary"]["error_rates"]
+    expect(row.get_by_role("img")).to_have_js_property("naturalWidth", 224)
 
     with page.expect_download() as download:
         row.get_by_role("link", name="Download").click()
@@ -101,12 +66,19 @@ _WATCH_PROGRESS = """() => {
 }"""
 
 
-def test_a_blind_review_is_saved_on_the_server(empty: Server, page: Page, clip: Path) -> None:
+def test_a_blind_review_is_saved_on_the_server(
+    empty: Server, chromium: Browser, clip: Path
+) -> None:
+    """Also by a browser whose clock is wrong."""
+    recorded = RecordedPage(chromium)
+    page = recorded.page
+    page.clock.set_fixed_time("2035-01-01")
     job = empty.wait(empty.upload(clip, clip.name)["id"])
-    page.goto(empty.url)
+    page.goto(empty.printed)
     page.get_by_text("Blind review").click()
     row = result(page, clip.name)
     expect(row.locator(".chips")).to_have_text("results hidden")
+    expect(row.locator(".thumbnail")).to_be_hidden()
     assert "likely" not in page.locator("main").inner_text()
     page.reload()
     expect(row.locator(".chips")).to_have_text("results hidden")
@@ -120,8 +92,37 @@ def test_a_blind_review_is_saved_on_the_server(empty: Server, page: Page, clip: 
     kept = empty.client.get(f"/api/jobs/{job['id']}/review").json()
     assert (kept["opinion"], kept["blind"]) == ("manipulated", True)
     assert kept["uncovered"]
-    page.goto(f"{empty.url}/results/{job['id']}/report.html")
+    assert kept["uncovered"] == kept["saved"] < "2035"
+    expect(page.locator("#blind-done")).to_contain_text(kept["uncovered"])
+    page.get_by_label("Notes").fill("written afterwards")
+    page.get_by_role("button", name="Save review", exact=True).click()
+    expect(page.locator("#review-status")).to_have_text("Saved.")
+    page.get_by_label("Notes").fill("a draft")
+    page.reload()
+    expect(page.get_by_label("Notes")).to_have_value("a draft")
+    page.get_by_role("button", name="Save review", exact=True).click()
+    expect(page.locator("#review-status")).to_have_text("Saved.")
+    kept = empty.client.get(f"/api/jobs/{job['id']}/review").json()
+    assert (kept["notes"], kept["revision"]) == ("a draft", 3)
+
+    later = {**kept, "notes": "by another browser"}
+    assert empty.client.put(f"/api/jobs/{job['id']}/review", json=later).status_code == 200
+    page.get_by_label("Notes").fill("in conflict")
+    page.get_by_role("button", name="Save review", exact=True).click()
+    expect(page.locator("#review-status")).to_contain_text("a newer review has been saved")
+    page.reload()
+    expect(page.get_by_label("Notes")).to_have_value("by another browser")
     expect(page.get_by_text(re.compile("^Blind review: "))).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save a copy of this page").click()
+    assert "All results" not in Path(download.value.path()).read_text(encoding="utf-8")
+
+    page.get_by_role("link", name="All results").click()
+    expect(row.locator(".chips")).to_have_text("results hiddenreviewed")
+    page.get_by_text("Blind review").click()
+    expect(row.locator(".review")).to_have_text("Review: manipulated, blind")
+    assert all("409" in error for error in recorded.errors), recorded.errors
+    recorded.close()
 
 
 def test_a_failed_job_shows_its_error_and_can_be_run_again(
@@ -130,7 +131,7 @@ def test_a_failed_job_shows_its_error_and_can_be_run_again(
     (tmp_path / "text.mp4").write_text("this is no video\n")
     (tmp_path / "large.mp4").write_bytes(bytes(6_000_000))
     (tmp_path / "empty.mp4").touch()
-    page.goto(empty.url)
+    page.goto(empty.printed)
     expect(page.locator("#empty")).to_be_visible()
     page.set_input_files("#files", [tmp_path / "text.mp4", tmp_path / "large.mp4"])
     row = result(page, "text.mp4")
@@ -146,27 +147,10 @@ def test_a_failed_job_shows_its_error_and_can_be_run_again(
     expect(row.locator(".problem")).to_contain_text("not a video or picture")
 
 
-@pytest.fixture(scope="module")
-def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip with enough frames for its worker to be frozen before it is done."""
-    path = tmp_path_factory.mktemp("longer") / "longer.mp4"
-    return make_clip(path, frames=1500, size=(320, 180), options={"preset": "ultrafast"})
-
-
-@pytest.fixture
-def busy(empty: Server, longer: Path) -> Server:
-    """The server, running a job that never ends: its worker is frozen."""
-    job = empty.upload(longer, longer.name, every=1)["id"]
-    empty.wait_for_work(job)
-    (worker,) = empty.workers()
-    os.kill(worker, signal.SIGSTOP)
-    return empty
-
-
 def test_a_second_click_does_not_cancel_the_next_job(busy: Server, page: Page) -> None:
     for name in ("next.mp4", "last.mp4"):
         busy.upload(b"this is no video\n", name)
-    page.goto(busy.url)
+    page.goto(busy.printed)
     rows = page.locator("#work > li")
     expect(rows).to_have_count(3)
     place = rows.first.get_by_role("button", name="Cancel").bounding_box()
@@ -187,7 +171,7 @@ def test_a_second_click_does_not_cancel_the_next_job(busy: Server, page: Page) -
 
 def test_a_dialog_that_is_opened_again_at_once_asks_again(busy: Server, page: Page) -> None:
     """The dialog's "close" event comes late, when the next question is already open."""
-    page.goto(busy.url)
+    page.goto(busy.printed)
     expect(page.get_by_role("button", name="Cancel longer.mp4")).to_be_visible()
     page.evaluate("""() => {
         const cancel = document.querySelector("#work .cancel");
@@ -204,7 +188,7 @@ def test_a_dialog_that_is_opened_again_at_once_asks_again(busy: Server, page: Pa
 def test_a_button_is_disabled_until_its_request_is_answered(busy: Server, page: Page) -> None:
     held: list[Route] = []
     page.route("**/cancel", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks it
-    page.goto(busy.url)
+    page.goto(busy.printed)
     button = page.get_by_role("button", name="Cancel longer.mp4")
     button.click()
     with page.expect_request("**/cancel"):
@@ -216,66 +200,22 @@ def test_a_button_is_disabled_until_its_request_is_answered(busy: Server, page: 
     expect(page.get_by_role("heading", name="Delete this result?")).to_be_visible()
 
 
-def test_the_page_lists_all_jobs_however_many(busy: Server, page: Page) -> None:
-    (at_work,) = busy.client.get("/api/jobs").json()["jobs"]
-    jobs = [busy.upload(b"this is no video\n", f"{number}.mp4")["id"] for number in range(55)]
-    page.goto(busy.url)
-    expect(page.locator("#work > li")).to_have_count(56)  # the oldest, at work, included
-    for job in jobs:
-        busy.client.post(f"/api/jobs/{job}/cancel")
-    expect(page.locator("#results > li")).to_have_count(55)
-    busy.client.delete(f"/api/jobs/{at_work['id']}")
-
-    page.reload()
-    expect(page.locator("#results > li")).to_have_count(50)
-    for job in jobs[-6:]:
-        busy.client.delete(f"/api/jobs/{job}")
-    expect(page.locator("#results > li")).to_have_count(44)
-    page.get_by_role("button", name="Show older results").click()
-    expect(page.locator("#results > li")).to_have_count(49)
-    expect(page.get_by_role("button", name="Show older results")).to_be_hidden()
-    names = page.locator("#results h3").all_inner_texts()
-    assert names == [f"{number}.mp4" for number in reversed(range(49))]
-
-
-def test_changes_missed_while_disconnected_are_shown(empty: Server, chromium: Browser) -> None:
-    """A job is deleted without an event; then the stream of events ends for good."""
-    recorded = RecordedPage(chromium)
-    answers = iter([
-        {"content_type": "text/event-stream", "body": "retry: 400\n\n"},
-        {"content_type": "text/event-stream", "body": "retry: 400\n\n"},
-    ])  # fmt: skip
-    recorded.page.route(
-        "**/api/events", lambda route: route.fulfill(**next(answers, {"status": 401}))
-    )
-    kept, deleted = (empty.upload(b"this is no video\n", name)["id"] for name in ("kept", "gone"))
-    empty.wait(kept), empty.wait(deleted)
-    recorded.page.goto(empty.url)
-    expect(recorded.page.locator("#results > li")).to_have_count(2)
-    empty.client.delete(f"/api/jobs/{deleted}")
-    expect(recorded.page.locator("#results > li")).to_have_count(1)
-    expect(result(recorded.page, "kept")).to_be_visible()
-    expect(recorded.page.get_by_role("alert")).to_contain_text("no longer receives updates")
-    assert all("401" in error for error in recorded.errors), recorded.errors
-    recorded.close()
-
-
 def test_the_page_works_where_storage_is_blocked(empty: Server, page: Page) -> None:
     empty.wait(empty.upload(b"this is no video\n")["id"])
     page.add_init_script(
         "Object.defineProperty(window, 'localStorage',"
         " { get() { throw new DOMException('blocked', 'SecurityError'); } })"
     )
-    page.goto(empty.url)
+    page.goto(empty.printed)
     expect(result(page, "clip.mp4")).to_be_visible()
     page.get_by_text("Blind review").click()
     expect(page.get_by_role("switch")).to_be_checked()
 
 
 def test_the_switch_is_synchronised_between_tabs(empty: Server, page: Page) -> None:
-    page.goto(empty.url)
+    page.goto(empty.printed)
     other = page.context.new_page()
-    other.goto(empty.url)
+    other.goto(empty.printed)
     other.get_by_text("Blind review").click()
     expect(page.get_by_role("switch")).to_be_checked()
     other.get_by_text("Blind review").click()
@@ -291,7 +231,7 @@ def test_an_error_page_of_a_proxy_does_not_block_later_uploads(
     page.route("**/api/jobs?name=*", lambda route: route.fulfill(**html), times=1)
     for name in ("first.mp4", "second.mp4"):
         (tmp_path / name).write_text("this is no video\n")
-    page.goto(empty.url)
+    page.goto(empty.printed)
     page.set_input_files("#files", [tmp_path / "first.mp4", tmp_path / "second.mp4"])
     expect(result(page, "second.mp4")).to_contain_text("failed")
     expect(page.locator("#work > li")).to_contain_text("first.mp4: the server returned status 413")
@@ -313,7 +253,7 @@ def test_leaving_the_page_during_an_upload_needs_confirmation(
     page.route("**/api/jobs?name=*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks it
     for name in ("first.mp4", "second.mp4"):
         (tmp_path / name).write_text("this is no video\n")
-    page.goto(empty.url)
+    page.goto(empty.printed)
     page.get_by_role("heading", level=1).click()  # browsers ask only after a user gesture
     with page.expect_request("**/api/jobs?name=*"):
         page.set_input_files("#files", [tmp_path / "first.mp4", tmp_path / "second.mp4"])
@@ -333,14 +273,14 @@ def test_leaving_the_page_during_an_upload_needs_confirmation(
 
 def test_the_page_can_be_used_with_the_keyboard(empty: Server, page: Page, tmp_path: Path) -> None:
     empty.wait(empty.upload(photograph(tmp_path / "p.png", draw_frame(1)), "p.png")["id"])
-    page.goto(empty.url)
+    page.goto(empty.printed)
     expect(result(page, "p.png")).to_be_visible()
     names = []
-    for _ in range(10):  # three of them links that have neither
+    for _ in range(12):  # three of them links that have neither
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.id || document.activeElement.ariaLabel"))
     assert [name for name in names if name] == [
-        *("files", "every", "trust", "blind"),
+        *("files", "every", "trust", "blind", "query", "sort"),
         *("Open report p.png", "Download p.png", "Delete p.png"),
     ]
     page.get_by_role("button", name="Delete p.png").focus()
@@ -360,6 +300,7 @@ def test_the_pages_are_accessible_on_phone_and_desktop(
     for width, scheme in ((320, "light"), (1100, "dark")):
         size = {"width": width, "height": 800}
         recorded = RecordedPage(chromium, viewport=size, color_scheme=scheme)
+        recorded.page.goto(empty.printed)
         for path in ("/", "/docs"):
             recorded.page.goto(empty.url + path)
             if path == "/":

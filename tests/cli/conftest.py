@@ -7,6 +7,7 @@ import pytest
 from fakelens.evaluation import demo
 from support.commands import run
 from support.media import make_clip
+from support.plain_pictures import make_picture
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,10 @@ def analyzed(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run("analyze", clip, "-o", folder)
     assert result.exit_code == 0, result.output
     return folder
+
+
+@pytest.fixture(scope="session")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of one person, in the public domain."""
+    pixels = pytest.importorskip("skimage.data").astronaut()
+    return make_picture(tmp_path_factory.mktemp("portrait") / "portrait.png", pixels)

@@ -126,8 +126,8 @@ def test_the_name_of_a_file_does_not_matter(name: str, clip: Path, tmp_path: Pat
 def test_a_folder_without_a_name_is_one_sentence() -> None:
     result = run("analyze", ".", "-o", "nowhere")
     assert result.exit_code == 1
-    assert "not a file" in one_sentence(result)
-    assert "not a file" in one_sentence(run("analyze", "/"))
+    assert "a folder; give the videos" in one_sentence(result)
+    assert "a folder; give the videos" in one_sentence(run("analyze", "/"))
 
 
 def test_a_name_that_is_too_long_is_one_sentence(clip: Path, tmp_path: Path) -> None:

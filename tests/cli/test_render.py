@@ -29,8 +29,13 @@ def test_render_wants_the_video_it_was_made_from(
 ) -> None:
     shutil.copytree(analyzed, tmp_path / "moved" / "far" / "away")
     report = tmp_path / "moved" / "far" / "away" / "report.json"
+    (report.parent / "untouched.mp4").write_bytes(b"another video")
     assert "no longer there" in one_sentence(run("render", report))
-    assert "SHA-256" in one_sentence(run("render", report, "--video", faceless))
+    assert "--video" in one_sentence(run("render", report))
+    wrong = one_sentence(run("render", report, "--video", faceless))
+    assert "SHA-256" in wrong
+    assert "--video" in wrong
+    assert "--video" in one_sentence(run("render", report, "--video", tmp_path / "nothing"))
     assert run("render", report, "--video", clip, "--contour").exit_code == 0
 
 
@@ -70,3 +75,35 @@ def test_render_draws_whole_heatmaps_on_request(analyzed: Path, clip: Path, tmp_
         tmp_path / "subtract" / "faces" / "person-2.png"
     ).read_bytes()
     assert run("render", path, "--baseline", "double").exit_code == 2
+
+
+def test_a_moved_folder_is_drawn_from_the_video_in_it(analyzed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "moved" / "far" / "away"
+    shutil.copytree(analyzed, folder)
+    result = run("render", folder, "--evidence", "both")
+    assert result.exit_code == 0, result.output
+    assert timestamps(folder / "rendered" / "annotated.mp4") == timestamps(folder / "untouched.mp4")
+    # Another video of the same name may be where the input was.
+    report = folder / "report.json"
+    content = json.loads(report.read_text(encoding="utf-8"))
+    report.write_text(json.dumps(content | {"input_path": "../two.mp4"}), encoding="utf-8")
+    (folder.parent / "two.mp4").write_bytes(b"another video")
+    assert run("render", report, "-o", tmp_path / "out").exit_code == 0
+    assert (tmp_path / "out" / "annotated.mp4").exists()
+
+
+def test_render_says_what_to_do_with_what_is_no_report(analyzed: Path, tmp_path: Path) -> None:
+    assert "give the report.json of an analysis" in one_sentence(run("render", tmp_path))
+    damaged = tmp_path / "report.json"
+    whole = (analyzed / "report.json").read_bytes()
+    for content in (b"", b"\xff", whole[: len(whole) // 2], b"PK"):
+        damaged.write_bytes(content)
+        result = run("render", tmp_path)
+        assert result.exit_code == 1
+        assert "give the report.json of an analysis, or analyze the video again" in one_sentence(
+            result
+        )
+    damaged.write_bytes(whole.replace(b'"schema_version":2', b'"schema_version":1'))
+    assert "analyze the video again" in one_sentence(run("render", damaged))
+    page = one_sentence(run("render", analyzed / "report.html"))
+    assert "give the report.json of an analysis" in page

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from fakelens.faces.tracker import Tracker
 from fakelens.faces.tracking import track_faces
 from fakelens.records.faces import Face
-from support.tracking import ScriptedDetector, face_at, faces_by_track, still_frames
+from support.tracking import ScriptedDetector, face_at, faces_by_track, one_shot, still_frames
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 4])
@@ -23,7 +23,9 @@ def test_people_who_cross_keep_their_numbers(every: int, hidden: int) -> None:
             return [front]
         return [behind, front] if index % 2 else [front, behind]
 
-    tracked = faces_by_track(track_faces(still_frames(60), ScriptedDetector(truth), every=every))
+    tracked = faces_by_track(
+        track_faces(one_shot(still_frames(60)), ScriptedDetector(truth), every=every)
+    )
     numbers = {number for item in tracked for number in item}
     assert numbers == {1, 2}
     front = next(n for n, face in tracked[0].items() if face.box.center[0] < 80)
@@ -46,7 +48,9 @@ def test_neighbours_never_swap_whatever_detections_are_missed(
         return [faces[p] for p in order if (index, p) not in missed]
 
     side: dict[int, int] = {}
-    for item in faces_by_track(track_faces(still_frames(30), ScriptedDetector(truth), every=every)):
+    for item in faces_by_track(
+        track_faces(one_shot(still_frames(30)), ScriptedDetector(truth), every=every)
+    ):
         for number, face in item.items():
             person = round((face.box.center[0] - 20) / 30)
             assert side.setdefault(number, person) == person

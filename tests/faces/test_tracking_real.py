@@ -9,7 +9,8 @@ import pytest
 
 from fakelens.faces.tracking import TrackedFrame, track_faces
 from fakelens.faces.yunet import YuNet
-from support.tracking import decode_frames
+from fakelens.media.shots import with_shot_changes
+from support.tracking import decode_frames, one_shot
 
 
 def count_side_swaps(tracked: Iterable[TrackedFrame]) -> tuple[int, int]:
@@ -30,7 +31,10 @@ def count_side_swaps(tracked: Iterable[TrackedFrame]) -> tuple[int, int]:
 @pytest.mark.parametrize("clip", ["ghost_2person_real_0034", "dfdctest_0_real_0024"])
 def test_two_people_keep_their_numbers(clip: str, shared_data: Path) -> None:
     tracked = list(
-        track_faces(decode_frames(shared_data / "videos" / f"{clip}.mp4", width=640), YuNet())
+        track_faces(
+            with_shot_changes(decode_frames(shared_data / "videos" / f"{clip}.mp4", width=640)),
+            YuNet(),
+        )
     )
     swaps, pairs = count_side_swaps(tracked)
     print(f"{clip}: {swaps} side swaps in {pairs} pairs of faces")
@@ -43,7 +47,10 @@ def test_two_people_keep_their_numbers(clip: str, shared_data: Path) -> None:
 @pytest.mark.slow
 def test_nobody_swaps_numbers_in_a_concert_and_cuts_end_tracks(shared_data: Path) -> None:
     tracked = list(
-        track_faces(decode_frames(shared_data / "videos" / "hamilton_real_0058.mp4"), YuNet())
+        track_faces(
+            with_shot_changes(decode_frames(shared_data / "videos" / "hamilton_real_0058.mp4")),
+            YuNet(),
+        )
     )
     swaps, pairs = count_side_swaps(tracked)
     print(f"hamilton: {swaps} side swaps in {pairs} pairs of faces")
@@ -66,7 +73,9 @@ def test_interpolated_faces_are_close_to_detected_ones(shared_data: Path) -> Non
     detector = YuNet(longest_side=480)
     errors = []
     for sparse, dense in zip(
-        track_faces(frames, detector, every=3), track_faces(frames, detector, every=1), strict=True
+        track_faces(one_shot(frames), detector, every=3),
+        track_faces(one_shot(frames), detector, every=1),
+        strict=True,
     ):
         (a,), (b,) = sparse.faces, dense.faces
         assert a.track == b.track == 1

@@ -37,8 +37,9 @@ def noisy(format_name: str, width: int, height: int, seed: int) -> av.VideoFrame
     return frame
 
 
-def whole(frame: av.VideoFrame, rotation: int) -> RGBImage:
-    return np.rot90(frame.to_ndarray(format="rgb24"), rotation // 90)
+def whole(frame: av.VideoFrame, rotation: int, mirrored: bool = False) -> RGBImage:
+    turned = np.rot90(frame.to_ndarray(format="rgb24"), rotation // 90)
+    return np.fliplr(turned) if mirrored else turned
 
 
 def picture(width: int, height: int) -> RGBImage:
@@ -51,6 +52,7 @@ def picture(width: int, height: int) -> RGBImage:
 @given(
     format_name=st.sampled_from([*PLANAR, *OTHERS]),
     rotation=st.sampled_from(ROTATIONS),
+    mirrored=st.booleans(),
     size=st.tuples(st.integers(2, 400), st.integers(2, 300)),
     even=st.booleans(),
     share=st.tuples(*[st.floats(0, 1)] * 4),
@@ -60,6 +62,7 @@ def picture(width: int, height: int) -> RGBImage:
 def test_a_part_equals_that_part_of_the_whole_frame(
     format_name: str,
     rotation: int,
+    mirrored: bool,
     size: tuple[int, int],
     even: bool,
     share: tuple[float, float, float, float],
@@ -67,8 +70,8 @@ def test_a_part_equals_that_part_of_the_whole_frame(
 ) -> None:
     width, height = (2 * side for side in size) if even else size
     frame = noisy(format_name, width, height, seed)
-    expected = whole(frame, rotation)
-    pixels = upright_pixels(frame, rotation)
+    expected = whole(frame, rotation, mirrored)
+    pixels = upright_pixels(frame, rotation, mirrored=mirrored)
     rows, columns = expected.shape[:2]
     top, left = int(share[0] * (rows - 1)), int(share[1] * (columns - 1))
     bottom = top + 1 + int(share[2] * (rows - top - 1))
@@ -187,7 +190,7 @@ def test_a_detector_gets_pictures_of_its_longest_side(
 ) -> None:
     detector = _CornerDetector(longest_side)
     pixels = upright_pixels(noisy("yuv420p", 400, 300, 0), 0)
-    frames = [Frame(index, Fraction(index, 25), pixels) for index in range(2)]
+    frames = [(Frame(index, Fraction(index, 25), pixels), index == 0) for index in range(2)]
     for tracked_frame in track_faces(frames, detector, every=1):
         (tracked,) = tracked_frame.faces
         assert tracked.face.box == Box(0, 0, 200, 150)

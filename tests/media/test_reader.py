@@ -20,6 +20,7 @@ from support.media import (
     draw_frame,
     make_clip,
     open_files,
+    overwrite_with_noise,
     thread_count_returns_to,
 )
 from support.reading import frame_numbers, opencv_frames, read_frames
@@ -252,6 +253,15 @@ def test_closing_ends_threads_and_closes_the_file(tmp_path):
         assert any(path.name in link for link in open_files())
     assert not any(path.name in link for link in open_files())
     assert thread_count_returns_to(before)
+
+
+def test_a_frame_that_is_decoded_with_errors_is_marked(tmp_path):
+    path = make_clip(tmp_path / "a.mp4", frames=60, size=(320, 240), options={"g": "60"})
+    assert not any(frame.damaged for frame in read_frames(path))
+    frames = read_frames(overwrite_with_noise(path, 0.5, 0.6))
+    marks = [frame.damaged for frame in frames]
+    assert any(marks)
+    assert not any(marks[:10])
 
 
 @pytest.mark.shared

@@ -2,11 +2,12 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from fakelens.media.reader import open_video
-from support.media import NTSC, make_clip, overwrite_with_noise, truncate
+from support.media import NTSC, make_clip, overwrite_with_noise, read_number, truncate
 from support.reading import frame_numbers, opencv_frames, read_frames
 
 
@@ -125,3 +126,21 @@ def test_one_wrong_timestamp_does_not_affect_later_ones(tmp_path):
     times = [frame.time for frame in read_frames(path)]
     assert [a == b for a, b in zip(times, whole, strict=True)].count(False) <= 3
     assert times[-1] == whole[-1]
+
+
+def test_a_stream_that_begins_later_is_named_and_the_first_one_is_read_whole(
+    tmp_path: Path,
+) -> None:
+    """Two recordings are joined; the second one has other packet identifiers."""
+    for name, start in (("one.ts", 256), ("two.ts", 1500)):
+        muxer = {"mpegts_start_pid": str(start), "mpegts_pmt_start_pid": str(start + 2000)}
+        make_clip(tmp_path / name, frames=40, sounds=["aac"], muxer=muxer)
+    joined = tmp_path / "joined.ts"
+    one, two = ((tmp_path / name).read_bytes() for name in ("one.ts", "two.ts"))
+    joined.write_bytes(one + two + one)
+    with open_video(joined) as reader:
+        numbers = [read_number(frame.image) for frame in reader.frames()]
+    assert numbers == [*range(40), *range(40)]
+    messages = [damage.message for damage in reader.damage]
+    assert "another stream begins; it is not examined" in messages
+    assert not any("End of file" in message for message in messages)

@@ -89,16 +89,13 @@ def test_colour_tags_are_preserved(tmp_path, name, codec, pixel_format, tags):
         assert [getattr(new, n) for n in names] == [getattr(old, n) for n in names]
 
 
-def test_the_pixel_aspect_ratio_is_preserved(tmp_path):
-    source = make_clip(tmp_path / "a.mp4", aspect=Fraction(4, 3))
+@pytest.mark.parametrize("aspect", [None, Fraction(1), Fraction(4, 3)])
+def test_the_output_has_square_pixels(tmp_path, aspect):
+    source = make_clip(tmp_path / "a.mp4", aspect=aspect)
     with av.open(copy(source)) as container:
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
-
-
-def test_the_pixel_aspect_ratio_is_inverted_by_a_rotation(tmp_path):
-    source = make_clip(tmp_path / "a.mp4", aspect=Fraction(4, 3), rotation=90)
-    with av.open(copy(source)) as container:
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(3, 4)
+        stream = container.streams.video[0]
+        assert stream.sample_aspect_ratio == 1
+        assert (stream.width, stream.height) == (round(128 * (aspect or 1) / 2) * 2, 96)
 
 
 def test_the_encoder_chooses_key_frames_not_the_source(tmp_path):
@@ -183,3 +180,6 @@ def test_changes_to_the_frames_are_reported(tmp_path: Path) -> None:
     notes = " ".join(transcode(source, tmp_path / "copy.mp4", draw_nothing))
     for word in ("upright", "yuv444p", "even"):
         assert word in notes
+    mirrored = make_clip(tmp_path / "mirrored.mp4", matrix=(-1, 0, 0, 1))
+    (note,) = transcode(mirrored, tmp_path / "copy.mp4", draw_nothing)
+    assert "mirrored" in note

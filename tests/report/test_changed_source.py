@@ -74,9 +74,7 @@ def _at_a_frame(change: Change, path: Path) -> Callable[[int, int | None], None]
 
 def _analyze(path: Path, change: Change | None = None) -> Report:
     progress = _at_a_frame(change, path) if change else None
-    return analyze(
-        path, model=RedModel(), detector=ScriptedDetector(FAKE, REAL), progress=progress
-    )
+    return analyze(path, model=RedModel(), detector=ScriptedDetector(FAKE, REAL), progress=progress)
 
 
 @pytest.mark.parametrize("change", _CHANGES)

@@ -221,8 +221,8 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "finite number",
     ),
     "an unknown quality flag": (
-        lambda c: track_of(c)["quality_flags"].__setitem__(3, 8),
-        "less than or equal to 7",
+        lambda c: track_of(c)["quality_flags"].__setitem__(3, 1 << 7),
+        "less than or equal to",
     ),
     "an unknown heatmap method": (
         lambda c: c["heatmaps"].update(method="guess"),
@@ -239,6 +239,34 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a setting out of range": (
         lambda c: c["settings"].update(every=0),
         "every must be 1",
+    ),
+    "a huge box": (
+        lambda c: track_of(c)["boxes"][2].__setitem__(2, 1e9),
+        "less than or equal to 1000000",
+    ),
+    "a huge time": (
+        lambda c: track_of(c)["times"].__setitem__(3, 1e30),
+        "less than or equal to 10000000",
+    ),
+    "an area that is not a square": (
+        lambda c: track_of(c)["areas"][2].__setitem__(2, 5000),
+        "the area of a face crop is not a square",
+    ),
+    "a key frame without the person": (
+        lambda c: c["persons"][0]["finding"].update(key_frame=10**6),
+        "a frame without the person",
+    ),
+    "a video without a size": (
+        lambda c: c["video"].update(width=0),
+        "has no valid width and height",
+    ),
+    "an impossible rotation": (
+        lambda c: c["video"].update(rotation=45),
+        "has no valid rotation",
+    ),
+    "a frame rate of zero": (
+        lambda c: c["video"].update(rate="0"),
+        "has no valid frame rate",
     ),
     "an unknown verdict": (
         lambda c: c["persons"][0]["finding"].update(verdict="maybe"),
@@ -328,3 +356,13 @@ def test_missing_or_truncated_heatmaps_are_reported(random_report: Report, tmp_p
     heatmaps.unlink()
     with pytest.raises(ReportError, match=r"heatmaps\.f16: cannot read the heatmaps: No such file"):
         read_report(path)
+
+
+def test_heatmaps_in_another_order_are_refused(random_report: Report, tmp_path: Path) -> None:
+    path = written(random_report, tmp_path)
+    heatmaps = tmp_path / "heatmaps.f16"
+    rows = np.frombuffer(heatmaps.read_bytes(), "<f2").reshape(50, -1)
+    heatmaps.write_bytes(rows[::-1].tobytes())
+    with pytest.raises(ReportError, match=r"heatmaps\.f16: .* SHA-256 differs") as caught:
+        read_report(path)
+    assert_one_sentence(caught.value, heatmaps)

@@ -112,7 +112,7 @@ def test_a_video_that_browsers_cannot_play_is_re_encoded(
     )
     save_report(analyzed(path, FAKE), tmp_path / "out")
     assert (tmp_path / "out" / "untouched.mp4").read_bytes() != path.read_bytes()
-    assert "re-encoded because browsers cannot play the input" in read(tmp_path / "out").text
+    assert "re-encoded: browsers do not show the input as examined" in read(tmp_path / "out").text
 
 
 def test_a_webm_video_is_copied_as_it_is(tmp_path: Path) -> None:

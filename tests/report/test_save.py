@@ -179,7 +179,7 @@ def test_a_folder_that_is_a_file_is_refused(report: Report, tmp_path: Path) -> N
 
 def test_a_folder_inside_a_file_is_refused(report: Report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match="out: cannot be written: Not a directory"):
+    with pytest.raises(OutputError, match="file: is a file; choose a folder"):
         save_report(report, tmp_path / "file" / "out")
     assert contents(tmp_path) == {"file": b"mine"}
 

@@ -7,13 +7,14 @@ rotation or mirroring. The sound is a tone.
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.filter import Graph
 from numpy.typing import NDArray
 
 NTSC = Fraction(30000, 1001)
@@ -68,8 +69,11 @@ def make_clip(
     pixel_format: str = "yuv420p",
     options: dict[str, str] | None = None,
     rotation: int = 0,
+    matrix: tuple[float, float, float, float] | None = None,
     tags: Tags = UNTAGGED,
     aspect: Fraction | None = None,
+    fields: str | None = None,
+    picture: Callable[[int], NDArray[np.generic]] | None = None,
     sounds: Sequence[str] = (),
     more_videos: Sequence[tuple[int, int]] = (),
     muxer: dict[str, str] | None = None,
@@ -87,8 +91,12 @@ def make_clip(
         pixel_format: by FFmpeg's name.
         options: of the encoder.
         rotation: degrees counter-clockwise by which a player has to rotate the picture.
+        matrix: a, b, c and d of the display matrix; pixel (x, y) is displayed at
+            (ax + cy, bx + dy).
         tags: colour tags; the pixels are converted accordingly.
         aspect: width divided by height of one pixel.
+        fields: "tff" or "bff" to mark the frames as interlaced.
+        picture: draws frame k instead, (H, W, 3) RGB, uint8 or uint16.
         sounds: encoder of each sound stream; stream k plays (k + 2) * 220 Hz.
         more_videos: sizes of additional black video streams, written before the main one.
         muxer: options of the container.
@@ -110,6 +118,12 @@ def make_clip(
             video.codec_context.sample_aspect_ratio = aspect
         if rotation:
             video.set_display_rotation(rotation)
+        if matrix is not None:
+            a, b, c, d = (round(65536 * value) for value in matrix)
+            video.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        if fields:
+            video.codec_context.field_order = {"tff": 2, "bff": 3}[fields]
+            mark = _field_marker(size, pixel_format, time_base, fields)
         tones = [_add_sound(container, sound) for sound in sounds]
         for number, tick in zip(range(frames), ticks, strict=True):
             for other in others:
@@ -117,7 +131,12 @@ def make_clip(
                     np.zeros((other.height, other.width, 3), np.uint8), format="rgb24"
                 )
                 container.mux(other.encode(black))
-            container.mux(video.encode(_frame(number, tick, size, pixel_format, time_base, tags)))
+            drawn = picture(number) if picture else draw_frame(number, *size)
+            frame = _frame(drawn, tick, pixel_format, time_base, tags)
+            if fields:
+                mark.vpush(frame)
+                frame = mark.vpull()
+            container.mux(video.encode(frame))
         for stream in (*others, video):
             container.mux(stream.encode())
         seconds = (ticks[-1] - ticks[0] + 1) * time_base
@@ -182,14 +201,15 @@ def truncate(path: Path, part: float) -> Path:
 
 
 def _frame(
-    number: int,
+    image: NDArray[np.generic],
     tick: int,
-    size: tuple[int, int],
     pixel_format: str,
     time_base: Fraction,
     tags: Tags,
 ) -> av.VideoFrame:
-    rgb = av.VideoFrame.from_ndarray(draw_frame(number, *size), format="rgb24")
+    rgb = av.VideoFrame.from_ndarray(
+        np.ascontiguousarray(image), format="rgb24" if image.dtype == np.uint8 else "rgb48le"
+    )
     if pixel_format in ("rgb24", "rgb8", "bgra", "pal8"):
         frame = rgb.reformat(format=pixel_format)
     else:
@@ -200,6 +220,21 @@ def _frame(
         )
     frame.pts, frame.time_base = tick, time_base
     return frame
+
+
+def _field_marker(
+    size: tuple[int, int], pixel_format: str, time_base: Fraction, fields: str
+) -> Graph:
+    graph = Graph()
+    source = graph.add_buffer(
+        width=size[0],
+        height=size[1],
+        format=av.VideoFormat(pixel_format),
+        time_base=time_base,
+    )
+    nodes = graph.add("setfield", mode=fields), graph.add("buffersink")
+    graph.link_nodes(source, *nodes).configure()
+    return graph
 
 
 def _add_sound(container: av.container.OutputContainer, codec: str) -> av.AudioStream:

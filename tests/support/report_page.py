@@ -3,8 +3,12 @@
 The clips have the number of each frame in its pixels, so that a screenshot shows which frame it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -24,11 +28,35 @@ FRAMES = 55
 Area = tuple[int, int, int, int]
 
 
-def open_report(browser: Browser, folder: Path, fragment: str = "", **context: Any) -> RecordedPage:
-    """Open a report from disk and wait until it is ready."""
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def published(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback, and return its address.
+
+    For tests of what the browser stores: Chromium sometimes opens a page from disk with an empty
+    storage of its own (3 of 100 reloads on a busy machine, none over HTTP).
+    """
+    handler = partial(_QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def open_report(
+    browser: Browser, place: Path | str, fragment: str = "", **context: Any
+) -> RecordedPage:
+    """Open a report in a folder or at an address, and wait until it is ready."""
     context.setdefault("viewport", {"width": 1000, "height": 900})
     recorded = RecordedPage(browser, **context)
-    recorded.page.goto((folder / "report.html").as_uri() + fragment)
+    address = place if isinstance(place, str) else place.as_uri()
+    recorded.page.goto(f"{address}/report.html{fragment}")
     recorded.page.wait_for_selector("html[data-ready=yes]", timeout=10_000)
     if recorded.page.query_selector("video"):
         recorded.page.wait_for_function(

@@ -4,10 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,47 @@ _END_STATES = {"done", "failed", "cancelled"}
 
 
 class Server:
-    """A running ``fakelens serve`` and a client for it.
+    """A running ``fakelens serve`` and a client for it, which sends the token.
+
+    Attributes:
+        printed: the address that the server printed, with the token, to open in a browser.
+        url: the same without the token.
+        headers: to send with other clients; they contain the token.
 
     Args:
         folder: for uploads and results.
         options: of the command line.
+        launcher: command that runs the server, with its options.
+        environment: of the server; that of this process by default.
     """
 
-    def __init__(self, folder: Path, *options: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: object,
+        launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.log = folder.with_name(f"{folder.name}.log")
-        command = [sys.executable, "-m", "fakelens", "serve", "--port", "0", "--folder", folder]
+        command = [*launcher, sys.executable, "-m", "fakelens", "serve"]
+        command += ["--port", "0", "--folder", str(folder)]
         with self.log.open("ab") as log:
             log_start = self.log.stat().st_size
             self.process = subprocess.Popen(
-                list(map(str, [*command, *options])), stdout=log, stderr=log, process_group=0
+                [*command, *map(str, options)],
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                env=environment,
             )
         self.printed = self._wait_for_address(log_start)
         self.url = self.printed.split("?")[0].rstrip("/")
-        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT)
+        token = httpx.URL(self.printed).params.get("token")
+        self.headers = httpx.Headers(
+            {b"Authorization": f"Bearer {token}".encode()} if token else {}
+        )
+        self.client = httpx.Client(base_url=self.url, headers=self.headers, timeout=TIMEOUT)
 
     def _wait_for_address(self, log_start: int) -> str:
         deadline = time.monotonic() + TIMEOUT
@@ -108,6 +131,17 @@ def serving(folder: Path, *options: object) -> Iterator[Server]:
         server.client.close()
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
+
+
+def connect(server: Server) -> socket.socket:
+    """Open a connection to a server, for requests that HTTP clients do not send."""
+    return socket.create_connection(("127.0.0.1", httpx.URL(server.url).port), timeout=TIMEOUT)
+
+
+def head(server: Server, request: str, more: str = "") -> bytes:
+    """Return the request line and the headers of a request, with the token."""
+    token = f"Authorization: {server.headers['Authorization']}\r\n"
+    return f"{request} HTTP/1.1\r\nHost: localhost\r\n{token}{more}\r\n".encode()
 
 
 def children(parent: int) -> list[int]:

@@ -36,8 +36,8 @@ def still_frames(count: int) -> list[Frame]:
 
 
 def texture(seed: int, height: int = 90, width: int = 160) -> RGBImage:
-    """Draw soft coloured spots, different for each seed."""
-    small = np.random.default_rng(seed).integers(0, 256, (9, 16, 3), np.uint8)
+    """Draw soft coloured spots of 10 pixels, different for each seed."""
+    small = np.random.default_rng(seed).integers(0, 256, (height // 10, width // 10, 3), np.uint8)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
@@ -58,6 +58,12 @@ class ScriptedDetector:
         indices = [int(i[0, 0] @ np.array([65536, 256, 1])) for i in images]
         self.seen += indices
         return [list(self.truth(index)) for index in indices]
+
+
+def one_shot(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
+    """Yield the frames of a film without a cut, as ``track_faces`` takes them."""
+    for position, item in enumerate(frames):
+        yield item, position == 0
 
 
 def faces_by_track(tracked: Iterable[TrackedFrame]) -> list[dict[int, Face]]:

@@ -16,9 +16,11 @@ from training.recipe import BankShare, LossWeights, Recipe
 
 SIZE, SAMPLES = 64, 4
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
-def network() -> PatchNet:
+def network(small_network: None) -> PatchNet:
     torch.manual_seed(3)
     return PatchNet().eval()
 

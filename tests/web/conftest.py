@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from fakelens.evaluation import demo
+from fakelens.web.schemas import State
 from support.media import draw_frame, make_clip
 from support.serving import Server, serving
+from support.stored_jobs import add, opened
 from support.toys import photograph
 
 
@@ -37,3 +39,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server with default options."""
     with serving(tmp_path_factory.mktemp("server") / "results") as running:
         yield running
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a server that has stopped, with a job in every state."""
+    with opened(tmp_path / "results") as store:
+        for state in (State.DONE, State.FAILED, State.CANCELLED, State.QUEUED):
+            add(store, state, state)
+        store.start(add(store, "interrupted"))
+    return tmp_path / "results"

@@ -1,10 +1,12 @@
 """Access to the server: tokens, other sites, security headers, and errors at startup."""
 
+import os
 import re
-import socket
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,22 +16,35 @@ from typer.testing import CliRunner
 
 from fakelens.cli.app import app
 from fakelens.web.guard import is_loopback
-from support.serving import TIMEOUT, Server, serving
+from support.serving import TIMEOUT, Server, connect, head, serving
 
 TOKEN = 'a good token; with odd "characters" é'
 
 
 @pytest.fixture(scope="module")
 def token_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running server that requires a token."""
-    with serving(tmp_path_factory.mktemp("token_server") / "results", "--token", TOKEN) as running:
-        yield running
+    """A running server with a token of the user's own.
+
+    It comes from the environment: on the command line, other users of the machine could read it.
+    """
+    folder = tmp_path_factory.mktemp("token_server") / "results"
+    running = Server(folder, environment=os.environ | {"FAKELENS_TOKEN": TOKEN})
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def stranger(token_server: Server) -> Iterator[httpx.Client]:
+    """A client of that server without the token."""
+    with httpx.Client(base_url=token_server.url) as client:
+        yield client
 
 
 def raw(server: Server, request: str) -> str:
-    """Send a request exactly as given and return the response."""
-    with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
-        connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
+    """Send a request exactly as given, with the token, and return the response."""
+    token = f"Authorization: {server.headers['Authorization']}\r\n"
+    with connect(server) as connection:
+        connection.sendall(f"{request}{token}Connection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
@@ -73,6 +88,7 @@ def test_the_documentation_lists_every_operation(server: Server) -> None:
         assert f"<code>{path}</code>" in page
         assert all(operation["description"] for operation in methods.values())
     assert "curl --data-binary @clip.mp4" in page
+    assert "-H &#34;Authorization: Bearer $TOKEN&#34;" in page
 
 
 @pytest.mark.parametrize(
@@ -149,20 +165,20 @@ def test_the_pages_of_the_server_may_change_jobs(server: Server, site: str) -> N
 )
 @pytest.mark.parametrize("path", ["/", "/api/health", "/docs", "/openapi.json", "/results/x/y"])
 def test_requests_without_the_token_are_refused(
-    token_server: Server, path: str, headers: dict[str, str]
+    stranger: httpx.Client, path: str, headers: dict[str, str]
 ) -> None:
-    response = httpx.get(token_server.url + path, headers=headers)
+    response = stranger.get(path, headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Bearer")
     assert "this server requires a valid token" in response.json()["detail"]
-    page = httpx.get(token_server.url + path, headers=headers | {"Accept": "text/html"})
+    page = stranger.get(path, headers=headers | {"Accept": "text/html"})
     assert page.status_code == 401
     assert 'type="password"' in page.text
 
 
-def test_programs_send_the_token_in_a_header(token_server: Server) -> None:
-    given = {"Authorization": f"Bearer {TOKEN}".encode()}
-    assert httpx.get(f"{token_server.url}/api/health", headers=given).status_code == 200
+def test_programs_send_the_token_in_a_header(stranger: httpx.Client) -> None:
+    given = {b"Authorization": f"Bearer {TOKEN}".encode()}
+    assert stranger.get("/api/health", headers=given).status_code == 200
 
 
 def test_browsers_get_a_cookie_in_exchange_for_the_token(token_server: Server) -> None:
@@ -181,9 +197,61 @@ def test_browsers_get_a_cookie_in_exchange_for_the_token(token_server: Server) -
         assert browser.post("/api/jobs", content=b"x", headers=foreign).status_code == 403
 
 
-def test_the_token_is_never_logged(token_server: Server) -> None:
-    httpx.get(f"{token_server.url}/", params={"token": "wrong token"})
+ODD_COOKIES = (
+    "a(b)=c",
+    "x=[1, 2]",
+    'x="unclosed',
+    "no value",
+    "=no name",
+    "\u00fc=\u00df",
+    "fakelens_{port}=of somebody else",
+)
+
+
+@pytest.mark.parametrize("odd", ODD_COOKIES)
+def test_cookies_of_other_servers_on_this_machine_do_no_harm(
+    stranger: httpx.Client, odd: str
+) -> None:
+    """Browsers send the cookies of all servers of a host, whatever the port."""
+    answer = stranger.get("/", params={"token": TOKEN})
+    own = answer.headers["set-cookie"].partition(";")[0]
+    stranger.cookies.clear()
+    odd = odd.format(port=stranger.base_url.port)
+    for cookies in (f"{odd}; {own}", f"{own}; {odd}", f"{odd};{own};{odd}"):
+        given = {b"Cookie": cookies.encode()}
+        assert stranger.get("/", headers=given).status_code == 200, cookies
+    assert stranger.get("/", headers={b"Cookie": odd.encode()}).status_code == 401
+
+
+def test_many_cookies_of_other_servers_do_no_harm(server: Server) -> None:
+    cookies = "; ".join(f"other{number}={'x' * 3000}" for number in range(15))
+    request = head(server, "GET /api/health", f"Cookie: {cookies}\r\n")
+    with connect(server) as connection:
+        connection.sendall(request[:30_000])
+        time.sleep(0.1)  # so that they arrive in parts
+        connection.sendall(request[30_000:])
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_token_is_never_logged(token_server: Server, stranger: httpx.Client) -> None:
+    stranger.get("/", params={"token": "wrong token"})
     assert "wrong" not in token_server.log.read_text(encoding="utf-8")
+
+
+def test_a_token_is_required_on_this_machine_too(server: Server) -> None:
+    """Other users of the machine can reach the server, and any program of theirs."""
+    token = httpx.URL(server.printed).params["token"]
+    assert len(token) >= 32
+    assert httpx.get(f"{server.url}/api/jobs").status_code == 401
+    with httpx.Client(follow_redirects=True) as browser:
+        assert browser.get(server.printed).url == f"{server.url}/"
+        assert browser.get(f"{server.url}/api/jobs").status_code == 200
+
+
+def test_the_token_can_be_switched_off(tmp_path: Path) -> None:
+    with serving(tmp_path / "results", "--no-token") as server:
+        assert server.printed == f"{server.url}/"
+        assert httpx.get(f"{server.url}/api/jobs").status_code == 200
 
 
 def test_a_server_that_others_can_reach_creates_a_token(tmp_path: Path) -> None:
@@ -238,6 +306,8 @@ def test_errors_at_startup_are_reported(server: Server, tmp_path: Path) -> None:
         (("--workers", 0), 2, "--workers must be 1 or more"),
         (("--max-upload", 0), 2, "--max-upload must be 1 or more"),
         (("--token", ""), 2, "--token must not be empty"),
+        (("--token", "x", "--no-token"), 2, "--no-token cannot be combined with --token"),
+        (("--host", "0.0.0.0", "--no-token"), 2, "--no-token needs a loopback address"),
     ):
         exit_code, message = refused(tmp_path / "results", *options)
         assert exit_code == code, message
@@ -253,10 +323,38 @@ def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     code, message = refused(tmp_path / "results")
     assert code == 1
     assert "another version of fakelens (format 99" in message
-    (tmp_path / "results" / "jobs.sqlite3").write_bytes(b"this is no database" * 100)
-    code, message = refused(tmp_path / "results")
-    assert code == 1
-    assert "file is not a database" in message
+
+
+SIGNAL_ITSELF = """
+import os, sys
+from fakelens.cli.app import app
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), {signal})
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["fakelens", "serve", "--port", "0"]
+app()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "module", "code"),
+    [
+        (signal.SIGINT, "fastapi.routing", 130),
+        (signal.SIGTERM, "uvicorn.protocols.http.flow_control", 0),
+    ],
+)
+def test_a_signal_during_startup_ends_the_server_silently(
+    number: signal.Signals, module: str, code: int, tmp_path: Path
+) -> None:
+    program = SIGNAL_ITSELF.format(module=module, signal=int(number))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 def test_a_missing_extra_is_reported(tmp_path: Path) -> None:

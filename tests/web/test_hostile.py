@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import struct
 import time
 import zlib
@@ -11,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from fakelens.errors import UsageError
@@ -20,7 +18,7 @@ from fakelens.web.messages import Task
 from fakelens.web.uploads import clean_name
 from fakelens.web.worker_process import run
 from support.media import draw_frame, make_clip, make_sound, truncate
-from support.serving import TIMEOUT, Server, serving
+from support.serving import TIMEOUT, Server, connect, head, serving
 from support.toys import photograph
 
 
@@ -136,11 +134,12 @@ def test_a_bad_file_fails_with_a_sentence(
     assert {name for name in server.files() if job["id"] in name} == {
         job["id"],
         f"{job['id']}/input",
+        f"{job['id']}/job.json",
     }
     assert server.client.delete(f"/api/jobs/{job['id']}").status_code == 204
 
 
-def run_worker(folder: Path, path: Path, stall_seconds: float = TIMEOUT, **limits: int) -> Any:
+def run_worker(folder: Path, path: Path, **limits: int) -> Any:
     """Run a worker without a server, and return its last message."""
     task = Task(
         input=path,
@@ -152,7 +151,7 @@ def run_worker(folder: Path, path: Path, stall_seconds: float = TIMEOUT, **limit
         trust=True,
         **({"minutes": 1, "frames": 100, "pixels": 10**9, "memory_bytes": 2**33} | limits),
     )
-    return asyncio.run(run(task, stall_seconds, lambda progress: None))
+    return asyncio.run(run(task, TIMEOUT, lambda progress: None))
 
 
 def test_a_huge_picture_in_a_small_file_cannot_exhaust_the_memory(tmp_path: Path) -> None:
@@ -160,13 +159,6 @@ def test_a_huge_picture_in_a_small_file_cannot_exhaust_the_memory(tmp_path: Path
     message = run_worker(tmp_path, _large_picture(tmp_path), memory_bytes=600 * 2**20)
     assert message.kind == "failure"
     assert not (tmp_path / "out").exists()
-
-
-def test_a_worker_without_progress_is_stopped(tmp_path: Path) -> None:
-    message = run_worker(tmp_path, make_clip(tmp_path / "clip.mp4"), stall_seconds=0.001)
-    assert message.kind == "failure"
-    assert "clip: no progress for " in message.sentence
-    assert "can be run again" in message.sentence
 
 
 def test_a_video_with_too_many_frames_is_stopped(tmp_path: Path) -> None:
@@ -180,12 +172,9 @@ def test_a_video_with_too_many_frames_is_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_new_files")
 def test_an_upload_that_announces_too_many_bytes_is_refused_at_once(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
-        request = (
-            "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n"
-            "Expect: 100-continue\r\n\r\n"
-        )
-        connection.sendall(request.encode())
+    with connect(server) as connection:
+        more = "Content-Length: 99999999999\r\nExpect: 100-continue\r\n"
+        connection.sendall(head(server, "POST /api/jobs", more))
         response = connection.recv(65536).decode()
     assert response.startswith("HTTP/1.1 413 ")
 
@@ -210,11 +199,8 @@ def test_an_empty_upload_is_refused(server: Server) -> None:
 @pytest.mark.usefixtures("no_new_files")
 def test_an_aborted_upload_leaves_no_files(server: Server) -> None:
     jobs = server.client.get("/api/jobs").json()["total"]
-    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port))
-    connection.sendall(
-        b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n"
-        + b"x" * 9999
-    )
+    connection = connect(server)
+    connection.sendall(head(server, "POST /api/jobs", "Content-Length: 500000\r\n") + b"x" * 9999)
     before = len(list((server.folder / "jobs").iterdir()))
     deadline = time.monotonic() + TIMEOUT
     while len(list((server.folder / "jobs").iterdir())) == before:
@@ -255,6 +241,7 @@ def test_a_file_name_never_becomes_a_path(name: str, server: Server) -> None:
     assert {path for path in server.files() if job["id"] in path} <= {
         job["id"],
         f"{job['id']}/input",
+        f"{job['id']}/job.json",
         f"{job['id']}/unfinished",
     }
     server.client.delete(f"/api/jobs/{job['id']}")
@@ -301,10 +288,8 @@ def test_file_names_are_cleaned(name: str, shown: str) -> None:
 def test_no_url_leads_outside_the_results(path: str, server: Server, done: str) -> None:
     address = path.format(id=done)
     # Over a socket, because HTTP clients resolve the dots themselves.
-    with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
-        connection.sendall(
-            f"GET {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-        )
+    with connect(server) as connection:
+        connection.sendall(head(server, f"GET {address}", "Connection: close\r\n"))
         response = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     assert response.split()[1] in ("404", "422"), response
     assert str(server.folder) not in response
@@ -313,14 +298,90 @@ def test_no_url_leads_outside_the_results(path: str, server: Server, done: str) 
 def test_slow_uploads_do_not_block_others(server: Server, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(10):
-            connection = stack.enter_context(
-                socket.create_connection(("127.0.0.1", httpx.URL(server.url).port))
-            )
-            connection.sendall(
-                b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\nxx"
-            )
+            connection = stack.enter_context(connect(server))
+            connection.sendall(head(server, "POST /api/jobs", "Content-Length: 500000\r\n") + b"xx")
         job = server.upload(photograph(tmp_path / "p.png", draw_frame(1)))
         assert server.wait(job["id"])["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("/api/jobs?limit=0", "limit must be 1 or more"),
+        ("/api/jobs?limit=201", "limit must be 200 or less"),
+        ("/api/jobs?limit=x&offset=-1", "limit must be a whole number; offset must be 0 or more"),
+        ("/api/jobs/x", "job_id must match the regular expression ^[0-9a-f]{32}$"),
+    ],
+)
+def test_a_malformed_parameter_is_named(server: Server, address: str, sentence: str) -> None:
+    response = server.client.get(address)
+    assert (response.status_code, response.json()) == (422, {"detail": sentence})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"every": "x"}, "every must be a whole number, or 'auto'"),
+        ({"every": 0}, "every must be 1 or more, or 'auto'"),
+        ({"trust": "maybe"}, "trust must be true or false"),
+        ({"name": "x" * 1001}, "name must have at most 1000 characters"),
+    ],
+)
+def test_a_malformed_option_of_an_upload_is_named(
+    server: Server, parameters: dict[str, object], sentence: str
+) -> None:
+    response = server.client.post("/api/jobs", content=b"x", params=parameters)
+    assert (response.status_code, response.json()) == (422, {"detail": sentence})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"version": 2}, "version must be 1"),
+        ({"more": 1}, "more is not a known field"),
+        ({"blind": None}, "blind must be true or false"),
+        ({"opinion": "x"}, "opinion must be 'manipulated', 'genuine' or 'cannot tell'"),
+        ({"suspicions": {}}, "suspicions must be a list"),
+        ({"suspicions": [1]}, "suspicions[0] must be a JSON object"),
+        (
+            {"suspicions": [{"person": 0, "start": "x"}]},
+            "suspicions[0].person must be 1 or more; suspicions[0].start must be a number; "
+            "suspicions[0].end is missing",
+        ),
+        (
+            {"suspicions": [{"person": 1, "start": 2, "end": 1}]},
+            "suspicions[0] is refused: the span ends before it starts",
+        ),
+    ],
+    ids=str,
+)
+def test_a_malformed_field_of_a_review_is_named(
+    server: Server, done: str, change: dict[str, object], sentence: str
+) -> None:
+    review = {
+        "version": 1,
+        "video_sha256": "0" * 64,
+        "blind": True,
+        "saved": "2026-01-01T00:00:00Z",
+    }
+    response = server.client.put(f"/api/jobs/{done}/review", json=review | change)
+    assert (response.status_code, response.json()) == (422, {"detail": sentence})
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "the request body is missing"),
+        (b"{", "the request body must be valid JSON"),
+        (b"[]", "the request body must be a JSON object"),
+    ],
+)
+def test_a_malformed_review_is_refused(
+    server: Server, done: str, body: bytes, sentence: str
+) -> None:
+    given = {"Content-Type": "application/json"}
+    response = server.client.put(f"/api/jobs/{done}/review", content=body, headers=given)
+    assert (response.status_code, response.json()) == (422, {"detail": sentence})
 
 
 @pytest.mark.parametrize("name", ["workers", "minutes", "queue", "upload_bytes"])

@@ -220,7 +220,10 @@ def test_many_uploads_at_once_all_finish(picture: Path, tmp_path: Path) -> None:
 
         def upload(number: int) -> str:
             response = httpx.post(
-                f"{server.url}/api/jobs", content=data, params={"name": f"{number}.png"}
+                f"{server.url}/api/jobs",
+                content=data,
+                params={"name": f"{number}.png"},
+                headers=server.headers,
             )
             assert response.status_code == 201
             return str(response.json()["id"])

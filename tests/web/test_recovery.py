@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -50,7 +51,11 @@ def test_a_job_fails_when_its_worker_is_killed_and_can_be_run_again(
         "long.mp4: the worker process was killed by signal 9 (SIGKILL), perhaps because memory ran "
         "out; the job can be run again"
     )
-    assert {name for name in server.files() if job in name} == {job, f"{job}/input"}
+    assert {name for name in server.files() if job in name} == {
+        job,
+        f"{job}/input",
+        f"{job}/job.json",
+    }
     assert server.client.post(f"/api/jobs/{job}/retry").json()["state"] in ("queued", "running")
     again = server.wait(job, "running")
     assert (again["attempts"], again["error"]) == (2, None)
@@ -70,7 +75,7 @@ def test_a_killed_server_leaves_a_consistent_state(
         queued = server.upload(picture, "queued.png")["id"]
         server.wait_for_work(running)
         (worker,) = children(server.process.pid)
-        arriving = threading.Thread(target=_upload_slowly, args=(server.url,), daemon=True)
+        arriving = threading.Thread(target=_upload_slowly, args=(server,), daemon=True)
         arriving.start()
         deadline = time.monotonic() + TIMEOUT
         while len(list((server.folder / "jobs").iterdir())) < 4:  # the upload has begun
@@ -96,14 +101,14 @@ def test_a_killed_server_leaves_a_consistent_state(
         assert server.process.returncode == 0
 
 
-def _upload_slowly(url: str) -> None:
+def _upload_slowly(server: Server) -> None:
     def body() -> Iterator[bytes]:
         while True:
             yield b"x" * 1000
             time.sleep(0.01)
 
     with pytest.raises(httpx.TransportError):
-        httpx.post(f"{url}/api/jobs", content=body())
+        httpx.post(f"{server.url}/api/jobs", content=body(), headers=server.headers)
 
 
 def test_a_job_fails_after_three_crashes_of_the_server(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_a_job_fails_after_three_crashes_of_the_server(tmp_path: Path) -> None:
         found = store.find(job)
         assert found
         assert (found.state, found.attempts) == ("queued" if attempt < 3 else "failed", attempt)
-        assert [path.name for path in store.folder(job).iterdir()] == ["input"]
+        assert sorted(path.name for path in store.folder(job).iterdir()) == ["input", "job.json"]
     assert "the server stopped unexpectedly 3 times" in (found.error or "")
     store.retry(job)
     store.start(job)
@@ -149,16 +154,20 @@ def test_the_server_shuts_down_in_order(long_clip: Path, tmp_path: Path) -> None
     with serving(tmp_path / "results") as server:
         job = server.upload(long_clip)["id"]
         server.wait_for_work(job)
+        stream = partial(httpx.stream, headers=server.headers)
         with (
-            httpx.stream("GET", f"{server.url}/api/events", timeout=TIMEOUT) as all_events,
-            httpx.stream("GET", f"{server.url}/api/jobs/{job}/events") as its_events,
+            stream("GET", f"{server.url}/api/events", timeout=TIMEOUT) as all_events,
+            stream("GET", f"{server.url}/api/jobs/{job}/events") as its_events,
         ):
             assert server.stop(signal.SIGINT) < 3
             list(all_events.iter_lines())  # both must end without an error
             list(its_events.iter_lines())
         assert server.process.returncode == 0
         assert "Traceback" not in server.log.read_text()
-    assert {path.name for path in (server.folder / "jobs" / job).iterdir()} == {"input"}
+    assert {path.name for path in (server.folder / "jobs" / job).iterdir()} == {
+        "input",
+        "job.json",
+    }
     with serving(tmp_path / "results") as server:
         server.wait_for_work(job)
         assert server.job(job)["attempts"] == 1, "an orderly shutdown is no attempt"

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def job(server: Server, done: Any) -> Any:
 def review(job: Any, **more: Any) -> dict[str, Any]:
     return {
         "version": 1,
+        "revision": 0,
         "video_sha256": job["summary"]["video_sha256"],
         "reviewer": "Ada </script><b>",
         "blind": True,
@@ -46,6 +48,24 @@ def put(server: Server, job: Any, body: Any, *, base: str = "/api/jobs") -> Any:
     return server.client.put(f"{base}/{job['id']}/review", json=body)
 
 
+def saved_as(answer: Any, sent: Any, revision: int) -> Any:
+    """Return the answer to a saved review, which must differ only in what the server sets."""
+    assert answer.status_code == 200, answer.text
+    kept = answer.json()
+    for name in ("saved", "uncovered"):
+        moment = kept[name]
+        assert (moment is None) == (sent[name] is None)
+        assert moment is None or abs(age(moment)) < 60, "stamped by the server's clock"
+    times = {name: kept[name] for name in ("saved", "uncovered")}
+    assert kept == sent | times | {"revision": revision}
+    return kept
+
+
+def age(moment: str) -> float:
+    """Return the number of seconds since a moment."""
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+
+
 def review_element(page: str) -> Any:
     """Return the content of the review element of a page."""
     found = re.search(r'<script type="application/json" id="review">([^<]*)</script>', page)
@@ -59,11 +79,10 @@ def test_a_review_is_saved(server: Server, job: Any) -> None:
     assert missing.status_code == 404
     assert "nobody has reviewed" in missing.json()["detail"]
     first = review(job, suspicions=[{"person": 1, "start": 0, "end": 1, "note": "the mouth"}])
-    assert put(server, job, first).json() == first
-    second = first | {"opinion": "genuine"}
-    assert put(server, job, second, base="/results").status_code == 200, (
-        "the URL that the page uses"
-    )
+    kept = saved_as(put(server, job, first), first, 1)
+    second = kept | {"opinion": "genuine"}
+    answer = put(server, job, second, base="/results")  # the URL that the page uses
+    second = saved_as(answer, second, 2)
     assert server.client.get(address).json() == second
     saved = server.folder / "jobs" / job["id"] / "results" / "review.json"
     assert json.loads(saved.read_text(encoding="utf-8")) == second
@@ -75,30 +94,44 @@ def test_a_blind_review_cannot_be_changed_after_the_result_was_revealed(
 ) -> None:
     mark = {"person": None, "start": 0.0, "end": 0.0, "note": ""}
     blind = review(job, opinion="manipulated", suspicions=[mark], uncovered="2026-01-01T00:00:01Z")
-    assert put(server, job, blind).status_code == 200
+    blind = saved_as(put(server, job, blind), blind, 1)
     for change in (
         {"opinion": "genuine"},
         {"suspicions": []},
         {"blind": False},
         {"uncovered": None},
-        {"uncovered": "2026-01-02T00:00:00Z"},
         {"reviewer": "Bob"},
     ):
         response = put(server, job, blind | change)
         assert response.status_code == 409
         assert f"({next(iter(change))})" in response.json()["detail"]
-    noted = blind | {"notes": "I was wrong.", "saved": "2026-01-03T00:00:00Z"}
-    assert put(server, job, noted).status_code == 200
-    assert server.client.get(f"/api/jobs/{job['id']}/review").json() == noted
+    noted = blind | {"notes": "I was wrong.", "uncovered": "2026-01-02T00:00:00Z"}
+    kept = put(server, job, noted).json()
+    assert kept["uncovered"] == blind["uncovered"], "stamped once"
+    assert server.client.get(f"/api/jobs/{job['id']}/review").json() == kept
 
 
-def test_an_older_review_does_not_replace_a_newer_one(server: Server, job: Any) -> None:
-    newer = review(job, notes="newer", saved="2026-01-02T00:00:00Z")
-    assert put(server, job, newer).status_code == 200
-    response = put(server, job, review(job, notes="older"))
-    assert response.status_code == 409
-    assert "a newer review has been saved" in response.json()["detail"]
+def test_only_a_review_of_the_saved_revision_replaces_it(server: Server, job: Any) -> None:
+    """Whatever the clocks of the clients say."""
+    newer = put(server, job, review(job, notes="newer", saved="2999-01-01T00:00:00Z")).json()
+    for revision in (0, 2, 99):
+        response = put(server, job, review(job, notes="older", revision=revision))
+        assert response.status_code == 409
+        assert "a newer review has been saved" in response.json()["detail"]
     assert server.client.get(f"/api/jobs/{job['id']}/review").json()["notes"] == "newer"
+    later = newer | {"notes": "by a clock that is slow", "saved": "1999-01-01T00:00:00Z"}
+    saved_as(put(server, job, later), later, 2)
+
+
+def test_a_review_that_an_older_version_saved_in_the_future_can_be_replaced(
+    server: Server, job: Any
+) -> None:
+    path = server.folder / "jobs" / job["id"] / "results" / "review.json"
+    old = review(job, saved="2999-01-01T00:00:00Z")
+    path.write_text(json.dumps({name: old[name] for name in old if name != "revision"}))
+    page = server.client.get(f"/results/{job['id']}/report.html").text
+    sent = review_element(page)["review"] | {"notes": "mine"}
+    saved_as(put(server, job, sent), sent, 1)
 
 
 def test_a_damaged_review_is_renamed(server: Server, job: Any) -> None:
@@ -118,6 +151,12 @@ def test_missing_results_are_reported(server: Server, tmp_path: Path) -> None:
         response = server.client.get(path)
         assert response.status_code == 404
         assert "no longer on the server's disk" in response.json()["detail"]
+    damaged = server.job(lost)
+    assert damaged["state"] == "damaged"
+    assert "no longer on the server's disk" in damaged["error"]
+    again = server.client.post(f"/api/jobs/{lost}/retry").json()
+    assert (again["error"], again["summary"]) == (None, None)
+    assert server.wait(lost)["state"] == "done"
     assert server.client.delete(f"/api/jobs/{lost}").status_code == 204
 
 
@@ -146,26 +185,29 @@ def test_an_invalid_review_is_refused(
 def test_the_page_contains_the_review_and_its_url(server: Server, job: Any) -> None:
     page = server.client.get(f"/results/{job['id']}/report.html")
     assert review_element(page.text) == {"save_to": "review", "review": None}
-    put(server, job, review(job))
+    kept = put(server, job, review(job)).json()
     page = server.client.get(f"/results/{job['id']}/report.html")
-    assert review_element(page.text)["review"] == review(job)
+    assert review_element(page.text)["review"] == kept
     policy = page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy
     own = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page.text)
     assert own
     assert policy.startswith(own[1].replace("&#39;", "'"))
+    assert '<a href="/">All results</a>' in page.text
     plain = server.client.get(f"/api/jobs/{job['id']}/files/report.html").text
     assert review_element(plain) == {"save_to": None, "review": None}
+    assert "All results" not in plain
 
 
 def test_the_archive_has_the_review_in_the_page_and_as_a_file(server: Server, job: Any) -> None:
-    put(server, job, review(job, notes="kept"))
+    kept = put(server, job, review(job, notes="kept")).json()
     bundle = server.client.get(job["summary"]["links"]["bundle"])
     with zipfile.ZipFile(io.BytesIO(bundle.content)) as archive:
         assert archive.testzip() is None
-        assert json.loads(archive.read("clip/review.json")) == review(job, notes="kept")
+        assert json.loads(archive.read("clip/review.json")) == kept
         page = archive.read("clip/report.html").decode()
-    assert review_element(page) == {"save_to": None, "review": review(job, notes="kept")}
+    assert review_element(page) == {"save_to": None, "review": kept}
+    assert "All results" not in page
 
 
 @pytest.mark.slow
@@ -173,9 +215,9 @@ def test_a_review_is_kept_when_the_server_restarts_and_deleted_with_its_job(tmp_
     clip = make_clip(tmp_path / "clip.mp4")
     with serving(tmp_path / "results") as server:
         job = server.wait(server.upload(clip)["id"])
-        assert put(server, job, review(job)).status_code == 200
+        kept = put(server, job, review(job)).json()
         server.stop(9)
     with serving(tmp_path / "results") as server:
-        assert server.client.get(f"/api/jobs/{job['id']}/review").json() == review(job)
+        assert server.client.get(f"/api/jobs/{job['id']}/review").json() == kept
         server.client.delete(f"/api/jobs/{job['id']}")
         assert server.files() == set()

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fakelens.faces.crops import crop_area, extract_crop
-from fakelens.faces.quality import QualityGates, quality_flags, sharpness
+from fakelens.faces.quality import QualityGates, quality_flags, sharpness, undecoded_share
 from fakelens.faces.sampler import FaceSample, FaceSampler
 from fakelens.faces.tracking import TrackedFace, TrackedFrame, track_faces
 from fakelens.media.frames import MediaReader
 from fakelens.media.prefetch import prefetch
 from fakelens.media.profile import Profile
+from fakelens.media.shots import every_nth, with_shot_changes
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, FaceDetector
 from fakelens.records.models import ModelCard
@@ -21,7 +22,8 @@ DETECT_EVERY = 3
 """Interval between face detections, in frames, if faces are tracked through every frame.
 
 That is the case if the interval between examined frames is not larger than this. Otherwise, faces
-are detected in the examined frames only, and the frames in between are not converted to pixels.
+are detected in the examined frames only, and of the frames in between only some of the luma is
+read, to find the shot changes.
 """
 
 FULL_SEARCH_SECONDS = Fraction(2, 5)
@@ -79,13 +81,15 @@ def face_crops(
 ) -> Iterator[Iterator[FrameFaces]]:
     """Return a context with the face crops of every frame.
 
-    One thread decodes, another one detects, tracks and crops. Both have ended when the context is
-    left.
+    One thread decodes and finds the shot changes, another one detects, tracks and crops. Both have
+    ended when the context is left.
     """
     skip = settings.every if settings.every > DETECT_EVERY else 1
     stride = DETECT_EVERY if skip == 1 else 1
     gates = QualityGates(min_confidence=detector.sure_confidence)
-    decoding = profile.measure_items("decode", reader.frames(skip))
+    # Every frame is compared with the one before, also if only some are examined.
+    with_shots = every_nth(with_shot_changes(reader.frames()), skip)
+    decoding = profile.measure_items("decode", with_shots)
     with closing(prefetch(decoding, _FRAMES_AHEAD)) as frames:
         tracked = track_faces(
             frames, detector, every=stride, full_search_seconds=FULL_SEARCH_SECONDS
@@ -122,6 +126,7 @@ def _crop_faces(frame: TrackedFrame, card: ModelCard, gates: QualityGates) -> li
         area = crop_area(tracked.face, card.crop)
         pixels = extract_crop(frame.frame.pixels, area, card.input_size)
         sharp = sharpness(pixels)
-        flags = quality_flags(tracked.face, sharp, gates).value
+        undecoded = undecoded_share(pixels) if frame.frame.damaged else 0.0
+        flags = quality_flags(tracked.face, sharp, gates, undecoded).value
         crops.append(FaceCrop(index, time, tracked, area, pixels, sharp, flags))
     return crops

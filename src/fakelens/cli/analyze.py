@@ -1,7 +1,8 @@
 """``fakelens analyze``: examine videos and pictures and write the results."""
 
 import time
-from collections.abc import Sequence
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,7 @@ import typer
 from fakelens.cli.options import (
     DEFAULT,
     FAILED,
+    INTERRUPTED,
     NO_FACE,
     SOME_FAILED,
     BaselineChoice,
@@ -20,13 +22,17 @@ from fakelens.cli.options import (
     Quiet,
     one_sentence,
 )
+from fakelens.cli.printing import say, surviving
 from fakelens.errors import UsageError
 from fakelens.explain.cam import METHODS, find_method
 from fakelens.faces.detectors import DETECTORS
 from fakelens.records.settings import AUTO_PER_SECOND, EXAMINE_EVERY, Settings
 
 if TYPE_CHECKING:
+    from fakelens.cli.results import Target
     from fakelens.media.profile import Profile
+    from fakelens.records.faces import FaceDetector
+    from fakelens.records.models import Model
     from fakelens.records.report import Report
     from fakelens.render.style import Style
 
@@ -71,6 +77,13 @@ def analyze(
             rich_help_panel=_SPEED,
         ),
     ] = "cpu",
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Examine this video stream or page of the file, from 1; default: the main one.",
+        ),
+    ] = None,
     profile: Annotated[
         bool,
         typer.Option(
@@ -109,6 +122,7 @@ def analyze(
 
     The results of clip.mp4 go to the folder clip_analyzed beside it, or to DIR.
     With several inputs, each gets a folder of its own in DIR.
+    Inputs that have been analyzed already with the same settings are skipped.
     """
     with one_sentence():
         settings = Settings(
@@ -118,50 +132,112 @@ def analyze(
             threshold=threshold,
             trust=not no_trust,
             ablation=ablation,
+            stream=stream,
         )
         if cam is not None:
             find_method(cam)
 
-        from fakelens.analysis.pipeline import analyze as run
-        from fakelens.cli.console import print_table, profile_table, progress_bar
+        from fakelens.cli.results import plan, without_repetitions
         from fakelens.faces.detectors import load_detector
-        from fakelens.media.profile import Profile
         from fakelens.models.loading import load_model
         from fakelens.render.style import Style
-        from fakelens.report.save import check_free
+        from fakelens.trust.imputation import check_ablation
 
-        jobs = list(zip(videos, _folders(videos, output), strict=True))
-        loaded, face_detector = load_model(model, device=device), load_detector(detector)
-        for path, folder in jobs:
-            check_free(folder, path, force=force)
-    style = Style(smooth=not no_smooth, baseline=baseline)
-    failed, faceless = 0, 0
-    for path, folder in jobs:
-        spent, began = Profile(), time.perf_counter()
-        try:
-            with one_sentence():
-                with progress_bar(f"examining {path.name}", quiet=quiet) as progress:
-                    report = run(
-                        path,
-                        model=loaded,
-                        detector=face_detector,
-                        settings=settings,
-                        progress=progress,
-                        profile=spent,
-                    )
-                save(report, folder, style, spent, video=not no_video, force=force, quiet=quiet)
-        except typer.Exit as ended:
-            if ended.exit_code != FAILED:
-                raise
-            failed += 1
-            continue
-        faceless += not report.tracks
-        if profile:
-            print_table(profile_table(spent, time.perf_counter() - began))
-    if failed:
-        raise typer.Exit(FAILED if failed == len(jobs) else SOME_FAILED)
-    if faceless == len(jobs):
+        if settings.trust:
+            check_ablation(settings.ablation)
+        job = _Job(
+            model=load_model(model, device=device),
+            detector=load_detector(detector),
+            settings=settings,
+            style=Style(smooth=not no_smooth, baseline=baseline),
+            video=not no_video,
+            force=force,
+            quiet=quiet,
+            profile=profile,
+        )
+        inputs, repeated = without_repetitions(videos)
+        if not quiet:
+            for path in repeated:
+                say(f"fakelens: {path}: given more than once, analyzed once")
+        codes = [_outcome(target, job) for target in plan(inputs, output)]
+    failures = {code for code in codes if code not in (0, NO_FACE)}
+    if failures and (0 in codes or NO_FACE in codes):
+        raise typer.Exit(SOME_FAILED)
+    if failures:
+        raise typer.Exit(failures.pop() if len(failures) == 1 else FAILED)
+    if 0 not in codes:
         raise typer.Exit(NO_FACE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is the same for all inputs."""
+
+    model: "Model"
+    detector: "FaceDetector"
+    settings: Settings
+    style: "Style"
+    video: bool
+    force: bool
+    quiet: bool
+    profile: bool
+
+
+def _outcome(target: "Target", job: _Job) -> int:
+    """Analyze an input and return the exit code; whatever happens, the next one can follow."""
+    try:
+        with one_sentence(target.path):
+            return 0 if _analyze(target, job) else NO_FACE
+    except typer.Exit as ended:
+        if ended.exit_code == INTERRUPTED:
+            raise
+        return ended.exit_code
+    except Exception:
+        with surviving(err=True):
+            traceback.print_exc()
+        say(f"fakelens: {target.path}: an error in fakelens, please report it", err=True)
+        return FAILED
+
+
+def _analyze(target: "Target", job: _Job) -> bool:
+    """Analyze an input, unless that has been done, and return whether it shows a face."""
+    from fakelens.analysis.pipeline import analyze
+    from fakelens.cli.console import print_table, profile_table, progress_bar
+    from fakelens.cli.finished import check_complete, check_same, has_face
+    from fakelens.cli.results import find_folder
+    from fakelens.media.profile import Profile
+    from fakelens.media.source_file import check_source
+    from fakelens.media.staging import nearest_existing
+    from fakelens.report.save import check_free
+
+    path = target.path
+    check_source(path)
+    folder, known = find_folder(target)
+    if known and not job.force:
+        check_same(path, known, job.model, job.detector, job.settings)
+        check_complete(path, known, folder, video=job.video)
+        if not job.quiet:
+            say(
+                f"fakelens: {path}: already analyzed, results in {folder}; use --force to analyze "
+                "it again"
+            )
+        return has_face(known)
+    check_free(folder, path, force=job.force)
+    spent, began = Profile(), time.perf_counter()
+    with progress_bar(f"examining {path.name}", quiet=job.quiet) as progress:
+        report = analyze(
+            path,
+            model=job.model,
+            detector=job.detector,
+            settings=job.settings,
+            progress=progress,
+            profile=spent,
+            workspace=nearest_existing(folder),
+        )
+    save(report, folder, job.style, spent, video=job.video, force=job.force, quiet=job.quiet)
+    if job.profile:
+        print_table(profile_table(spent, time.perf_counter() - began))
+    return bool(report.tracks)
 
 
 def save(
@@ -190,18 +266,17 @@ def save(
             progress=progress,
             profile=profile,
         )
-    name = report.provenance.input_name
     for damage in report.damage:
         when = format_time(float(damage.time - report.video.start))
-        typer.echo(f"fakelens: {name}: at {when}: {damage.message}", err=True)
+        say(f"fakelens: {report.source}: at {when}: {damage.message}", err=True)
     if not report.tracks:
-        typer.echo(f"fakelens: {name}: no face found, nothing to examine", err=True)
+        say(f"fakelens: {report.source}: no face found, nothing to examine", err=True)
     if quiet:
         return
     if report.tracks:
         print_table(summary(report))
-        typer.echo(error_rate_sentence(report.model, report.thresholds))
-    typer.echo(f"Results: {folder} (open report.html). A score is evidence, not proof.")
+        say(error_rate_sentence(report.model, report.thresholds))
+    say(f"Results: {folder} (open report.html). A score is evidence, not proof.")
 
 
 def _parse_every(every: str) -> int:
@@ -209,16 +284,3 @@ def _parse_every(every: str) -> int:
         return int(every)
     except ValueError:
         raise UsageError(f"--every takes a number of frames or auto, not {every!r}") from None
-
-
-def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
-    if output is not None and len(videos) == 1:
-        return [output]
-    named = [path.resolve() for path in videos]  # "." has no name of its own
-    folders = [
-        output / path.stem if output else path.parent / f"{path.stem}_analyzed" for path in named
-    ]
-    for number, folder in enumerate(folders):
-        if folder in folders[:number]:
-            raise UsageError(f"two inputs would both write to {folder}: analyze them one by one")
-    return folders

@@ -1,19 +1,42 @@
 """The ``fakelens`` program: its commands and the options of the program itself."""
 
-from typing import Annotated
+import io
+import sys
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import fakelens
 from fakelens.cli.analyze import analyze
 from fakelens.cli.benchmark import benchmark
 from fakelens.cli.demo import demo
 from fakelens.cli.models import models
-from fakelens.cli.options import examples
+from fakelens.cli.options import INTERRUPTED, examples
+from fakelens.cli.printing import say
 from fakelens.cli.render import render
 from fakelens.cli.serve import serve
 
+
+class _Program(TyperGroup):
+    """Prints every file name, whatever the encoding of the terminal or of the file printed to."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:  # outside of what a command handles itself
+            say("fakelens: interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+
+
 app = typer.Typer(
+    cls=_Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from fakelens.cli.printing import surviving
 from fakelens.media.profile import Profile
 from fakelens.models.loading import find_card, find_weights
 from fakelens.models.registry import DEFAULT, KNOWN
@@ -170,12 +171,18 @@ def figures(
     return table
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this where it has caught the error, and would exit
+
+
 def print_table(table: Table) -> None:
     """Print to stdout; if that is not a terminal, wide enough that no line is folded."""
-    console = Console()
+    console = _Console()
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_FILE
-    console.print(table)
+    with surviving():
+        console.print(table)
 
 
 def _spans(finding: Finding, start: float) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fakelens.cli.options import DEFAULT, Force, ModelName, Quiet, one_sentence
+from fakelens.cli.printing import say
 
 if TYPE_CHECKING:
     from fakelens.evaluation.demo import Pointing
@@ -37,7 +38,7 @@ def demo(
             report = analyze(clip, model=loaded, progress=progress)
         save(report, output, Style(), video=True, force=force, quiet=quiet)
         if not quiet:
-            typer.echo(_pointing_sentence(pointing(report)))
+            say(_pointing_sentence(pointing(report)))
 
 
 def _pointing_sentence(found: "Pointing | None") -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fakelens.cli.options import one_sentence
+from fakelens.cli.printing import say
 
 models = typer.Typer()
 
@@ -32,4 +33,4 @@ def pull(
     with one_sentence():
         from fakelens.models.loading import pull as fetch
 
-        typer.echo(fetch(name, source=source))
+        say(str(fetch(name, source=source)))

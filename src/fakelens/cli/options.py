@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fakelens.cli.printing import say
 from fakelens.errors import FakelensError, UsageError
 from fakelens.models.registry import DEFAULT
 
@@ -61,12 +62,16 @@ def examples(*lines: str) -> str:
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turn errors raised on purpose, and Ctrl-C, into one line on stderr and an exit code."""
+def one_sentence(about: Path | None = None) -> Iterator[None]:
+    """Turn errors raised on purpose, and Ctrl-C, into one line on stderr and an exit code.
+
+    Args:
+        about: input that is handled; named by errors that do not name it themselves.
+    """
     try:
         yield
     except KeyboardInterrupt as error:
-        typer.echo("fakelens: interrupted; unfinished results were removed", err=True)
+        _complain("interrupted; unfinished results were removed")
         raise typer.Exit(INTERRUPTED) from error
     except UsageError as error:
         _complain(error)
@@ -74,7 +79,18 @@ def one_sentence() -> Iterator[None]:
     except FakelensError as error:
         _complain(error)
         raise typer.Exit(FAILED) from error
+    except (OSError, UnicodeError) as error:
+        _complain(_describe(error, about))
+        raise typer.Exit(FAILED) from error
 
 
-def _complain(error: FakelensError) -> None:
-    typer.echo(f"fakelens: {error}", err=True)
+def _describe(error: OSError | UnicodeError, about: Path | None) -> str:
+    """Return what happened, after the files that it happened to as far as these are known."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return ": ".join([str(about)] * (about is not None) + [str(error)])
+    places = [str(place) for place in (about, error.filename) if place is not None]
+    return ": ".join([*dict.fromkeys(places), error.strerror])
+
+
+def _complain(problem: object) -> None:
+    say(f"fakelens: {problem}", err=True)

@@ -14,12 +14,16 @@ from fakelens.cli.options import (
     Quiet,
     one_sentence,
 )
+from fakelens.cli.printing import say
 from fakelens.render.style import COLORMAPS, Style
 
 
 def render(
     report: Annotated[
-        Path, typer.Argument(metavar="REPORT.json", help="Written by 'fakelens analyze'.")
+        Path,
+        typer.Argument(
+            metavar="REPORT", help="A report.json of 'fakelens analyze', or the folder it is in."
+        ),
     ],
     output: Output = None,
     colormap: Annotated[str, typer.Option(help=f"Colour map: {', '.join(COLORMAPS)}.")] = "inferno",
@@ -58,12 +62,14 @@ def render(
             baseline=baseline,
         )
         from fakelens.cli.console import progress_bar
-        from fakelens.report.document import read_report
+        from fakelens.report.document import FILE_NAME, read_report
         from fakelens.report.save import save_drawings
 
+        if report.is_dir():
+            report /= FILE_NAME
         loaded = read_report(report, source=video)
         if not loaded.tracks:
-            typer.echo(f"fakelens: {report}: no face in this report, nothing to draw", err=True)
+            say(f"fakelens: {report}: no face in this report, nothing to draw", err=True)
             raise typer.Exit(NO_FACE)
         with progress_bar("drawing", quiet=quiet) as progress:
             files = save_drawings(
@@ -74,4 +80,4 @@ def render(
                 progress=progress,
             )
         if not quiet:
-            typer.echo("\n".join(map(str, files)))
+            say("\n".join(map(str, files)))

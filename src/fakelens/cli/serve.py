@@ -1,12 +1,18 @@
 """``fakelens serve``: the analysis in a browser and as a REST API."""
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakelens.cli.options import DEFAULT, ModelName, Quiet, one_sentence
+from fakelens.cli.options import DEFAULT, INTERRUPTED, ModelName, Quiet, one_sentence
 from fakelens.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ _LIMITS = "Limits"
 def serve(
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on; a token is required if it is not loopback."),
+        typer.Option(help="Address to listen on; the default is reachable from this machine only."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8321,
     folder: Annotated[
@@ -29,9 +35,17 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            help="Token that clients must send. Default: none on loopback, else a random one."
+            envvar="FAKELENS_TOKEN",
+            help="Token that clients must send. Default: a new one, printed with the address.",
         ),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token",
+            help="Require no token: every user of this machine can read and delete all results.",
+        ),
+    ] = False,
     workers: Annotated[
         int, typer.Option(help="Videos examined at the same time.", rich_help_panel=_LIMITS)
     ] = 1,
@@ -45,16 +59,32 @@ def serve(
         int,
         typer.Option(metavar="N", help="Largest number of queued jobs.", rich_help_panel=_LIMITS),
     ] = 100,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DAYS",
+            help="Delete jobs DAYS after they ended. Default: keep them.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    quota: Annotated[
+        int | None,
+        typer.Option(
+            metavar="GB",
+            help="Most space for uploads and results. Default: no limit.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a web page and a REST API for examining videos; stop with Ctrl-C.
 
     Uploads and results are kept in the folder fakelens-results, or in DIR.
     """
-    with one_sentence():
+    with _stopped_by_signals(), one_sentence():
         if find_spec("fastapi") is None or find_spec("uvicorn") is None:
             raise MissingExtraError("fakelens serve", "web")
-        from fakelens.web.limits import MEGABYTE, Limits
+        from fakelens.web.limits import GIGABYTE, MEGABYTE, Limits
         from fakelens.web.server import Options
         from fakelens.web.server import serve as run
 
@@ -69,5 +99,29 @@ def serve(
             minutes=max_minutes,
             queue=max_queue,
             workers=workers,
+            keep_days=keep,
+            quota_bytes=None if quota is None else quota * GIGABYTE,
         )
-        run(Options(host, port, folder, model, token, limits), listening)
+        run(Options(host, port, folder, model, token, no_token, limits), listening)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Exit at once and silently on Ctrl-C or SIGTERM, until the server handles them itself.
+
+    An exception would be raised anywhere in the imports, some of which catch or print it. Nothing
+    has to be cleaned up, since the server can be killed at any time.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: FrameType | None) -> None:
+        os._exit(INTERRUPTED if number == signal.SIGINT else 0)
+
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -18,7 +18,8 @@ from fakelens.evaluation.methods import HeatmapMethod
 from fakelens.evaluation.outcomes import MEASURES, Outcome
 from fakelens.evaluation.plots import can_plot, plot
 from fakelens.evaluation.tables import markdown
-from fakelens.media.results_folder import check_free, move_into_place, staging_folder
+from fakelens.media.results_folder import check_free
+from fakelens.media.staging import move_into_place, staging_folder
 from fakelens.records.models import Model
 
 SCHEMA_VERSION = 2
@@ -118,7 +119,7 @@ def save(
         for model, some in groupby(outcomes, lambda one: one.model):
             if can_plot():
                 plot(list(some), staging / f"explain-{model}.png")
-        return move_into_place(staging, folder, [*FILES, _PLOTS])
+        return move_into_place(staging, folder, [*FILES, _PLOTS], force=force)
 
 
 def _write_csv(outcomes: Sequence[Outcome], path: Path) -> None:

@@ -3,6 +3,7 @@
 Heatmaps are stored in a file, so memory use does not grow with the length of a video.
 """
 
+import hashlib
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -65,12 +66,20 @@ class HeatmapStore:
         self._set_up(file, None, 0)
 
     @classmethod
-    def open(cls, path: Path, shape: tuple[int, int], rows: int) -> "HeatmapStore":
+    def open(
+        cls, path: Path, shape: tuple[int, int], rows: int, sha256: str = ""
+    ) -> "HeatmapStore":
         """Open a saved store for reading.
 
+        Args:
+            path: of the file.
+            shape: (h, w) of every heatmap.
+            rows: number of heatmaps.
+            sha256: that ``save`` returned; empty to skip the check.
+
         Raises:
-            ReportError: the file is missing, or its size is not that of ``rows`` heatmaps of
-                ``shape``.
+            ReportError: the file is missing or damaged, or its size is not that of ``rows``
+                heatmaps of ``shape``.
         """
         try:
             file = path.open("rb")
@@ -83,6 +92,11 @@ class HeatmapStore:
             raise ReportError(
                 f"{path}: has {size} bytes instead of {expected}: it is damaged; copy it again or "
                 "analyze the video again"
+            )
+        if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise ReportError(
+                f"{path}: is not the file that was written with this report: its SHA-256 differs; "
+                "copy it again or analyze the video again"
             )
         return store
 
@@ -132,9 +146,12 @@ class HeatmapStore:
         values = np.frombuffer(self._file.read(size), _DTYPE)
         return values.reshape(self._shape).astype(np.float32)
 
-    def save(self, path: Path) -> None:
-        """Copy all heatmaps to a file that :meth:`open` reads."""
+    def save(self, path: Path) -> str:
+        """Copy all heatmaps to a file that :meth:`open` reads, and return its SHA-256."""
+        digest = hashlib.sha256()
         self._file.seek(0)
         with path.open("wb") as target:
             while chunk := self._file.read(_COPY_BYTES):
+                digest.update(chunk)
                 target.write(chunk)
+        return digest.hexdigest()

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from fakelens.errors import UsageError
 from fakelens.faces.search import search, search_near
 from fakelens.faces.tracker import Tracker
-from fakelens.media.shots import with_shot_changes
 from fakelens.records.arrays import FloatArray
 from fakelens.records.faces import Box, Face, FaceDetector
 from fakelens.records.media import Frame
@@ -42,7 +41,7 @@ class TrackedFrame:
 
 
 def track_faces(
-    frames: Iterable[Frame],
+    frames: Iterable[tuple[Frame, bool]],
     detector: FaceDetector,
     *,
     every: int = 3,
@@ -53,7 +52,7 @@ def track_faces(
     Faces that are seen in two successive key frames are interpolated linearly in time between
     them. If a face appears or disappears between two key frames, the frames in between are
     searched as well, so that tracks begin and end on the right frame. The frames on both sides of
-    a shot change are key frames. A shot change (or a change of the frame size) ends all tracks.
+    a shot change are key frames. A shot change ends all tracks.
 
     For up to ``full_search_seconds`` after a full search, key frames are searched only near the
     known persons, if there are any and the detector can search a part of a picture. If a full
@@ -62,12 +61,13 @@ def track_faces(
     searches is missed.
 
     Args:
-        frames: in order of presentation, times in seconds; times should increase.
+        frames: in order of presentation, times in seconds; times should increase. Each comes with
+            whether a shot begins with it, as from ``media.shots.with_shot_changes``. A frame of
+            another size than the one before must begin one.
         detector: face detector.
         every: interval between key frames, 1 or more.
         full_search_seconds: longest time between two full searches, seconds; 0 searches all key
-            frames in full. Up to 12 frames are held back, or ``every`` if that is more (one more
-            while a possible shot change is being confirmed).
+            frames in full. Up to 12 frames are held back, or ``every`` if that is more.
 
     Yields:
         Every frame, in order, exactly once.
@@ -85,13 +85,13 @@ def track_faces(
 
 
 def _track(
-    frames: Iterable[Frame],
+    frames: Iterable[tuple[Frame, bool]],
     detector: FaceDetector,
     every: int,
     full_search_seconds: float | Fraction,
 ) -> Iterator[TrackedFrame]:
     shot = _Shot(detector, every, full_search_seconds, Tracker())
-    for frame, begins_shot in with_shot_changes(frames):
+    for frame, begins_shot in frames:
         if begins_shot:
             yield from shot.finish()
             shot = shot.next()

@@ -39,7 +39,10 @@ def open_container(path: Path) -> InputContainer:
 def choose_video_stream(
     container: InputContainer, path: Path, number: int | None = None
 ) -> VideoStream:
-    """Return a video stream by its number, or the main one: the default one, then the largest.
+    """Return a video stream by its number, or the main one.
+
+    That is the default one, then the largest, then the one with the most frames: an animated AVIF
+    contains its first frame as a picture as well.
 
     Args:
         container: opened by ``open_container``.
@@ -55,7 +58,12 @@ def choose_video_stream(
         raise MediaError(f"{path}: the file contains {content}")
     if number is None:
         return max(
-            streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
+            streams,
+            key=lambda s: (
+                bool(s.disposition & Disposition.default),
+                s.width * s.height,
+                s.frames,
+            ),
         )
     if number > len(streams):
         raise MediaError(

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -39,12 +38,11 @@ class MediaReader(ABC):
     """Reads one video, animation or picture once, from beginning to end; a context manager.
 
     Attributes:
-        info: from the header and the first frame.
+        info: from the header and the first frame; ``changes`` may grow while frames are decoded.
         damage: places that could not be read, so far.
         decoded: number of frames decoded so far.
         audio_streams: FFmpeg's audio streams.
         formats: FFmpeg's names of the file's format.
-        pixel_aspect: width divided by height of one pixel as stored, if known.
     """
 
     info: VideoInfo
@@ -52,7 +50,6 @@ class MediaReader(ABC):
     decoded: int
     audio_streams: tuple[AudioStream, ...]
     formats: frozenset[str]
-    pixel_aspect: Fraction | None
 
     def __enter__(self) -> Self:
         return self
@@ -98,5 +95,5 @@ class MediaReader(ABC):
 
 def upright_frame(decoded: DecodedFrame, video: VideoInfo) -> Frame:
     """Return a frame as displayed; ``decoded`` must not be drawn on while the result is in use."""
-    pixels = upright_pixels(decoded.frame, video.rotation)
+    pixels = upright_pixels(decoded.frame, video.rotation, mirrored=video.mirrored)
     return Frame(decoded.index, decoded.pts * video.time_base, pixels, decoded.damaged)

@@ -12,10 +12,9 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
+from fakelens.media.orientation import Orientation
 from fakelens.records.arrays import RGBImage
 from fakelens.records.media import Pixels
-
-_Span = tuple[int, int]
 
 # Planar YUV formats in native byte order, of which a part can be converted on its own.
 _PLANAR_FORMATS = {
@@ -29,15 +28,19 @@ _CHROMA_REACH = 8  # distance, in pixels, from which interpolated chroma can dep
 _FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
-def upright_pixels(frame: av.VideoFrame, rotation: int) -> "RGBImage | DecodedPixels":
-    """Return a decoded frame as an upright RGB picture, (H, W, 3) uint8.
+def upright_pixels(
+    frame: av.VideoFrame, rotation: int, *, mirrored: bool = False
+) -> "RGBImage | DecodedPixels":
+    """Return a decoded frame as displayed, an RGB picture, (H, W, 3) uint8.
 
     Frames that cannot be converted in parts are converted at once.
 
     Args:
         frame: must not be changed while the result is in use.
-        rotation: degrees counter-clockwise to turn the frame upright: 0, 90, 180 or 270.
+        rotation: see ``VideoInfo``.
+        mirrored: see ``VideoInfo``.
     """
+    orientation = Orientation(rotation, mirrored)
     # With an odd side, the last chroma sample belongs to one pixel and the converter uses other
     # code. A picture stored upside down has a negative line size.
     if (
@@ -45,8 +48,8 @@ def upright_pixels(frame: av.VideoFrame, rotation: int) -> "RGBImage | DecodedPi
         and not (frame.width % 2 or frame.height % 2)
         and all(plane.line_size > 0 for plane in frame.planes)
     ):
-        return DecodedPixels(frame, rotation)
-    return _to_rgb(frame, rotation // 90)
+        return DecodedPixels(frame, orientation)
+    return _to_rgb(frame, orientation)
 
 
 class DecodedPixels:
@@ -56,44 +59,60 @@ class DecodedPixels:
 
     Args:
         frame: of a format and size of which parts can be converted on their own.
-        rotation: degrees counter-clockwise to turn the frame upright: 0, 90, 180 or 270.
+        orientation: of the picture.
     """
 
-    def __init__(self, frame: av.VideoFrame, rotation: int) -> None:
+    def __init__(self, frame: av.VideoFrame, orientation: Orientation) -> None:
         self._frame = frame
-        self._turns = rotation // 90
-        height, width = frame.height, frame.width
-        self.shape: tuple[int, ...] = (width, height, 3) if self._turns % 2 else (height, width, 3)
+        self._orientation = orientation
+        width, height = frame.width, frame.height
+        if orientation.is_sideways:
+            width, height = height, width
+        self.shape: tuple[int, ...] = (height, width, 3)
 
     def __array__(self, dtype: object = None, copy: object = None) -> RGBImage:
-        return _to_rgb(self._frame, self._turns)
+        return _to_rgb(self._frame, self._orientation)
 
     def __getitem__(self, area: tuple[slice, slice]) -> RGBImage:
         """Convert an area; its row and column slices have a start and a stop within the picture."""
-        (top, bottom), (left, right) = self._stored_area(*area)
-        x1, x2 = _aligned(left, right, self._frame.width)
-        y1, y2 = _aligned(top, bottom, self._frame.height)
-        part = av.VideoFrame(x2 - x1, y2 - y1, self._frame.format.name)
-        part.colorspace, part.color_range = self._frame.colorspace, self._frame.color_range
-        for source, target in zip(planes(self._frame), planes(part), strict=True):
-            down = y1 * source.shape[0] // self._frame.height
-            across = x1 * source.shape[1] // self._frame.width
-            rows, columns = target.shape
-            target[:] = source[down : down + rows, across : across + columns]
+        rows, columns = self._orientation.stored_area(*area, self.shape)
+        x1, x2 = _aligned(columns.start, columns.stop, self._frame.width)
+        y1, y2 = _aligned(rows.start, rows.stop, self._frame.height)
+        part = self._part(x1, y1, x2 - x1, y2 - y1)
         image = part.to_ndarray(format="rgb24", threads=1)
-        inside = image[top - y1 : bottom - y1, left - x1 : right - x1]
-        return np.ascontiguousarray(np.rot90(inside, self._turns), np.uint8)
+        inside = image[rows.start - y1 : rows.stop - y1, columns.start - x1 : columns.stop - x1]
+        return np.ascontiguousarray(self._orientation.display(inside), np.uint8)
+
+    def _part(self, left: int, top: int, width: int, height: int) -> av.VideoFrame:
+        """Copy a part of the stored frame."""
+        frame = self._frame
+        if (width, height) == (frame.width, frame.height):
+            return frame
+        if frame.format.components[0].bits > 8:
+            # Keeps the position of chroma samples, on which the conversion from 10 bits depends.
+            part = frame.reformat(width, height, interpolation=Interpolation.POINT, threads=1)
+        else:
+            part = av.VideoFrame(width, height, frame.format.name)
+            part.colorspace, part.color_range = frame.colorspace, frame.color_range
+        for source, target in zip(planes(frame), planes(part), strict=True):
+            down, across = (
+                top * source.shape[0] // frame.height,
+                left * source.shape[1] // frame.width,
+            )
+            high, wide = target.shape
+            target[:] = source[down : down + high, across : across + wide]
+        return part
 
     def resized(self, size: tuple[int, int]) -> "DecodedPixels":
         """Return the whole picture at another size (width, height), by area averaging."""
-        width, height = size[::-1] if self._turns % 2 else size
+        width, height = size[::-1] if self._orientation.is_sideways else size
         small = self._frame.reformat(width, height, interpolation=Interpolation.AREA, threads=1)
         small.colorspace, small.color_range = self._frame.colorspace, self._frame.color_range
-        return DecodedPixels(small, 90 * self._turns)
+        return DecodedPixels(small, self._orientation)
 
     def luma(self, down: int, across: int) -> NDArray[np.uint8]:
         """Sample the luma, 0..255, of one pixel per cell of ``down`` x ``across`` pixels."""
-        plane = np.rot90(planes(self._frame)[0], self._turns)
+        plane = self._orientation.display(planes(self._frame)[0])
         sample = plane[down // 2 :: down, across // 2 :: across]
         if sample.dtype == np.uint16:
             sample = (sample >> 2).astype(np.uint8)  # from 10 bits
@@ -102,21 +121,11 @@ class DecodedPixels:
             return np.ascontiguousarray(sample)
         return np.asarray(cv2.LUT(sample, _FULL_FROM_LIMITED), np.uint8)
 
-    def _stored_area(self, rows: slice, columns: slice) -> tuple[_Span, _Span]:
-        """Return the start and stop of the rows and columns in the frame as stored."""
-        height, width = self.shape[:2]
-        y, x = (rows.start, rows.stop), (columns.start, columns.stop)
-        down, across = (
-            (height - rows.stop, height - rows.start),
-            (width - columns.stop, width - columns.start),
-        )
-        return ((y, x), (x, down), (down, across), (across, y))[self._turns]
 
-
-def _to_rgb(frame: av.VideoFrame, turns: int) -> RGBImage:
-    """Convert a whole frame to RGB and rotate it by ``turns`` x 90 degrees counter-clockwise."""
+def _to_rgb(frame: av.VideoFrame, orientation: Orientation) -> RGBImage:
+    """Convert a whole frame to RGB, as displayed."""
     image = frame.to_ndarray(format="rgb24", threads=1)
-    return np.ascontiguousarray(np.rot90(image, turns), np.uint8)
+    return np.ascontiguousarray(orientation.display(image), np.uint8)
 
 
 def _aligned(start: int, stop: int, length: int) -> tuple[int, int]:

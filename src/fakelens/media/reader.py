@@ -1,19 +1,23 @@
 """Reads any video, animation or picture, one frame at a time."""
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from fakelens.errors import MediaError
+from fakelens.media.conditioning import Conditioner
 from fakelens.media.container import choose_video_stream, describe_streams, open_container, reason
 from fakelens.media.frames import DecodedFrame, MediaReader, SoundPacket
+from fakelens.media.orientation import frame_orientation
+from fakelens.media.picture_formats import picture_formats, undecodable
+from fakelens.media.stream_tags import codec_aspect, field_order, header_aspect
 from fakelens.records.media import Damage, VideoInfo
 
 # FFmpeg's AVColorSpace. FFmpeg converts from these; others are converted by the nearest of them.
@@ -32,9 +36,6 @@ class VideoReader(MediaReader):
         path: of a video, an animation or a picture.
         stream: number of the video stream to read, from 1; ``None`` chooses the main one.
 
-    Attributes:
-        pixel_aspect: width divided by height of one pixel as stored, if known.
-
     Raises:
         MediaError: the file does not exist, cannot be read, has no such stream, or contains no
             frame that can be decoded.
@@ -44,6 +45,9 @@ class VideoReader(MediaReader):
         self.damage: list[Damage] = []
         self.decoded = 0
         self._last_pts: int | None = None
+        self._conditioner: Conditioner | None = None
+        # Width, height, pixel format and pixel aspect ratio of the first frame.
+        self._layout: tuple[tuple[int, int, str], Fraction | None] | None = None
         self._path = path
         self._container = open_container(path)
         try:
@@ -52,13 +56,13 @@ class VideoReader(MediaReader):
             self._time_base = video.time_base or Fraction(1)
             self._start = video.start_time or 0
             self.audio_streams = self._container.streams.audio
-            self.pixel_aspect = video.sample_aspect_ratio
             self.formats = frozenset(self._container.format.name.split(","))
+            self._header_aspect = header_aspect(video)
             self._frames = self._decode(video)
             self._on_packet: Callable[[SoundPacket], None] | None = None
             self._early_packets: list[SoundPacket] = []
             self._first = next(self._frames, None)
-            self.info = _info(self._container, video, self.first_frame())
+            self.info = self._describe(video)
             # Some Matroska writers count the duration from 0, others from the first frame.
             self._duration_start = self._start * self._time_base if video.duration else Fraction(0)
         except BaseException:
@@ -100,22 +104,43 @@ class VideoReader(MediaReader):
         if self._first is not None:
             first, self._first = self._first, None
             yield first
-        yield from self._frames
+        for decoded in self._frames:
+            self._update_changes()
+            yield decoded
         self._check_length()
 
     def _decode(self, stream: VideoStream) -> Generator[DecodedFrame]:
+        for frame in self._stored_frames(stream):
+            if self._conditioner is None:
+                self._orientation = frame_orientation(frame)
+                # Viewers ignore the resolutions that pictures note for printing.
+                aspect = self._header_aspect or codec_aspect(stream)
+                aspect = None if self._is_picture else aspect
+                self._conditioner = Conditioner(frame, aspect, field_order(stream))
+            yield from self._count(self._conditioner.push(frame))
+        if self._conditioner is not None:
+            yield from self._count(self._conditioner.flush())
+
+    def _count(self, frames: list[av.VideoFrame]) -> Generator[DecodedFrame]:
+        for frame in frames:
+            self.decoded += 1
+            yield DecodedFrame(self.decoded - 1, frame.pts or 0, frame, frame.is_corrupt)
+
+    def _stored_frames(self, stream: VideoStream) -> Generator[av.VideoFrame]:
+        """Decode all frames as stored; correct their timestamps and note damage."""
         last: int | None = None
         step = 1  # ticks from frame to frame, for frames without timestamps
         if stream.average_rate:
             step = max(1, round(1 / (stream.average_rate * self._time_base)))
         max_step = max_timestamp_step(self._time_base)
-        shape: tuple[int, int, str] | None = None
         for packet in self._packets(stream):
             if packet.stream is not stream:
                 self._handle_sound(packet)
                 continue
             try:
                 frames = packet.decode()
+            except av.error.EOFError:  # the decoder has ended already
+                continue
             except av.error.FFmpegError as error:
                 self._add_damage(packet.pts if packet.pts is not None else last, reason(error))
                 continue
@@ -128,18 +153,26 @@ class VideoReader(MediaReader):
                 elif last is not None and not last < pts <= last + max_step:
                     self._add_damage(last, "timestamps jump; they were corrected")
                     pts = last + (1 if pts <= last else step)
-                if frame.is_corrupt:
-                    self._add_damage(pts, "a damaged frame; it was examined as far as decoded")
-                last = pts
-                if frame.colorspace not in _KNOWN_MATRICES:
-                    self._add_damage(pts, "a rare colour matrix; colours are approximate")
-                    frame.colorspace = _NEAREST_MATRIX.get(frame.colorspace, _UNKNOWN_MATRIX)
-                shape = shape or (frame.width, frame.height, frame.format.name)
-                if shape != (frame.width, frame.height, frame.format.name):
-                    self._add_damage(pts, "the frame size or format changes; frames were converted")
-                self.decoded += 1
-                yield DecodedFrame(self.decoded - 1, pts, frame.reformat(*shape, threads=1))
-        self._last_pts = last
+                frame.pts = self._last_pts = last = pts
+                self._check(frame, stream)
+                yield frame
+
+    def _check(self, frame: av.VideoFrame, stream: VideoStream) -> None:
+        """Note what is unusual in a frame; replace a colour matrix that FFmpeg cannot convert."""
+        if frame.is_corrupt:
+            self._add_damage(frame.pts, "a damaged frame; it was examined as far as decoded")
+        if frame.colorspace not in _KNOWN_MATRICES:
+            self._add_damage(frame.pts, "a rare colour matrix; colours are approximate")
+            frame.colorspace = _NEAREST_MATRIX.get(frame.colorspace, _UNKNOWN_MATRIX)
+        shape = frame.width, frame.height, frame.format.name
+        aspect = self._header_aspect or codec_aspect(stream)
+        if self._layout is None:
+            self._layout = shape, aspect
+        if shape != self._layout[0]:
+            message = "the frame size or format changes; frames were converted"
+            self._add_damage(frame.pts, message)
+        if aspect != self._layout[1] and not self._is_picture:
+            self._add_damage(frame.pts, "the shape of the pixels changes; frames were converted")
 
     def _packets(self, stream: VideoStream) -> "Iterator[Packet[Any]]":
         """Yield all packets of the video and its audio; continue after errors if possible."""
@@ -155,6 +188,8 @@ class VideoReader(MediaReader):
             except av.error.FFmpegError as error:
                 errors += 1
                 self._add_damage(None, reason(error))
+            except IndexError:  # a packet of a stream that was not there when the file was opened
+                self._add_damage(None, "another stream begins; it is not examined")
             else:
                 return
 
@@ -175,6 +210,47 @@ class VideoReader(MediaReader):
                     return
                 break
         self.damage.append(Damage(time, message))
+
+    @property
+    def _is_picture(self) -> bool:
+        return any(name == "image2" or name.endswith("_pipe") for name in self.formats)
+
+    def _describe(self, stream: VideoStream) -> VideoInfo:
+        first, conditioner = self.first_frame(), self._conditioner
+        assert conditioner is not None  # it made the first frame
+        width, height = first.width, first.height
+        if self._orientation.is_sideways:
+            width, height = height, width
+        duration: Fraction | None = None
+        if stream.duration:
+            duration = stream.duration * self._time_base
+        elif self._container.duration:
+            duration = Fraction(self._container.duration, av.time_base)
+        rate = stream.average_rate or None
+        estimate = stream.frames or (round(duration * rate) if duration and rate else None)
+        number, others = describe_streams(self._container, stream)
+        return VideoInfo(
+            width=width,
+            height=height,
+            rotation=self._orientation.rotation,
+            mirrored=self._orientation.mirrored,
+            changes=tuple(conditioner.changes),
+            rate=rate,
+            time_base=self._time_base,
+            start=(first.pts or 0) * self._time_base,
+            frame_estimate=1 if self._is_picture else estimate,
+            duration=None if self._is_picture else duration,
+            codec=stream.codec_context.name,
+            pixel_format=conditioner.stored[2],
+            is_picture=self._is_picture,
+            audio=tuple(sound_codec(sound) for sound in self.audio_streams),
+            stream=number,
+            other_streams=others,
+        )
+
+    def _update_changes(self) -> None:
+        if self._conditioner and len(self._conditioner.changes) > len(self.info.changes):
+            self.info = replace(self.info, changes=tuple(self._conditioner.changes))
 
     def _check_length(self) -> None:
         duration = self.info.duration
@@ -199,41 +275,20 @@ def open_video(path: Path, stream: int | None = None) -> MediaReader:
         MediaError: the file does not exist, cannot be read, has no such stream or page, or contains
             no frame that can be decoded.
     """
-    return VideoReader(path, stream)
+    formats = picture_formats(path)
+    if not formats:
+        return VideoReader(path, stream)
+    from fakelens.media.pictures import open_picture  # noqa: PLC0415 - it imports Pillow
 
-
-def _info(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
-    rotation = round(first.rotation / 90) * 90 % 360
-    width, height = first.width, first.height
-    if rotation in (90, 270):
-        width, height = height, width
-    time_base = stream.time_base or Fraction(1)
-    duration: Fraction | None = None
-    if stream.duration:
-        duration = stream.duration * time_base
-    elif container.duration:
-        duration = Fraction(container.duration, av.time_base)
-    rate = stream.average_rate or None
-    estimate = stream.frames or (round(duration * rate) if duration and rate else None)
-    names = container.format.name.split(",")
-    number, others = describe_streams(container, stream)
-    is_picture = any(name == "image2" or name.endswith("_pipe") for name in names)
-    return VideoInfo(
-        width=width,
-        height=height,
-        rotation=rotation,
-        rate=rate,
-        time_base=time_base,
-        start=(first.pts or 0) * time_base,
-        frame_estimate=1 if is_picture else estimate,
-        duration=None if is_picture else duration,
-        codec=stream.codec_context.name,
-        pixel_format=first.format.name,
-        is_picture=is_picture,
-        audio=tuple(sound_codec(sound) for sound in container.streams.audio),
-        stream=number,
-        other_streams=others,
-    )
+    picture = open_picture(path, formats, stream)
+    if picture is not None:
+        return picture
+    try:
+        return VideoReader(path, stream)
+    except MediaError as error:
+        if stream not in (None, 1):
+            raise
+        raise undecodable(path) from error
 
 
 def max_timestamp_step(time_base: Fraction) -> int:

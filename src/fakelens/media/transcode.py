@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from fakelens.errors import OutputError
 from fakelens.media.frames import DecodedFrame, MediaReader, SoundPacket
+from fakelens.media.orientation import Orientation
 from fakelens.media.pixels import planes as planes_of
 from fakelens.media.planes import Planes
 from fakelens.media.prefetch import prefetch
@@ -48,9 +49,10 @@ def transcode(
 ) -> tuple[str, ...]:
     """Decode a video, draw on every frame, and write it as H.264 in MP4.
 
-    Every timestamp is kept, sound is copied packet by packet, rotation is applied to the pixels,
-    and colour tags and the pixel aspect ratio are preserved. A side with an odd number of pixels
-    is made even by repeating the last row or column, as H.264 in 4:2:0 requires.
+    Every timestamp is kept, sound is copied packet by packet, rotation and mirroring are applied
+    to the pixels, and colour tags are preserved. What the reader converts is listed in
+    ``VideoInfo.changes``. A side with an odd number of pixels is made even by repeating the last
+    row or column, as H.264 in 4:2:0 requires.
 
     Args:
         source: the video.
@@ -153,9 +155,6 @@ class _VideoWriter:
         self._decode_lead: int | None = None  # ticks from decoding to presentation
         self._stream: VideoStream = output.add_stream("libx264", rate=rate)
         self._configure(self._canvas(reader.first_frame()), reader.first_frame())
-        if aspect := reader.pixel_aspect:
-            swapped = reader.info.rotation in (90, 270)
-            self._stream.codec_context.sample_aspect_ratio = 1 / aspect if swapped else aspect
         self.sound = SoundWriter(output, reader.audio_streams)
         self.notes = _frame_notes(reader.info)
 
@@ -198,6 +197,7 @@ class _VideoWriter:
         context = self._stream.codec_context
         context.width, context.height = frame.width, frame.height
         context.pix_fmt = frame.format.name
+        context.sample_aspect_ratio = Fraction(1)
         context.time_base = self._stream.time_base = self._info.time_base
         context.options = {"crf": str(CRF), "preset": PRESET}
         context.color_range, context.colorspace = frame.color_range, frame.colorspace
@@ -210,13 +210,14 @@ class _VideoWriter:
         )
         name = "yuvj420p" if full_range else "yuv420p"
         fits = frame.format.name == name and not (frame.width % 2 or frame.height % 2)
-        if fits and not self._info.rotation and not self._side_by_side:
+        orientation = Orientation(self._info.rotation, self._info.mirrored)
+        if fits and orientation == Orientation() and not self._side_by_side:
             frame.make_writable()
             return frame
         converted = frame
         if frame.format.name != name:
             converted = _convert(frame, name)
-        planes = [np.rot90(plane, self._info.rotation // 90) for plane in planes_of(converted)]
+        planes = [orientation.display(plane) for plane in planes_of(converted)]
         height, width = (side + side % 2 for side in planes[0].shape)
         copies = 2 if self._side_by_side else 1
         canvas = av.VideoFrame(copies * width, height, name)
@@ -232,6 +233,8 @@ def _frame_notes(info: VideoInfo) -> list[str]:
     notes = []
     if info.rotation:
         notes.append("The frames were rotated upright.")
+    if info.mirrored:
+        notes.append("The frames were mirrored, as players display them.")
     if info.pixel_format not in ("yuv420p", "yuvj420p"):
         notes.append(f"The colours were converted from {info.pixel_format} to 8-bit 4:2:0.")
     if info.width % 2 or info.height % 2:

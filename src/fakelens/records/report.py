@@ -33,8 +33,12 @@ class Heatmaps(Protocol):
         """Shape (h, w) of every heatmap; ``None`` if there are no heatmaps."""
         ...
 
-    def save(self, path: Path) -> None:
-        """Write all heatmaps to a file, as little-endian float16, row after row."""
+    def save(self, path: Path) -> str:
+        """Write all heatmaps to a file, as little-endian float16, row after row.
+
+        Returns:
+            The SHA-256 of the file, hexadecimal.
+        """
         ...
 
 

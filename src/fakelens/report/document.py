@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise
+from math import isclose
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -28,6 +29,7 @@ from fakelens.errors import ReportError, UsageError
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
 from fakelens.faces.quality import QualityFlag
+from fakelens.media.source_file import file_sha256
 from fakelens.records.findings import Finding
 from fakelens.records.media import Damage, VideoInfo
 from fakelens.records.models import ModelCard, Thresholds
@@ -36,26 +38,33 @@ from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 from fakelens.render.overlay import specificity_of
 from fakelens.report.error_rates import error_rate_sentence
+from fakelens.report.source_video import NAMES as ORIGINAL_NAMES
 
 FILE_NAME = "report.json"
 HEATMAPS_NAME = "heatmaps.f16"
 
-Quad = tuple[float, float, float, float]
-Point = tuple[float, float]
+# Limits beyond which a value can only be damage, and drawing it would fail.
+_MAX_SIDE = 100_000  # pixels
+Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
+Seconds = Annotated[float, Field(ge=-1e7, le=1e7)]
+Quad = tuple[Pixel, Pixel, Pixel, Pixel]
+Point = tuple[Pixel, Pixel]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 QualityBits = Annotated[int, Field(ge=0, le=(~QualityFlag(0)).value)]
 
 
-class _Model(BaseModel):
+class Part(BaseModel):
+    """A part of the document."""
+
     # Unknown fields are ignored: a later version may have added them.
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-class TrackColumns(_Model):
+class TrackColumns(Part):
     """A person's observations, column by column, ordered by frame; see ``tracks.Track``."""
 
     frames: list[Count]
-    times: Annotated[list[float], Field(description="seconds")]
+    times: Annotated[list[Seconds], Field(description="seconds")]
     boxes: Annotated[list[Quad], Field(description="face: x1, y1, x2, y2, pixels")]
     areas: Annotated[list[Quad], Field(description="area of the face crop: x1, y1, x2, y2, pixels")]
     landmarks: Annotated[
@@ -80,23 +89,34 @@ class TrackColumns(_Model):
             raise PydanticCustomError("frames", "the frames are not in order")
         if not all(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in chain(self.boxes, self.areas)):
             raise PydanticCustomError("boxes", "a box has no width or height")
+        if not all(isclose(x2 - x1, y2 - y1, rel_tol=0.01) for x1, y1, x2, y2 in self.areas):
+            raise PydanticCustomError("areas", "the area of a face crop is not a square")
         return self
 
 
-class Person(_Model):
+class Person(Part):
     """One person: the finding and the observations it is based on."""
 
     finding: Finding
     track: TrackColumns
 
+    @model_validator(mode="after")
+    def _has_its_frames(self) -> Self:
+        assessment = self.finding.assessment
+        named = {self.finding.key_frame, *(assessment.strongest if assessment else ())}
+        if not named <= set(self.track.frames):
+            raise PydanticCustomError("frames", "the finding refers to a frame without the person")
+        return self
 
-class HeatmapFile(_Model):
+
+class HeatmapFile(Part):
     """The heatmap file: ``rows`` x ``height`` x ``width`` little-endian half floats."""
 
     file: Annotated[str, Field(pattern=r"^[^/\\]+$", description="name, in the same folder")]
     rows: Count
     height: Count
     width: Count
+    sha256: Annotated[str, Field(description="of the file; empty in older reports")] = ""
     method: Annotated[str, Field(description="heatmap method")]
     unit: str
     signed: Annotated[bool, Field(description="negative values are evidence for real")]
@@ -109,7 +129,7 @@ class HeatmapFile(_Model):
         return method
 
 
-class Document(_Model):
+class Document(Part):
     """The content of ``report.json``."""
 
     schema_version: int  # first: checked before the fields that another version may have changed
@@ -134,10 +154,23 @@ class Document(_Model):
         if version != SCHEMA_VERSION:
             raise PydanticCustomError(
                 "schema_version",
-                "is {found}, but this version reads {known}; analyze the video again",
+                "is {found}, but this version reads {known}",
                 {"found": version, "known": SCHEMA_VERSION},
             )
         return version
+
+    @field_validator("video")
+    @classmethod
+    def _is_plausible(cls, video: VideoInfo) -> VideoInfo:
+        if not (0 < video.width <= _MAX_SIDE and 0 < video.height <= _MAX_SIDE):
+            raise PydanticCustomError("size", "has no valid width and height")
+        if video.rotation not in (0, 90, 180, 270):
+            raise PydanticCustomError("rotation", "has no valid rotation")
+        if video.time_base <= 0 or (video.rate is not None and video.rate <= 0):
+            raise PydanticCustomError("rate", "has no valid frame rate or time base")
+        if not abs(video.start) < 1e7 or not 0 <= (video.duration or 0) < 1e7:
+            raise PydanticCustomError("times", "has no valid start and duration")
+        return video
 
     @model_validator(mode="after")
     def _has_its_heatmaps(self) -> Self:
@@ -162,6 +195,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
     """
     method = METHODS[report.cam]
     height, width = report.heatmaps.shape or (0, 0)
+    sha256 = report.heatmaps.save(folder / HEATMAPS_NAME)
     document = Document(
         schema_version=SCHEMA_VERSION,
         # A file name need not be valid Unicode, but JSON must be.
@@ -181,13 +215,13 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
             rows=len(report.heatmaps),
             height=height,
             width=width,
+            sha256=sha256,
             method=method.name,
             unit=method.unit,
             signed=method.signed,
         ),
         provenance=report.provenance,
     )
-    report.heatmaps.save(folder / HEATMAPS_NAME)
     # The persons of a long video are written in pieces: one string for all of them would take a
     # hundred times the memory. The separator cannot occur inside a JSON string, where its quotation
     # marks would be escaped.
@@ -208,7 +242,8 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
 
     Args:
         path: of ``report.json``; the heatmap file lies beside it.
-        source: current path of the video, if it was moved.
+        source: current path of the video, if it was moved. By default the recorded path or, if the
+            video is not there, its exact copy beside the report.
 
     Raises:
         ReportError: the report or its heatmap file is missing or damaged, or the report was
@@ -217,20 +252,12 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
     path = Path(path)
     try:
         document = Document.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ReportError(f"{path}: cannot read the report: {error.strerror}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "the file"
-        raise ReportError(
-            f"{path}: not a report this version can read: {where}: {problem['msg']}"
-        ) from error
-    except UsageError as error:
-        raise ReportError(f"{path}: not a report this version can read: {error}") from error
+    except (OSError, ValidationError, UsageError) as error:
+        raise unreadable(path, error) from error
     saved = document.heatmaps
     shape = (saved.height, saved.width)
     return Report(
-        source=source or (path.parent / document.input_path).resolve(),
+        source=source or _find_input(path.parent, document),
         video=document.video,
         frames=document.frames,
         damage=tuple(document.damage),
@@ -240,9 +267,24 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
         thresholds=document.thresholds,
         tracks=tuple(_track(person) for person in document.persons),
         findings=tuple(person.finding for person in document.persons),
-        heatmaps=HeatmapStore.open(path.parent / saved.file, shape, saved.rows),
+        heatmaps=HeatmapStore.open(path.parent / saved.file, shape, saved.rows, saved.sha256),
         provenance=document.provenance,
     )
+
+
+def unreadable(path: Path, error: Exception) -> ReportError:
+    """Return the error that says why a report cannot be read, and what to do."""
+    if isinstance(error, OSError):
+        return ReportError(
+            f"{path}: cannot read the report: {error.strerror}; give the report.json of an analysis"
+        )
+    problem, advice = str(error), "analyze the video again"
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        problem = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        if first["type"] == "json_invalid":  # another file, or a damaged one
+            advice = f"give the report.json of an analysis, or {advice}"
+    return ReportError(f"{path}: not a report this version can read: {problem}; {advice}")
 
 
 def json_schema() -> dict[str, Any]:
@@ -256,6 +298,25 @@ def relative_path(source: Path, folder: Path) -> str:
         return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
     except ValueError:  # on Windows, another drive
         return source.resolve().as_posix()
+
+
+def _find_input(folder: Path, document: Document) -> Path:
+    """Return the recorded path of the input, or its exact copy if only that is there."""
+    recorded = (folder / document.input_path).resolve()
+    made = document.provenance
+    if _has_size(recorded, made.input_bytes):
+        return recorded
+    for copy in (folder / name for name in ORIGINAL_NAMES):
+        if _has_size(copy, made.input_bytes) and file_sha256(copy) == made.input_sha256:
+            return copy
+    return recorded
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def _has_shape(rows: Sequence[Sequence[float]], height: int, width: int) -> bool:

@@ -289,7 +289,7 @@ def _describe_video(report: Report, files: PageFiles) -> str:
         is_copy = files.video in source_video.NAMES
         return f"{files.video}, {'an exact copy of the input' if is_copy else 'the input itself'}"
     changes = " ".join(("", *files.notes))
-    return f"{files.video}, re-encoded because browsers cannot play the input.{changes}"
+    return f"{files.video}, re-encoded: browsers do not show the input as examined.{changes}"
 
 
 def _identity(report: Report) -> str:

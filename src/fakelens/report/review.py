@@ -6,18 +6,21 @@ the analysis, so that the result cannot influence them. The page keeps both.
 
 import json
 import re
+from html import escape
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 _REVIEW_ELEMENT = re.compile(r'(<script type="application/json" id="review">)[^<]*(</script>)')
+_HEADER = re.compile(r'<header class="top">\n?')
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, description="seconds into the video")]
 Moment = Annotated[
     str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="ISO 8601, UTC")
 ]
+Opinion = Literal["manipulated", "genuine", "cannot tell"] | None
 Notes = Annotated[str, Field(max_length=20_000)]
 
 
@@ -43,10 +46,15 @@ class Suspicion(_Model):
 class Review(_Model):
     """A reviewer's assessment of a video.
 
-    Once the result of the analysis has been revealed, only ``notes`` may change.
+    Once the result of the analysis has been revealed, only ``notes`` may change. A server sets
+    ``revision``, ``uncovered`` and ``saved`` itself, and accepts a review only if it was made from
+    the revision that the server has.
     """
 
     version: Literal[1] = 1
+    revision: Annotated[
+        int, Field(ge=0, lt=2**53, description="how often a server has saved the review")
+    ] = 0
     video_sha256: Annotated[
         str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the video")
     ]
@@ -55,14 +63,16 @@ class Review(_Model):
         bool,
         Field(description="marked before the page showed the result, as far as the page can know"),
     ]
-    opinion: Literal["manipulated", "genuine", "cannot tell"] | None = None
+    opinion: Opinion = None
     suspicions: Annotated[tuple[Suspicion, ...], Field(max_length=500)] = ()
     uncovered: Annotated[Moment | None, Field(description="when the result was revealed")] = None
     notes: Notes = ""
     saved: Moment
 
 
-def embed(page: str, review: Review | None, *, save_to: str | None = None) -> str:
+def embed(
+    page: str, review: Review | None, *, save_to: str | None = None, home: str | None = None
+) -> str:
     """Return a report page with a review in it.
 
     Args:
@@ -70,6 +80,7 @@ def embed(page: str, review: Review | None, *, save_to: str | None = None) -> st
         review: replaces the review in the page; ``None`` removes it.
         save_to: URL, relative to the page, to which the page sends the review as JSON by PUT;
             ``None`` for a page opened from disk, which offers a copy of itself for download.
+        home: URL of the list of results, for a link at the top of the page; ``None`` for no link.
 
     Raises:
         ValueError: the HTML is not a report page.
@@ -80,6 +91,10 @@ def embed(page: str, review: Review | None, *, save_to: str | None = None) -> st
     changed, count = _REVIEW_ELEMENT.subn(lambda found: found[1] + content + found[2], page)
     if count != 1:
         raise ValueError("not a report page: it has no element for a review")
+    if home is not None:
+        # The page removes this line from the copies of itself that it saves.
+        link = f'<p class="actions" id="home"><a href="{escape(home)}">All results</a></p>\n'
+        changed = _HEADER.sub(lambda found: found[0] + link, changed, count=1)
     return changed
 
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from fakelens.errors import MediaError, OutputError
 from fakelens.media import results_folder
 from fakelens.media.profile import Profile
-from fakelens.media.results_folder import move_into_place, staging_folder
 from fakelens.media.source_file import SourceFile, check_unchanged, copy_source, file_sha256
+from fakelens.media.staging import move_into_place, staging_folder
 from fakelens.records.report import Report
 from fakelens.records.settings import Progress
 from fakelens.render.style import Style
@@ -65,7 +65,8 @@ def save_report(
         video: also write the annotated video, unless no face was found, and copy the original
             video so that the page can play it.
         force: overwrite an existing report.
-        progress: called after each frame drawn.
+        progress: called after each frame drawn. If the original video is also re-encoded, each
+            frame counts twice.
         profile: records how long each stage takes.
 
     Returns:
@@ -81,16 +82,19 @@ def save_report(
     check_free(folder, report.source, force=force)
     try:
         with staging_folder(folder) as staging:
-            page_files = _draw(report, staging, style, profile, video=video, progress=progress)
-            page_files = _add_video(page_files, report, staging, folder, profile, copy=video)
+            draws, encodes = _passes(report, progress, video=video)
+            page_files = _draw(report, staging, style, profile, video=video, progress=draws)
+            page_files = _add_video(
+                page_files, report, staging, folder, profile, copy=video, progress=encodes
+            )
             _write_report(report, staging, folder, style, page_files, profile)
             check_unchanged(_source_file(report))
-            return move_into_place(staging, folder, _REPORT_FILES)
+            return move_into_place(staging, folder, _REPORT_FILES, force=force)
     except MediaError as error:  # the analysis is not lost because its input is
         with staging_folder(folder) as staging:
             page_files = PageFiles(lost=str(error))
             _write_report(report, staging, folder, style, page_files, profile)
-            move_into_place(staging, folder, _REPORT_FILES)
+            move_into_place(staging, folder, _REPORT_FILES, force=force)
         raise MediaError(f"{error}. The report was written without pictures: {folder}") from error
 
 
@@ -149,7 +153,7 @@ def save_drawings(
         )
     with staging_folder(folder) as staging:
         _draw(report, staging, style, Profile(), video=True, progress=progress)
-        return move_into_place(staging, folder, _DRAWINGS)
+        return move_into_place(staging, folder, _DRAWINGS, force=force)
 
 
 def _source_file(report: Report) -> SourceFile:
@@ -183,6 +187,20 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
         )
 
 
+def _passes(
+    report: Report, progress: Progress | None, *, video: bool
+) -> tuple[Progress | None, Progress | None]:
+    """Return the progress of drawing the video and of re-encoding the original."""
+    encodes = video and report.tracks and not report.video.is_picture and not playable_name(report)
+    if progress is None or not encodes:
+        return progress, None
+    frames = report.frames
+    return (
+        lambda done, _: progress(done, 2 * frames),
+        lambda done, _: progress(frames + done, 2 * frames),
+    )
+
+
 def _draw(
     report: Report,
     folder: Path,
@@ -213,6 +231,7 @@ def _add_video(
     profile: Profile,
     *,
     copy: bool,
+    progress: Progress | None,
 ) -> PageFiles:
     """Add the original video that the page plays: a copy, or the input where it is."""
     if report.video.is_picture:
@@ -225,7 +244,7 @@ def _add_video(
         timing = read_timing(staging / playable)
         return replace(page_files, video=playable, exact=True, timing=timing)
     if copy and report.tracks and not playable:
-        name = transcode_original(report, staging, profile)
+        name = transcode_original(report, staging, progress, profile)
         return replace(page_files, video=name, timing=read_timing(staging / name))
     if playable:
         address = quote(os.fsencode(relative_path(report.source, folder)))

@@ -12,6 +12,7 @@ from fakelens.media.profile import Profile
 from fakelens.media.reader import open_video
 from fakelens.media.transcode import transcode
 from fakelens.records.report import Report
+from fakelens.records.settings import Progress
 
 NAMES = ("untouched.mp4", "untouched.webm")
 
@@ -43,12 +44,14 @@ _DECODERS = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp
 def playable_name(report: Report) -> str | None:
     """Return the name for an exact copy of the input, or ``None`` if browsers cannot play it.
 
-    Damaged files count as not playable: transcoding repairs their timestamps.
+    Damaged files count as not playable: transcoding repairs their timestamps. So do files that
+    were changed to be examined and mirrored ones, which browsers show in different ways.
 
     Raises:
         MediaError: the input cannot be read again.
     """
-    if report.damage or report.video.is_picture:
+    video = report.video
+    if report.damage or video.is_picture or video.changes or video.mirrored:
         return None
     with open_video(report.source, report.video.stream) as reader:
         return _playable_name(reader)
@@ -60,18 +63,22 @@ def _playable_name(reader: MediaReader) -> str | None:
     for container, name, pixel_formats, audio_codecs in _PLAYABLE:
         fits = info.pixel_format in pixel_formats.get(codec, ()) and set(info.audio) <= audio_codecs
         # With several video streams a browser may show another one.
-        if (
-            container in reader.formats
-            and fits
-            and not reader.info.other_streams
-            and info.start >= 0
-        ):
+        alone = not info.other_streams
+        if container in reader.formats and fits and alone and info.start >= 0:
             return name
     return None
 
 
-def transcode_original(report: Report, folder: Path, profile: Profile) -> str:
+def transcode_original(
+    report: Report, folder: Path, progress: Progress | None, profile: Profile
+) -> str:
     """Re-encode the input as H.264 in MP4, which browsers can play.
+
+    Args:
+        report: of the input.
+        folder: for the file.
+        progress: called after each frame.
+        profile: records how long each stage takes.
 
     Returns:
         The file's name.
@@ -85,6 +92,7 @@ def transcode_original(report: Report, folder: Path, profile: Profile) -> str:
         folder / NAMES[0],
         lambda index, planes: None,
         stream=report.video.stream,
+        progress=progress,
         profile=profile,
     )
     return NAMES[0]

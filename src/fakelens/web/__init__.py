@@ -2,7 +2,9 @@
 
 * ``server`` listens and shuts down; ``app`` builds the application behind ``guard``.
 * ``api``, ``api_jobs``, ``api_results`` and ``pages`` contain the routes.
-* ``queue`` starts jobs and reports their progress; ``store`` keeps them in SQLite and on disk.
+* ``queue`` starts jobs and reports their progress.
+* ``store`` keeps them in a ``database`` and ``folders``; ``recovery`` compares both at a start;
+  ``listing`` searches and sorts; ``retention`` and ``quota`` limit what is kept.
 * ``worker_process`` runs ``worker``, which analyses one upload, in a process of its own.
 
 Only the worker decodes uploads. Code that analyses video or writes reports belongs elsewhere.

@@ -34,5 +34,7 @@ async def health(queue: QueueDep, model: Annotated[str, Depends(get_model_name)]
             pixels=limits.pixels,
             queue=limits.queue,
             workers=limits.workers,
+            keep_days=limits.keep_days,
+            quota_bytes=limits.quota_bytes,
         ),
     )

@@ -1,6 +1,7 @@
 """The REST API of jobs: uploads, the queue and its events."""
 
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,11 +9,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from fakelens.records.settings import EXAMINE_EVERY
 from fakelens.web import uploads
+from fakelens.web.database import now
 from fakelens.web.dependencies import NOT_FOUND, KnownJob, QueueDep, problems
+from fakelens.web.listing import Listing, Sort
 from fakelens.web.messages import Every
 from fakelens.web.problems import ProblemError
+from fakelens.web.queue import Queue
 from fakelens.web.schemas import Job, JobList, State
-from fakelens.web.store import now
 
 _DEFAULT_LIMIT, _MAX_LIMIT, _MAX_OFFSET = 50, 200, 10**9
 
@@ -31,7 +34,7 @@ router = APIRouter()
         s413="The upload is larger than this server accepts.",
         s422="A parameter is malformed.",
         s429="The queue is full.",
-        s507="The upload cannot be stored.",
+        s507="The upload cannot be stored, or exceeds the storage quota.",
     ),
     openapi_extra={
         "requestBody": {
@@ -69,12 +72,7 @@ async def upload(
             )
         job_id = queue.store.make_folder()
         try:
-            size = await uploads.receive(
-                request,
-                queue.store.input(job_id),
-                queue.limits.upload_bytes,
-                queue.limits.idle_seconds,
-            )
+            size = await _receive(request, queue, job_id)
             job = Job(
                 id=job_id,
                 name=uploads.clean_name(name),
@@ -92,6 +90,20 @@ async def upload(
     return queue.find(job_id) or job
 
 
+async def _receive(request: Request, queue: Queue, job: str) -> int:
+    """Store an upload within the limits, and return its size in bytes."""
+    limits, announced = queue.limits, request.headers.get("content-length")
+    size = None if announced is None else int(announced)
+    async with queue.quota.reserve(job, size, limits.upload_bytes) as room:
+        try:
+            return await uploads.receive(request, queue.store.input(job), room, limits.idle_seconds)
+        except ProblemError as error:
+            is_allowed = room < limits.upload_bytes and (size or 0) <= limits.upload_bytes
+            if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and is_allowed:
+                raise queue.quota.error() from error
+            raise
+
+
 @router.get(
     "/jobs",
     tags=["jobs"],
@@ -105,9 +117,17 @@ async def list_jobs(
         int, Query(ge=1, le=_MAX_LIMIT, description="number of jobs to return")
     ] = _DEFAULT_LIMIT,
     offset: Annotated[int, Query(ge=0, le=_MAX_OFFSET, description="number of jobs to skip")] = 0,
+    query: Annotated[
+        str,
+        Query(max_length=1000, description="text to find in names, verdicts and SHA-256"),
+    ] = "",
+    sort: Annotated[
+        Sort, Query(description="order; suspicious: by verdict, then by score")
+    ] = Sort.NEWEST,
+    blind: Annotated[bool, Query(description="do not search verdicts, for a blind review")] = False,
 ) -> JobList:
-    """List jobs, newest first."""
-    return JobList(total=queue.store.count(), jobs=queue.newest(limit, offset))
+    """List jobs, or those whose name, verdicts or SHA-256 contain a text."""
+    return queue.page(Listing(limit, offset, query, sort, blind))
 
 
 @router.get(
@@ -189,16 +209,20 @@ async def cancel(job: KnownJob, queue: QueueDep) -> Job:
     tags=["jobs"],
     operation_id="retry",
     response_description="The job in its new state.",
-    responses=NOT_FOUND | problems(s409="The job did not fail."),
+    responses=NOT_FOUND | problems(s409="The job did not fail, or its upload is missing."),
 )
 async def retry(job: KnownJob, queue: QueueDep) -> Job:
-    """Run a failed job again."""
+    """Run a failed job again, or one whose results are missing."""
     if job.state is State.CANCELLED:
         raise ProblemError(
             409, "this job was cancelled and its upload was deleted; upload the file again"
         )
-    if job.state is not State.FAILED:
+    if job.state not in (State.FAILED, State.DAMAGED):
         raise ProblemError(409, f"only failed jobs can be run again; this one is {job.state}")
+    if not queue.store.input(job.id).is_file():
+        raise ProblemError(
+            409, "the upload of this job is no longer on the server's disk; upload the file again"
+        )
     queue.retry(job.id)
     return queue.find(job.id) or job
 

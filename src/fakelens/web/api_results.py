@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse, StreamingResponse
 
 from fakelens.report.review import Review
-from fakelens.web import bundle, files, reviews
+from fakelens.web import bundle, files, outcomes, reviews
 from fakelens.web.dependencies import NO_RESULTS, NOT_FOUND, DoneJob, QueueDep, problems
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
@@ -72,6 +72,28 @@ def result(queue: Queue, job: Job, name: str) -> FileResponse:
 
 
 @router.get(
+    "/jobs/{job_id}/thumbnail",
+    tags=["results"],
+    operation_id="thumbnail",
+    response_class=FileResponse,
+    responses=NOT_FOUND
+    | NO_RESULTS
+    | {200: {"description": "The picture.", "content": {"image/jpeg": {}, "image/png": {}}}}
+    | problems(s404="There is no such job, or it has no picture."),
+)
+async def thumbnail(job: DoneJob, queue: QueueDep) -> FileResponse:
+    """Return a small picture of the most suspicious person: the face, without and with heatmap."""
+    path = queue.store.thumbnail(job.id)
+    if path.is_file():
+        return FileResponse(path, media_type="image/jpeg")
+    suspect = job.summary.suspect if job.summary else None
+    portrait = outcomes.portrait(queue.store.results(job.id), suspect or 0)
+    if not portrait.is_file():
+        raise ProblemError(404, "there is no picture of a person in these results")
+    return FileResponse(portrait, media_type="image/png")
+
+
+@router.get(
     "/jobs/{job_id}/bundle",
     tags=["results"],
     operation_id="bundle",
@@ -114,19 +136,22 @@ async def get_review(job: DoneJob, queue: QueueDep) -> Review:
     responses=NOT_FOUND
     | problems(
         s400="The body cannot be read.",
-        s409="The job has no results, or the review is of another video, older than the saved "
-        "one, or changes what was closed when the result was revealed.",
+        s409="The job has no results, or the review is of another video, was not made from the "
+        "saved revision, or changes what was closed when the result was revealed.",
         s413="The review is too large.",
     ),
 )
 async def put_review(job: DoneJob, queue: QueueDep, review: Review) -> Review:
-    """Save a review in place of the previous one.
+    """Save a review in place of the previous one, whose revision it must contain.
 
-    Once the result has been revealed, only the notes can change.
+    The server counts the revisions and sets the times. Once the result has been revealed, only the
+    notes can change.
     """
     results = queue.store.results(job.id)
     sha256 = job.summary.video_sha256 if job.summary else None
-    if conflict := reviews.find_conflict(results, sha256, review):
+    saved = reviews.read(results)
+    if conflict := reviews.find_conflict(saved, sha256, review):
         raise ProblemError(409, conflict)
-    reviews.write(results, review)
-    return review
+    written = reviews.write(results, saved, review)
+    queue.report_review(job.id)
+    return written

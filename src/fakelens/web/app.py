@@ -13,11 +13,12 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from fakelens import __version__
-from fakelens.web import api, pages
+from fakelens.web import api, invalid, pages
 from fakelens.web.guard import Access, Guard
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
 from fakelens.web.rendering import error_response
+from fakelens.web.retention import deleting_old_jobs
 from fakelens.web.store import STORAGE_ERRORS
 
 _log = logging.getLogger("fakelens.web")
@@ -39,7 +40,8 @@ def create_app(queue: Queue, access: Access, model: str) -> Guard:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         queue.start_jobs()
-        yield
+        async with deleting_old_jobs(queue):
+            yield
         await queue.stop()
 
     app = FastAPI(
@@ -49,9 +51,11 @@ def create_app(queue: Queue, access: Access, model: str) -> Guard:
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from other servers
         redoc_url=None,
+        # Exports nothing, even if the environment names a collector.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.queue, app.state.model = queue, model
+    app.state.needs_token = access.token is not None
     app.include_router(api.router)
     app.include_router(pages.router)
     app.add_exception_handler(ProblemError, _problem)
@@ -61,7 +65,7 @@ def create_app(queue: Queue, access: Access, model: str) -> Guard:
     for kind in STORAGE_ERRORS:
         app.add_exception_handler(kind, _storage_failed)
     app.add_exception_handler(Exception, _unexpected)
-    return Guard(app, access)
+    return Guard(app, access, queue.limits)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -71,10 +75,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = [
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
-    ]
-    return error_response(422, "; ".join(problems), request.headers)
+    return error_response(422, invalid.describe(error.errors()), request.headers)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -37,16 +37,16 @@ async def known_job(job_id: JobId, queue: QueueDep) -> Job:
     return job
 
 
-async def done_job(job: Annotated[Job, Depends(known_job)], queue: QueueDep) -> Job:
+async def done_job(job: Annotated[Job, Depends(known_job)]) -> Job:
     """Return the job with an id if it has results.
 
     Raises:
         ProblemError: there is no such job, or it has no results.
     """
+    if job.state is State.DAMAGED:
+        raise ProblemError(404, job.error or "this job is damaged")
     if job.state is not State.DONE:
         raise ProblemError(409, f"this job has no results: it is {job.state}")
-    if not queue.store.results(job.id).is_dir():
-        raise ProblemError(404, "the results of this job are no longer on the server's disk")
     return job
 
 

@@ -1,10 +1,12 @@
-"""The files of a job's results that the server delivers, and their media types."""
+"""The files of a job's results: which the server delivers, their media types and their URLs."""
 
 import re
 from pathlib import Path
 
 from fakelens.report import annotated_video, document, page, portraits, source_video, table
-from fakelens.web.schemas import Links
+from fakelens.web import outcomes
+from fakelens.web.messages import OutcomeMessage
+from fakelens.web.schemas import Links, Summary
 
 PAGE, REPORT, REVIEW = page.FILE_NAME, document.FILE_NAME, "review.json"
 
@@ -33,12 +35,25 @@ def media_type(name: str) -> str | None:
     return _TYPES.get(name)
 
 
-def links(job: str, results: Path) -> Links:
+def summarize(job: str, results: Path, outcome: OutcomeMessage) -> Summary:
+    """Return what the list of jobs shows of a job's results.
+
+    Args:
+        job: id.
+        results: folder with the results.
+        outcome: of the analysis.
+    """
+    found = links(job, results, outcome.suspect)
+    return Summary(**outcome.model_dump(exclude={"kind"}), links=found)
+
+
+def links(job: str, results: Path, suspect: int | None) -> Links:
     """Return the URLs of a job's results.
 
     Args:
         job: id.
         results: folder with the results.
+        suspect: number of the most suspicious person.
     """
     found = sorted(
         name
@@ -46,10 +61,12 @@ def links(job: str, results: Path) -> Links:
         if path.is_file() and media_type(name := path.relative_to(results).as_posix())
     )
     api = f"/api/jobs/{job}"
+    has_face = suspect is not None and outcomes.portrait(results, suspect).exists()
     return Links(
         page=f"/results/{job}/{PAGE}",
         report=f"{api}/report",
         bundle=f"{api}/bundle",
         review=f"{api}/review",
+        thumbnail=f"{api}/thumbnail" if has_face else None,
         files=tuple(f"{api}/files/{name}" for name in found),
     )

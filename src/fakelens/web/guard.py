@@ -1,23 +1,24 @@
 """The guard: checks every request, and tells browsers what they may do with the responses.
 
-A server that only this machine can reach needs no token, but any page open in a browser can send
-requests to it. So the host name in the request must be one of this machine (a page could make its
-own name resolve to this machine), and requests from other sites are refused. A server that others
-can reach needs a token.
+Requests need a token, because other users of this machine can reach the server too. Any page open
+in a browser can send requests to it. So on loopback the host name in the request must be one of
+this machine (a page could make its own name resolve to this machine), and requests from other sites
+are refused. All this is checked before the body of the request is read.
 """
 
 import hashlib
 import hmac
 import ipaddress
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fakelens.web.bodies import Body
+from fakelens.web.connections import ACCEPTED
+from fakelens.web.limits import Limits
 from fakelens.web.rendering import error_response
 
 POLICY = (
@@ -32,6 +33,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_PUBLIC = "/static/"  # the page that asks for the token needs these files
 _UPLOADS = {("POST", "/api/jobs")}  # limits its body itself
 _MAX_BODY = 4_000_000  # bytes, for all other requests
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -75,14 +77,14 @@ class Access:
         return hmac.compare_digest(*digests)
 
     def accepts_cookie(self, cookies: str) -> bool:
-        """Return whether a Cookie header contains the cookie given in exchange for the token."""
-        try:
-            found = SimpleCookie(cookies).get(self.cookie_name)
-        except CookieError:
-            return False
-        value = found.value if found else ""
-        return self.token is None or hmac.compare_digest(
-            value.encode(), self.cookie_value().encode()
+        """Return whether a Cookie header contains the cookie given in exchange for the token.
+
+        The other cookies are those of any server on this machine, so they may be malformed, and
+        one of them may have the same name.
+        """
+        wanted = f"{self.cookie_name}={self.cookie_value()}".encode()
+        return any(
+            hmac.compare_digest(cookie.strip().encode(), wanted) for cookie in cookies.split(";")
         )
 
     def cookie_value(self) -> str:
@@ -93,8 +95,8 @@ class Access:
 class Guard:
     """ASGI middleware that checks every request and sets headers on every response."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, access: Access, limits: Limits) -> None:
+        self._app, self._access, self._limits = app, access, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, as an ASGI application."""
@@ -102,17 +104,24 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        is_upload = (scope["method"], scope["path"]) in _UPLOADS
+        body = Body(receive, self._limits, None if is_upload else _MAX_BODY)
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                body.answered = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        refusal = self._check(scope, Headers(scope=scope))
-        if (scope["method"], scope["path"]) not in _UPLOADS:
-            receive = _limited(receive)
-        await (refusal or self._app)(scope, receive, send_guarded)
+        if refusal := self._check(scope, Headers(scope=scope)):
+            await refusal(scope, body.receive, send_guarded)
+            return
+        accept = scope.get("state", {}).get(ACCEPTED)
+        if accept and not scope["path"].startswith(_PUBLIC):
+            accept()
+        await self._app(scope, body.receive, send_guarded)
 
     def _check(self, scope: Scope, headers: Headers) -> Response | None:
         """Return a response that refuses the request, or ``None`` to let it through."""
@@ -128,8 +137,8 @@ class Guard:
         return None if self._access.token is None else self._check_token(scope, headers)
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
-        if scope["path"].startswith("/static/"):
-            return None  # the page that asks for the token needs these files
+        if scope["path"].startswith(_PUBLIC):
+            return None
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             # Starlette decodes headers as Latin-1.
@@ -159,22 +168,6 @@ class Guard:
             self._access.cookie_name, self._access.cookie_value(), httponly=True, samesite="strict"
         )
         return response
-
-
-def _limited(receive: Receive) -> Receive:
-    size = 0
-
-    async def receive_limited() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > _MAX_BODY:
-            raise HTTPException(
-                413, f"the request body is larger than the limit of {_MAX_BODY / 1e6:g} MB"
-            )
-        return message
-
-    return receive_limited
 
 
 def _host(header: str) -> str:

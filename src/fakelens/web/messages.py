@@ -56,6 +56,13 @@ class ProgressMessage(Message):
     total: int | None
 
 
+class AliveMessage(Message):
+    """From the worker, at intervals: seconds of CPU time used so far."""
+
+    kind: Literal["alive"] = "alive"
+    cpu_seconds: float
+
+
 class JudgedPerson(Message):
     """A person with a score."""
 
@@ -67,12 +74,22 @@ class JudgedPerson(Message):
 
 
 class OutcomeMessage(Message):
-    """Last message from the worker: the results are complete."""
+    """Last message from the worker: the results are complete.
+
+    Attributes:
+        video_sha256: of the upload.
+        faces_found: whether there is a face.
+        persons: people with a score.
+        suspect: number of the most suspicious person.
+        error_rates: how often the model is wrong, in a sentence.
+    """
 
     kind: Literal["outcome"] = "outcome"
     video_sha256: str
     faces_found: bool
     persons: tuple[JudgedPerson, ...]
+    suspect: int | None
+    error_rates: str
 
 
 class FailureMessage(Message):
@@ -82,6 +99,9 @@ class FailureMessage(Message):
     sentence: str
 
 
-WorkerMessage = TypeAdapter[ProgressMessage | OutcomeMessage | FailureMessage](
-    Annotated[ProgressMessage | OutcomeMessage | FailureMessage, Field(discriminator="kind")]
+WorkerMessage = TypeAdapter[AliveMessage | ProgressMessage | OutcomeMessage | FailureMessage](
+    Annotated[
+        AliveMessage | ProgressMessage | OutcomeMessage | FailureMessage,
+        Field(discriminator="kind"),
+    ]
 )

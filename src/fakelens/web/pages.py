@@ -17,6 +17,7 @@ from fakelens.web.rendering import render
 _STATIC = {
     "app.js": "text/javascript",
     "rows.js": "text/javascript",
+    "search.js": "text/javascript",
     "base.css": "text/css",
     "jobs.css": "text/css",
     "docs.css": "text/css",
@@ -25,13 +26,16 @@ _STATIC = {
 _REVIEW_URL = "review"  # relative to the report page
 _DEFAULT_NONE = ("frame-ancestors", "base-uri", "form-action")  # if the report sets no rule
 
+_AUTHORIZATION = ' -H "Authorization: Bearer $TOKEN"'
+
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def index() -> HTMLResponse:
+async def index(queue: QueueDep) -> HTMLResponse:
     """Return the page for uploads and results."""
-    return HTMLResponse(render("index.html.jinja", version=__version__))
+    days = queue.limits.keep_days
+    return HTMLResponse(render("index.html.jinja", version=__version__, keep_days=days))
 
 
 @router.get("/docs")
@@ -42,7 +46,11 @@ async def docs(request: Request) -> HTMLResponse:
         render(
             "docs.html.jinja",
             description=description,
-            operations=_by_tag(description, str(request.base_url).rstrip("/")),
+            operations=_by_tag(
+                description,
+                str(request.base_url).rstrip("/"),
+                _AUTHORIZATION if request.app.state.needs_token else "",
+            ),
         )
     )
 
@@ -61,7 +69,7 @@ async def results_page(job: DoneJob, queue: QueueDep) -> HTMLResponse:
     """Return a job's report page with its review, which the page saves to this server."""
     results = queue.store.results(job.id)
     page = (results / files.PAGE).read_text(encoding="utf-8")
-    shown = embed(page, reviews.read(results), save_to=_REVIEW_URL)
+    shown = embed(page, reviews.read(results), save_to=_REVIEW_URL, home="/")
     return HTMLResponse(shown, headers={"Content-Security-Policy": _policy(page)})
 
 
@@ -81,7 +89,9 @@ def _policy(page: str) -> str:
     return "; ".join([own.rstrip("; "), *missing])
 
 
-def _by_tag(description: dict[str, Any], server: str) -> dict[str, list[dict[str, Any]]]:
+def _by_tag(
+    description: dict[str, Any], server: str, options: str
+) -> dict[str, list[dict[str, Any]]]:
     """Group what the documentation shows of each operation by tag, in the order of the API."""
     tags: dict[str, list[dict[str, Any]]] = {}
     for path, methods in description["paths"].items():
@@ -89,7 +99,7 @@ def _by_tag(description: dict[str, Any], server: str) -> dict[str, list[dict[str
             entry = {
                 "method": method.upper(),
                 "path": path,
-                "curl": _curl(method.upper(), server + path, operation),
+                "curl": _curl(method.upper(), server + path, operation) + options,
                 "description": operation["description"],
                 "parameters": operation.get("parameters", []),
                 "responses": sorted(operation["responses"].items()),

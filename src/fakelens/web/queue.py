@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fakelens.web import worker_process
+from fakelens.web.folders import remove
 from fakelens.web.limits import Limits
+from fakelens.web.listing import Listing
 from fakelens.web.messages import FailureMessage, OutcomeMessage, ProgressMessage, Task
-from fakelens.web.schemas import Job, State
-from fakelens.web.store import STORAGE_ERRORS, Store, remove
+from fakelens.web.quota import Quota
+from fakelens.web.schemas import Job, JobList, State
+from fakelens.web.store import STORAGE_ERRORS, Store
 
 _log = logging.getLogger("fakelens.web")
 _RETRY_SECONDS = 2.0  # after a storage error
@@ -116,6 +119,7 @@ class Queue:
 
     def __init__(self, store: Store, limits: Limits, model: str) -> None:
         self.store, self.limits = store, limits
+        self.quota = Quota(store.jobs, limits.quota_bytes)
         self._model = model
         self._running: dict[str, _RunningJob] = {}
         self._uploading = 0
@@ -146,9 +150,10 @@ class Queue:
         found = self.store.find(job)
         return found and self._add_progress(found)
 
-    def newest(self, limit: int, offset: int) -> tuple[Job, ...]:
-        """Return a page of jobs with their progress, newest first."""
-        return tuple(map(self._add_progress, self.store.newest(limit, offset)))
+    def page(self, wanted: Listing) -> JobList:
+        """Return a page of the list of jobs, with their progress."""
+        jobs = tuple(map(self._add_progress, self.store.page(wanted)))
+        return JobList(total=self.store.count_matches(wanted), jobs=jobs)
 
     def retry(self, job: str) -> None:
         """Queue a job again."""
@@ -165,6 +170,10 @@ class Queue:
         else:
             self.store.cancel(job)
             self._notify(job)
+
+    def report_review(self, job: str) -> None:
+        """Tell the subscribers that the review of a job was saved."""
+        self._notify(job)
 
     async def delete(self, job: str) -> None:
         """Delete a job and its files; stop it first if it is running."""

@@ -1,16 +1,21 @@
-"""The review of a job's video, stored with the results."""
+"""The review of a job's video, stored with the results.
+
+The server counts the revisions of a review and stamps its times: the clocks of browsers differ.
+"""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from fakelens.report.review import Review
 from fakelens.web.files import REVIEW
-from fakelens.web.store import write_durably
+from fakelens.web.folders import write_durably
+from fakelens.web.schemas import ReviewNote
 
 _log = logging.getLogger("fakelens.web")
-_CLOSED_FIELDS = ("blind", "opinion", "suspicions", "uncovered")
+_CLOSED_FIELDS = ("blind", "opinion", "suspicions")
 
 
 def read(results: Path) -> Review | None:
@@ -26,24 +31,45 @@ def read(results: Path) -> Review | None:
         return None
 
 
-def find_conflict(results: Path, sha256: str | None, review: Review) -> str | None:
+def read_note(results: Path) -> ReviewNote | None:
+    """Return what the list of jobs shows of the review; ``None`` if it cannot be read."""
+    try:
+        review = read(results)
+    except OSError:
+        return None  # the list goes on; the page of this result reports the error
+    if review is None:
+        return None
+    return ReviewNote(
+        reviewer=review.reviewer,
+        opinion=review.opinion,
+        blind=review.blind,
+        revealed=review.uncovered is not None,
+        saved=review.saved,
+    )
+
+
+def find_conflict(saved: Review | None, sha256: str | None, review: Review) -> str | None:
     """Return why a review cannot replace the saved one, in a sentence, or ``None`` if it can.
 
     Args:
-        results: folder with the results.
+        saved: review, if there is one.
         sha256: of the analysed video.
         review: the new one.
     """
     if review.video_sha256 != sha256:
         return "this review is of another video: its SHA-256 differs"
-    saved = read(results)
     if saved is None:
         return None
-    if review.saved < saved.saved:
-        return "a newer review has been saved: reload the page"
+    if review.revision != saved.revision:
+        return (
+            "a newer review has been saved: keep yours with 'Save review as JSON', then reload the "
+            "page"
+        )
     if saved.uncovered is None:
         return None
     changed = [name for name in _CLOSED_FIELDS if getattr(saved, name) != getattr(review, name)]
+    if review.uncovered is None:
+        changed.append("uncovered")
     if saved.reviewer and saved.reviewer != review.reviewer:
         changed.append("reviewer")
     if changed:
@@ -54,6 +80,25 @@ def find_conflict(results: Path, sha256: str | None, review: Review) -> str | No
     return None
 
 
-def write(results: Path, review: Review) -> None:
-    """Save a review; on failure the previous one is kept."""
-    write_durably(results / REVIEW, review.model_dump_json())
+def write(results: Path, saved: Review | None, review: Review) -> Review:
+    """Save a review with its revision and times; on failure the previous one is kept.
+
+    Args:
+        results: folder with the results.
+        saved: review that is replaced, if there is one.
+        review: the new one.
+
+    Returns:
+        The review as saved.
+    """
+    time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    uncovered = (saved and saved.uncovered) or time
+    stamped = review.model_copy(
+        update={
+            "revision": (saved.revision if saved else 0) + 1,
+            "uncovered": review.uncovered and uncovered,
+            "saved": time,
+        }
+    )
+    write_durably(results / REVIEW, stamped.model_dump_json())
+    return stamped

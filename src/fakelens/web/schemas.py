@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fakelens.report.review import Opinion
 from fakelens.web.messages import Every, JudgedPerson, Message, Stage
 
 JOB_ID = r"^[0-9a-f]{32}$"
@@ -21,6 +22,7 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    DAMAGED = "damaged"  # never stored: the row cannot be read, or the results are missing
 
     @property
     def is_over(self) -> bool:
@@ -35,6 +37,9 @@ class Links(Message):
     report: str
     bundle: Annotated[str, Field(description="all results as a zip archive")]
     review: str
+    thumbnail: Annotated[
+        str | None, Field(description="face of the most suspicious person, with its heatmap")
+    ] = None
     files: Annotated[tuple[str, ...], Field(description="all files of the results")]
 
 
@@ -44,7 +49,21 @@ class Summary(Message):
     video_sha256: Annotated[str, Field(description="SHA-256 of the upload")]
     faces_found: Annotated[bool, Field(description="false: no face was found")]
     persons: Annotated[tuple[JudgedPerson, ...], Field(description="people with a score")]
+    suspect: Annotated[int | None, Field(description="most suspicious person")] = None
+    error_rates: Annotated[
+        str, Field(description="how often the model was wrong on labelled clips")
+    ] = ""
     links: Links
+
+
+class ReviewNote(Message):
+    """What the list of jobs shows of a review."""
+
+    reviewer: str
+    opinion: Opinion
+    blind: Annotated[bool, Field(description="marked before the page showed the result")]
+    revealed: Annotated[bool, Field(description="closed, because the result was revealed")]
+    saved: Time
 
 
 class Job(Message):
@@ -67,15 +86,18 @@ class Job(Message):
     eta: Annotated[
         float | None, Field(ge=0, description="estimated seconds left in this stage")
     ] = None
-    error: Annotated[str | None, Field(description="why the job failed, in a sentence")] = None
+    error: Annotated[
+        str | None, Field(description="why the job failed or what is damaged, in a sentence")
+    ] = None
     attempts: Annotated[Count, Field(description="how often the job was started")] = 0
     summary: Summary | None = None
+    review: Annotated[ReviewNote | None, Field(description="if the video was reviewed")] = None
 
 
 class JobList(Message):
-    """A page of jobs, newest first."""
+    """A page of jobs."""
 
-    total: Annotated[Count, Field(description="number of all jobs")]
+    total: Annotated[Count, Field(description="number of jobs on all pages")]
     jobs: tuple[Job, ...]
 
 
@@ -87,6 +109,8 @@ class HealthLimits(Message):
     pixels: Annotated[int, Field(description="largest frame")]
     queue: Annotated[int, Field(description="most queued jobs")]
     workers: Annotated[int, Field(description="most running jobs")]
+    keep_days: Annotated[int | None, Field(description="days until jobs are deleted")]
+    quota_bytes: Annotated[int | None, Field(description="most space for uploads and results")]
 
 
 class Health(Message):

@@ -1,5 +1,6 @@
 """The server: start to listen, and shut down in order."""
 
+import asyncio
 import logging
 import secrets
 import socket
@@ -14,6 +15,7 @@ import uvicorn
 from fakelens.errors import OutputError, UsageError
 from fakelens.models.loading import load_model
 from fakelens.web.app import create_app
+from fakelens.web.connections import BACKLOG, MAX_HEADER_BYTES, Connections, ErrorLog
 from fakelens.web.guard import Access, is_loopback
 from fakelens.web.limits import Limits
 from fakelens.web.queue import Queue
@@ -34,7 +36,8 @@ class Options:
         port: to listen on; 0 picks a free one.
         folder: for uploads and results.
         model: name or path.
-        token: that clients must send; ``None`` creates one if others can reach the server.
+        token: that clients must send; ``None`` creates one, unless ``tokenless``.
+        tokenless: accept clients without a token; only on loopback.
         limits: of the server and its jobs.
     """
 
@@ -43,6 +46,7 @@ class Options:
     folder: Path
     model: str
     token: str | None
+    tokenless: bool
     limits: Limits
 
 
@@ -67,31 +71,34 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
         listening: called once, when the server accepts requests.
 
     Raises:
-        UsageError: there is no such model, or the token is empty.
+        UsageError: there is no such model, or the options on the token contradict each other.
         ModelError: the model cannot be loaded.
         OutputError: the port is in use, or the folder cannot be written or is in use by another
             server.
     """
-    if options.token is not None and not options.token.strip():
-        raise UsageError("--token must not be empty")
+    local = is_loopback(options.host)
+    _check_token(options, local=local)
     model = options.model
     if model.lower().endswith(_MODEL_SUFFIXES):
         model = str(Path(model).absolute())
     name = load_model(model).card.name  # fails now rather than with the first job
     with _listen(options.host, options.port) as listener:
-        local = is_loopback(options.host)
-        token = options.token or (None if local else secrets.token_urlsafe(_TOKEN_BYTES))
+        token = None if options.tokenless else options.token or secrets.token_urlsafe(_TOKEN_BYTES)
         port = listener.getsockname()[1]
         host = socket.gethostname() if options.host in _ALL_INTERFACES else options.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         query = f"?{urlencode({'token': token})}" if token else ""
         address = Address(url + query, token != options.token)
+        _log_to_standard_error()
         store = Store(options.folder, max_crashes=options.limits.max_crashes)
         try:
             queue = Queue(store, options.limits, model)
             app = create_app(queue, Access(local, token, port), name)
             config = uvicorn.Config(
                 app,
+                http=Connections(options.limits).protocol(),
+                backlog=BACKLOG,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
                 log_config=None,
                 access_log=False,  # URLs may contain the token
                 ws="none",
@@ -99,7 +106,6 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
                 proxy_headers=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
-            _log_to_standard_error()
             _Server(config, queue, lambda: listening(address)).run(sockets=[listener])
         finally:
             store.close()
@@ -113,6 +119,7 @@ class _Server(uvicorn.Server):
         self._queue, self._listening = queue, listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(ErrorLog())
         await super().startup(sockets)
         self._listening()
 
@@ -125,6 +132,18 @@ class _Server(uvicorn.Server):
         # way to stop the server, so the exit code is 0.
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _check_token(options: Options, *, local: bool) -> None:
+    if options.token is not None and not options.token.strip():
+        raise UsageError("--token must not be empty")
+    if options.tokenless and options.token is not None:
+        raise UsageError("--no-token cannot be combined with --token or FAKELENS_TOKEN")
+    if options.tokenless and not local:
+        raise UsageError(
+            f"--no-token needs a loopback address: with --host {options.host}, every other machine "
+            "that reaches this one could read and delete all results"
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,8 +1,9 @@
 """``python -m fakelens.web.worker``: one job, in a process of its own.
 
 The process reads a ``messages.Task`` as one line from standard input and writes its progress to
-standard output. It exits at once when standard input ends, because then the server has gone. Its
-memory is limited on Linux. Uploads are decoded here and nowhere else in ``web``.
+standard output, with a sign of life every second. It exits at once when standard input ends,
+because then the server has gone. Its memory is limited on Linux. Uploads are decoded here and
+nowhere else in ``web``.
 """
 
 import contextlib
@@ -21,18 +22,21 @@ from fakelens.analysis.pipeline import analyze
 from fakelens.errors import FakelensError, MediaError
 from fakelens.media.container import open_container
 from fakelens.models.loading import load_model
-from fakelens.records.report import Report
 from fakelens.records.settings import AUTO_PER_SECOND, EXAMINE_EVERY, Settings
 from fakelens.report.save import save_report
 from fakelens.web.messages import (
+    AliveMessage,
     FailureMessage,
-    JudgedPerson,
     Message,
     OutcomeMessage,
     ProgressMessage,
     Stage,
     Task,
 )
+from fakelens.web.outcomes import finish_results
+from fakelens.web.watchdog import BEAT_SECONDS
+
+_sending = threading.Lock()
 
 _PROGRESS_INTERVAL = 0.2  # seconds between two progress messages
 _NICE = 10
@@ -48,6 +52,7 @@ def main() -> None:
     output = _private_output()
     task = Task.model_validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_exit_with_server, daemon=True).start()
+    threading.Thread(target=_send_signs_of_life, args=(output,), daemon=True).start()
     _limit_resources(task)
     _send(output, _run(task, output))
     os._exit(0)  # without waiting for the thread that reads standard input
@@ -70,6 +75,7 @@ def _run(task: Task, output: TextIO) -> OutcomeMessage | FailureMessage:
         provenance = replace(report.provenance, input_name=task.name)
         report = replace(report, provenance=provenance)
         save_report(report, task.output, progress=_ProgressReporter(task, output, "drawing"))
+        return finish_results(task, report)
     except MemoryError:
         return FailureMessage(sentence=f"{task.name}: {_OUT_OF_MEMORY}")
     except FakelensError as error:
@@ -77,26 +83,6 @@ def _run(task: Task, output: TextIO) -> OutcomeMessage | FailureMessage:
     except Exception:
         traceback.print_exc()
         return FailureMessage(sentence=f"{task.name}: {_UNEXPECTED}")
-    return _outcome(report)
-
-
-def _outcome(report: Report) -> OutcomeMessage:
-    judged = tuple(
-        JudgedPerson(
-            person=finding.person,
-            verdict=finding.verdict,
-            score=finding.score,
-            first=finding.first,
-            last=finding.last,
-        )
-        for finding in report.findings
-        if finding.score is not None
-    )
-    return OutcomeMessage(
-        video_sha256=report.provenance.input_sha256,
-        faces_found=bool(report.tracks),
-        persons=judged,
-    )
 
 
 def _check_input(task: Task) -> None:
@@ -146,14 +132,17 @@ def _check_size(task: Task, width: int, height: int) -> None:
 
 
 class _ProgressReporter:
-    """Reports the progress of a stage at intervals, and stops a video with too many frames."""
+    """Reports the progress of a stage at intervals, and stops a video with too many frames.
+
+    While it is drawn, a video that is also re-encoded counts twice.
+    """
 
     def __init__(self, task: Task, output: TextIO, stage: Stage) -> None:
         self._task, self._output, self._stage = task, output, stage
         self._next = 0.0
 
     def __call__(self, done: int, total: int | None) -> None:
-        if done > self._task.frames:
+        if self._stage == "examining" and done > self._task.frames:
             raise MediaError(
                 f"{self._task.name}: has more than {self._task.frames} frames, the limit of this "
                 "server: upload a shorter clip, or start the server with a larger --max-minutes"
@@ -183,8 +172,16 @@ def _private_output() -> TextIO:
 
 
 def _send(output: TextIO, message: Message) -> None:
-    output.write(f"{message.model_dump_json()}\n")
-    output.flush()
+    with _sending:
+        output.write(f"{message.model_dump_json()}\n")
+        output.flush()
+
+
+def _send_signs_of_life(output: TextIO) -> None:
+    with contextlib.suppress(OSError):  # the server has gone
+        while True:
+            time.sleep(BEAT_SECONDS)
+            _send(output, AliveMessage(cpu_seconds=time.process_time()))
 
 
 def _exit_with_server() -> None:

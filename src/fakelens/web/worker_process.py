@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from fakelens.web.messages import (
+    AliveMessage,
     FailureMessage,
     OutcomeMessage,
     ProgressMessage,
     Task,
     WorkerMessage,
 )
+from fakelens.web.watchdog import BEAT_SECONDS, Watchdog
 
 _COMMAND = (sys.executable, "-P", "-m", "fakelens.web.worker")
 _OWN_GROUP: dict[str, Any] = {"process_group": 0}
@@ -32,7 +34,7 @@ async def run(
 
     Args:
         task: to run.
-        stall_seconds: a worker that reports no progress for this long is stopped.
+        stall_seconds: a worker that does nothing for this long is stopped; see ``watchdog``.
         on_progress: called with every progress message.
 
     Raises:
@@ -46,12 +48,14 @@ async def run(
         limit=_MAX_LINE,
         **_OWN_GROUP,
     )
+    watchdog = Watchdog(stall_seconds)
     try:
-        return await _follow(process, task, stall_seconds, on_progress)
+        return await _follow(process, task, stall_seconds, watchdog, on_progress)
     except TimeoutError:
+        seconds = max(stall_seconds, watchdog.silent_seconds)
         return FailureMessage(
-            sentence=f"{task.name}: no progress for {stall_seconds / 60:.0f} minutes, so the "
-            "worker process was stopped; the job can be run again"
+            sentence=f"{task.name}: no progress for {seconds / 60:.0f} minutes, so the worker "
+            "process was stopped; the job can be run again"
         )
     finally:
         await asyncio.shield(_stop(process))
@@ -61,6 +65,7 @@ async def _follow(
     process: Process,
     task: Task,
     stall_seconds: float,
+    watchdog: Watchdog,
     on_progress: Callable[[ProgressMessage], None],
 ) -> OutcomeMessage | FailureMessage:
     assert process.stdin
@@ -69,8 +74,7 @@ async def _follow(
         process.stdin.write(f"{task.model_dump_json()}\n".encode())
         await process.stdin.drain()
     while True:
-        async with asyncio.timeout(stall_seconds):
-            line = await process.stdout.readline()
+        line = await _read_line(process.stdout, stall_seconds)
         if not line.endswith(b"\n"):
             code = await process.wait()
             if code == -signal.SIGINT:
@@ -78,9 +82,28 @@ async def _follow(
                 raise asyncio.CancelledError
             return _crash_message(task, code)
         message = WorkerMessage.validate_json(line)
-        if not isinstance(message, ProgressMessage):
+        if isinstance(message, AliveMessage):
+            watchdog.beat(message.cpu_seconds)
+        elif isinstance(message, ProgressMessage):
+            watchdog.progress((message.stage, message.done))
+            on_progress(message)
+        else:
             return message
-        on_progress(message)
+
+
+async def _read_line(stream: asyncio.StreamReader, seconds: float) -> bytes:
+    """Read a line.
+
+    Raises:
+        TimeoutError: none came for this long. After that there is time for one more sign of life,
+            because this process may have been stopped itself, as may the whole machine.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await stream.readline()
+    except TimeoutError:
+        async with asyncio.timeout(2 * BEAT_SECONDS):
+            return await stream.readline()
 
 
 def _crash_message(task: Task, code: int) -> FailureMessage:

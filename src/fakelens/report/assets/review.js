@@ -6,8 +6,9 @@ class ReviewForm {
     const stored = JSON.parse(byId("review").textContent);
     this.player = player;
     this.saveTo = stored.save_to;
+    this.saving = Promise.resolve();
     this.onReveal = onReveal;
-    this.review = latest(stored.review, readDraft()) ?? fresh();
+    this.review = latest(stored, readDraft()) ?? fresh();
     if (!this.covered) this.recordSeen();
     this.wire();
     this.show();
@@ -143,27 +144,49 @@ class ReviewForm {
     return item;
   }
 
-  async save() {
+  // One at a time: each save must name the revision that the previous one made.
+  save() {
+    this.saving = this.saving.then(() => this.send());
+  }
+
+  async send() {
     const status = byId("review-status");
+    const sent = JSON.stringify(this.review);
     try {
       const answer = await fetch(this.saveTo, {
         method: "PUT",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(this.review),
+        body: sent,
       });
-      const problem = answer.ok ? null : await answer.json();
-      status.textContent = answer.ok ? "Saved." : `Not saved: ${problemText(problem)}`;
+      const content = await answer.json();
+      if (!answer.ok) {
+        status.textContent = `Not saved: ${problemText(content)}`;
+        return;
+      }
+      const isCurrent = JSON.stringify(this.review) === sent;
+      this.recordSaved(content);
+      status.textContent = isCurrent ? "Saved." : "Not saved yet.";
     } catch {
       status.textContent = "Not saved: the server cannot be reached.";
     }
   }
 
+  // The times are those of the server's clock.
+  recordSaved({ revision, uncovered, saved }) {
+    const isRevealed = uncovered !== null;
+    Object.assign(this.review, { revision, saved }, isRevealed && { uncovered });
+    store(DRAFT_KEY, JSON.stringify(this.review));
+    if (isRevealed) this.show();
+  }
+
   savePage() {
     const block = JSON.stringify({ save_to: null, review: this.review }).replaceAll("<", "\\u003c");
-    const page = originalHtml.replace(
-      /(<script type="application\/json" id="review">)[^<]*(<\/script>)/,
-      (_, open, close) => open + block + close,
-    );
+    const page = originalHtml
+      .replace(
+        /(<script type="application\/json" id="review">)[^<]*(<\/script>)/,
+        (_, open, close) => open + block + close,
+      )
+      .replace(/<p [^>]*id="home">.*?<\/p>\n?/, ""); // the link to the server's list
     download(page, "text/html", `${facts.name}-reviewed.html`);
     byId("review-status").textContent = "A copy of this page with the review was saved. Keep it in the same folder as this page.";
   }
@@ -212,13 +235,18 @@ function readDraft() {
   }
 }
 
-function latest(one, other) {
-  if (!one || !other) return one ?? other;
-  return Date.parse(other.saved) > Date.parse(one.saved) ? other : one;
+// Returns the review that is newer: by time in a file; on a server, whose clock is another one, the
+// draft if it was made from the saved revision.
+function latest({ review: saved, save_to: saveTo }, draft) {
+  if (!saved || !draft) return saved ?? draft;
+  const isNewer = saveTo
+    ? (draft.revision ?? 0) === saved.revision
+    : Date.parse(draft.saved) > Date.parse(saved.saved);
+  return isNewer ? draft : saved;
 }
 
 const fresh = () => ({
-  version: 1, video_sha256: facts.sha256, reviewer: "", blind: isBlind() && readStored(SEEN_KEY) === null,
+  version: 1, revision: 0, video_sha256: facts.sha256, reviewer: "", blind: isBlind() && readStored(SEEN_KEY) === null,
   opinion: null, suspicions: [], uncovered: null, notes: "", saved: now(),
 });
 const isBlind = () => document.documentElement.classList.contains("blind");

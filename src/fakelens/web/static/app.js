@@ -1,6 +1,7 @@
 // The page for uploads, running jobs and results. No framework, no build step.
 
 import { fillJobRow, fillRow, formatSize, isOver, makeRow, onClick, verdicts } from "./rows.js";
+import { arrange, hideSuspicion, isPlain, listenForView, readView } from "./search.js";
 import { BLIND_KEY, listenForAnswers, parseResponse, readBlind, storeBlind } from "./rows.js";
 
 const PAGE = 50; // jobs requested at first, and for each "Show older results"
@@ -14,6 +15,10 @@ const waiting = []; // files to upload
 let current = null; // the upload in progress: its file and request
 let limits = null;
 let oldest = ""; // creation time of the last job listed; all newer jobs are known
+let total = 0; // number of all jobs
+let found = null; // ids that a search returned, in order; null without a search
+let searches = 0; // number of searches, to recognise late responses
+let refresh = null; // timer of the next search
 
 async function callApi(path, options) {
   const response = await fetch(path, options);
@@ -62,6 +67,11 @@ function makeJobRow(job) {
 
 function placeRow(row, job) {
   const over = isOver(job);
+  if (over && found) {
+    if (row.parentElement === $("work")) row.remove();
+    showFound();
+    return;
+  }
   const list = over ? $("results") : $("work");
   if (row.parentElement === list) return;
   const later = [...list.children].find((other) => {
@@ -72,9 +82,19 @@ function placeRow(row, job) {
   updateSections();
 }
 
+function showFound() {
+  const over = found.filter((id) => rows.has(id) && isOver(jobs.get(id)));
+  arrange($("results"), over.map((id) => rows.get(id)));
+  updateSections();
+}
+
 function updateSections() {
   $("work-section").hidden = !$("work").children.length;
-  $("empty").hidden = $("results").children.length > 0 || !$("older").hidden;
+  const isEmpty = !$("results").children.length && $("older").hidden;
+  $("none").hidden = !isEmpty || !found;
+  $("empty").hidden = !isEmpty || Boolean(found);
+  $("find").hidden = isEmpty && !found;
+  $("older").textContent = found ? "Show more results" : "Show older results";
 }
 
 function updateJob(job) {
@@ -82,6 +102,10 @@ function updateJob(job) {
   const before = jobs.get(job.id);
   jobs.set(job.id, job);
   showJob(job);
+  if (found && isOver(job) && before?.state !== job.state) {
+    clearTimeout(refresh);
+    refresh = setTimeout(() => search().catch(showError), 300);
+  }
   if (before && before.state !== job.state) {
     const results = verdicts(job, isBlind()).map(([text]) => text).join(", ");
     announce(`${job.name}: ${job.error ?? job.state}${results && `, ${results}`}`);
@@ -92,6 +116,7 @@ function removeRow(key) {
   rows.get(key)?.remove();
   rows.delete(key);
   jobs.delete(key);
+  if (found) found = found.filter((id) => id !== key);
   updateSections();
 }
 
@@ -181,12 +206,49 @@ function upload({ file, request }, finish) {
 }
 
 async function list(offset, limit) {
-  const found = await callApi(`/api/jobs?limit=${limit}&offset=${offset}`);
-  found.jobs.forEach(updateJob);
-  oldest = found.jobs.at(-1)?.created ?? oldest;
-  $("older").hidden = !found.jobs.length || countListed() >= found.total;
+  const page = await callApi(`/api/jobs?limit=${limit}&offset=${offset}`);
+  page.jobs.forEach(updateJob);
+  oldest = page.jobs.at(-1)?.created ?? oldest;
+  total = page.jobs.length ? page.total : countListed();
+  if (!found) $("older").hidden = countListed() >= total;
   updateSections();
-  return found;
+  return page;
+}
+
+// Lists what the form asks for: at least as many results as are shown, or more of them.
+async function search({ more = false, isAsked = false } = {}) {
+  const asked = ++searches;
+  const view = readView();
+  clearTimeout(refresh);
+  if (isPlain(view)) {
+    leaveSearch();
+    return;
+  }
+  const offset = more ? found.length : 0;
+  const limit = more ? PAGE : Math.min(MAX_PAGE, Math.max(PAGE, found?.length ?? 0));
+  const query = new URLSearchParams({ ...view, blind: isBlind(), limit, offset });
+  const page = await callApi(`/api/jobs?${query}`);
+  if (asked !== searches) return;
+  found = [...new Set([...(more ? found : []), ...page.jobs.map((job) => job.id)])];
+  $("older").hidden = !page.jobs.length || found.length >= page.total;
+  page.jobs.filter((job) => !deleted.has(job.id)).forEach((job) => {
+    jobs.set(job.id, jobs.get(job.id) ?? job);
+    fillJobRow(rows.get(job.id) ?? makeJobRow(job), jobs.get(job.id), isBlind());
+  });
+  showFound();
+  if (isAsked) announce(page.total === 1 ? "1 result" : `${page.total} results`);
+}
+
+function leaveSearch() {
+  if (!found) return;
+  found = null;
+  // Jobs older than the last one listed are not all known.
+  [...jobs.values()].filter((job) => job.created < oldest && isOver(job)).forEach((job) => removeRow(job.id));
+  $("results").replaceChildren();
+  $("older").hidden = countListed() >= total;
+  jobs.forEach(showJob);
+  updateSections();
+  announce("All results");
 }
 
 // Without jobs older than the last one listed, which are known only from events.
@@ -198,15 +260,16 @@ function countListed() {
 async function listAll() {
   const shown = [...jobs.keys()];
   const fresh = new Set();
-  let found;
+  let page;
   do {
-    found = await list(fresh.size, fresh.size ? MAX_PAGE : PAGE);
-    found.jobs.forEach((job) => fresh.add(job.id));
+    page = await list(fresh.size, fresh.size ? MAX_PAGE : PAGE);
+    page.jobs.forEach((job) => fresh.add(job.id));
   } while (
-    found.jobs.length && fresh.size < found.total
+    page.jobs.length && fresh.size < page.total
     && (fresh.size < shown.length || await isWorkMissing())
   );
   shown.filter((id) => !fresh.has(id)).forEach(removeRow); // deleted without an event
+  await search();
 }
 
 async function isWorkMissing() {
@@ -243,23 +306,33 @@ function listenForFiles() {
 }
 
 function listenForBlind() {
+  const show = () => {
+    hideSuspicion(isBlind());
+    jobs.forEach(showJob);
+    search().catch(showError);
+  };
   $("blind").checked = readBlind();
+  hideSuspicion(isBlind());
   $("blind").addEventListener("change", () => {
     storeBlind(isBlind());
-    jobs.forEach(showJob);
+    show();
   });
   window.addEventListener("storage", (event) => {
     if (![BLIND_KEY, null].includes(event.key)) return;
     $("blind").checked = readBlind();
-    jobs.forEach(showJob);
+    show();
   });
 }
 
 function start() {
+  listenForView(() => search({ isAsked: true }).catch(showError));
   listenForBlind();
   listenForFiles();
   listenForAnswers();
-  $("older").addEventListener("click", () => list(countListed(), PAGE).catch(showError));
+  $("older").addEventListener("click", () => {
+    const listed = found ? search({ more: true }) : list(countListed(), PAGE);
+    listed.catch(showError);
+  });
   window.addEventListener("beforeunload", (event) => {
     if (current || waiting.length) event.preventDefault(); // leaving the page aborts uploads
   });

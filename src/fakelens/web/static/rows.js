@@ -12,6 +12,7 @@ const ACTIONS = {
   done: ["open", "bundle", "delete"],
   failed: ["retry", "delete"],
   cancelled: ["delete"],
+  damaged: ["retry", "delete"],
 };
 
 export const BLIND_KEY = "blind"; // in the browser's storage
@@ -56,8 +57,8 @@ function describe(job) {
   if (job.state === "queued") return `Waiting · ${formatSize(job.bytes)}`;
   if (job.state === "running")
     return job.stage ? `${STAGES[job.stage]}: ${describeFrames(job)}` : "Starting";
-  const suffix = { done: "", failed: " · failed", cancelled: " · cancelled" };
-  return `${when} · ${formatSize(job.bytes)}${suffix[job.state]}`;
+  const suffix = job.state === "done" ? "" : ` · ${job.state}`;
+  return `${when} · ${formatSize(job.bytes)}${suffix}`;
 }
 
 export function verdicts(job, isBlind) {
@@ -74,6 +75,24 @@ export function verdicts(job, isBlind) {
   return chips;
 }
 
+// In a blind review, the opinion of another reviewer is hidden too.
+function reviews(job, isBlind) {
+  if (!job.review) return [];
+  if (isBlind) return [["reviewed", "plain"]];
+  const { reviewer, opinion, blind, revealed } = job.review;
+  const who = reviewer ? `Review by ${reviewer}` : "Review";
+  if (blind && !revealed) return [[`${who}: in progress`, "review"]];
+  return [[`${who}: ${opinion ?? "no opinion"}${blind ? ", blind" : ""}`, "review"]];
+}
+
+function showThumbnail(image, job, isBlind) {
+  const address = isBlind ? null : job.summary?.links.thumbnail;
+  image.hidden = !address || job.state !== "done";
+  if (image.hidden || image.getAttribute("src") === address) return;
+  image.src = address;
+  image.alt = `Person ${job.summary.suspect}: the face, and the same face with its heatmap`;
+}
+
 export function makeRow(name) {
   const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
   const part = (selector) => row.querySelector(selector);
@@ -86,8 +105,10 @@ export function makeRow(name) {
   return row;
 }
 
-export function fillRow(row, { meta, chips = [], progress, problem, actions }) {
+export function fillRow(row, { meta, chips = [], rates = "", progress, problem, actions }) {
   row.querySelector(".meta").textContent = meta;
+  row.querySelector(".rates").textContent = rates;
+  row.querySelector(".rates").hidden = !rates;
   const list = row.querySelector(".chips");
   list.replaceChildren(...chips.map(([text, kind]) => {
     const chip = document.createElement("li");
@@ -109,13 +130,16 @@ export function fillRow(row, { meta, chips = [], progress, problem, actions }) {
 
 export function fillJobRow(row, job, isBlind) {
   const known = job.frames_total !== null;
+  const hasVerdict = job.state === "done" && !isBlind && job.summary.persons.length;
   fillRow(row, {
     meta: describe(job),
-    chips: verdicts(job, isBlind),
+    chips: [...verdicts(job, isBlind), ...reviews(job, isBlind)],
+    rates: hasVerdict ? job.summary.error_rates : "",
     progress: job.state === "running" ? known && [job.frames_done, job.frames_total] : undefined,
     problem: job.error,
     actions: ACTIONS[job.state],
   });
+  showThumbnail(row.querySelector(".thumbnail"), job, isBlind);
   if (job.state !== "done") return;
   row.querySelector(".open").href = job.summary.links.page + (isBlind ? "#blind" : "");
   row.querySelector(".bundle").href = job.summary.links.bundle;

@@ -1,0 +1,129 @@
+"""The folders of the jobs, and the files in them.
+
+::
+
+    FOLDER/jobs/ID/input          the upload
+    FOLDER/jobs/ID/job.json       the job, to rebuild a lost database from
+    FOLDER/jobs/ID/thumbnail.jpg  the face of the most suspicious person
+    FOLDER/jobs/ID/unfinished     what the worker has written so far
+    FOLDER/jobs/ID/results        the files that ``save_report`` wrote, and review.json
+
+``results`` is complete if it exists: it is the folder ``unfinished``, renamed by the server.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from string import hexdigits
+
+from pydantic import ValidationError
+
+from fakelens.web.schemas import Job, State
+
+INPUT, RECORD, THUMBNAIL, UNFINISHED, RESULTS = (
+    *("input", "job.json", "thumbnail.jpg"),
+    *("unfinished", "results"),
+)
+DELETED = ".gone"
+"""Suffix of the folder of a job that is being deleted."""
+
+_ID_BYTES = 16
+_NOT_RECORDED = {"stage", "frames_done", "frames_total", "eta", "review"}
+_KEPT_FILES = {
+    State.QUEUED: {INPUT, RECORD},
+    State.FAILED: {INPUT, RECORD},
+    State.DONE: {INPUT, RECORD, RESULTS, THUMBNAIL},
+    State.CANCELLED: set[str](),
+}
+
+
+def make(jobs: Path) -> str:
+    """Create the folder of a new job.
+
+    Returns:
+        The job's id.
+    """
+    job = secrets.token_hex(_ID_BYTES)
+    (jobs / job).mkdir(mode=0o700)
+    return job
+
+
+def is_job(name: str) -> bool:
+    """Return whether this is the name of a job's folder: an id."""
+    return len(name) == _ID_BYTES * 2 and set(name) <= set(hexdigits.lower())
+
+
+def mark_deleted(folder: Path) -> Path:
+    """Rename a folder, so that it is deleted even if the server is killed meanwhile.
+
+    Returns:
+        The new path, to be deleted with ``remove``, which can take a while.
+    """
+    deleted = folder.with_name(folder.name + DELETED)
+    if folder.exists():
+        folder.rename(deleted)
+    return deleted
+
+
+def tidy(folder: Path, state: State) -> None:
+    """Delete the files that a job in this state does not need."""
+    kept = _KEPT_FILES[state]
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.name not in kept:
+            remove(path)
+    if not kept:
+        remove(folder)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder if it exists."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_record(folder: Path, job: Job) -> None:
+    """Write ``job.json``."""
+    write_durably(folder / RECORD, job.model_dump_json(exclude=_NOT_RECORDED))
+
+
+def read_record(folder: Path) -> Job | None:
+    """Read ``job.json``; ``None`` if it does not exist or is damaged."""
+    try:
+        job = Job.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return job.model_copy(update={"id": folder.name})  # the folder may be a copy
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file atomically: after a crash or power failure it is either old or new."""
+    unfinished = path.with_name(f".{path.name}.partial")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def disk_usage(jobs: Path, *, without: Collection[str] = ()) -> int:
+    """Return the size of all files in bytes; a file with several names counts once.
+
+    Args:
+        jobs: folder of the jobs.
+        without: names of folders in it to leave out.
+    """
+    sizes = {}
+    for folder, folders, names in os.walk(jobs):
+        if Path(folder) == jobs:
+            folders[:] = [name for name in folders if name not in without]
+        for name in names:
+            try:
+                status = Path(folder, name).lstat()
+            except OSError:
+                continue  # deleted meanwhile
+            sizes[status.st_dev, status.st_ino] = status.st_size
+    return sum(sizes.values())

@@ -1,0 +1,152 @@
+"""Results appear together: also beside another analysis, and after a process was killed."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakelens.errors import OutputError
+from fakelens.media import staging
+from fakelens.media.staging import move_into_place, recover, staging_folder
+
+_PATTERNS = ["report.*", "faces/*.png"]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses fork and signals")
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+OLD = {"report.json": "old", "report.html": "old", "faces/1.png": "old", "faces/2.png": "old"}
+NEW = {"report.json": "new", "report.html": "new", "faces/1.png": "new", "report.csv": "new"}
+MINE = {"mine.txt": "mine", "faces/mine.txt": "mine"}
+
+
+def _save(folder: Path, *, force: bool = False) -> None:
+    with staging_folder(folder) as made:
+        _write(made, NEW)
+        move_into_place(made, folder, _PATTERNS, force=force)
+
+
+def test_a_new_folder_has_the_usual_permissions(tmp_path: Path) -> None:
+    _save(tmp_path / "out")
+    (tmp_path / "usual").mkdir()
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert _contents(tmp_path) == {f"out/{name}": text for name, text in NEW.items()}
+
+
+def test_an_earlier_result_is_replaced_whole_and_other_files_stay(tmp_path: Path) -> None:
+    _write(tmp_path / "out", OLD | MINE)
+    _save(tmp_path / "out", force=True)
+    assert _contents(tmp_path / "out") == NEW | MINE
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("mine", [{}, MINE])
+def test_the_second_of_two_results_for_one_folder_is_refused(
+    mine: dict[str, str], tmp_path: Path
+) -> None:
+    _write(tmp_path / "out", mine)
+    with staging_folder(tmp_path / "out") as made:
+        _write(made, OLD)
+        _save(tmp_path / "out")
+        with pytest.raises(OutputError, match=r"out: contains .* another analysis .* --force"):
+            move_into_place(made, tmp_path / "out", _PATTERNS, force=False)
+    assert _contents(tmp_path) == {f"out/{name}": text for name, text in (NEW | mine).items()}
+
+
+@pytest.mark.parametrize("failing", range(8))
+def test_a_move_that_fails_is_undone(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "out", OLD | MINE)
+    moves, replace = iter(range(100)), Path.replace
+
+    def fail_once(source: Path, target: Path) -> Path:
+        if next(moves) == failing:
+            raise OSError(28, "No space left on device")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises(OutputError, match="out: the results cannot be written: No space"):
+        _save(tmp_path / "out", force=True)
+    monkeypatch.undo()
+    assert _contents(tmp_path) == {f"out/{name}": text for name, text in (OLD | MINE).items()}
+
+
+def test_errors_name_the_folder_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught, staging_folder(tmp_path / "out") as made:
+        raise OutputError(f"{made / 'annotated.mp4'}: cannot be written")
+    assert str(caught.value) == f"{tmp_path / 'out' / 'annotated.mp4'}: cannot be written"
+
+
+def _killed(folder: Path, moves: int) -> None:
+    """Save a result and be killed after a number of moves."""
+    counted, replace = iter(range(100)), Path.replace
+
+    def replace_or_die(source: Path, target: Path) -> Path:
+        if next(counted) == moves:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(source, target)
+
+    Path.replace = replace_or_die  # type: ignore[method-assign]
+    _save(folder, force=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _in_a_process(run: Callable[..., None], *arguments: object) -> None:
+    process = multiprocessing.get_context("fork").Process(target=run, args=arguments)
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("moves", range(8))
+def test_a_move_that_was_killed_is_completed_by_the_next_run(moves: int, tmp_path: Path) -> None:
+    _write(tmp_path / "out", OLD | MINE)
+    _in_a_process(_killed, tmp_path / "out", moves)
+    left = _contents(tmp_path / "out")
+    assert any(name.startswith(staging.PREFIX) for name in left)
+    assert not {"old", "new"} <= {left.get("report.html"), left.get("report.json")}
+    recover(tmp_path / "out")
+    assert _contents(tmp_path) == {f"out/{name}": text for name, text in (NEW | MINE).items()}
+
+
+def _killed_before_the_move(folder: Path) -> None:
+    with staging_folder(folder) as made:
+        _write(made, NEW)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_leftovers_of_killed_processes_are_deleted_and_those_of_living_ones_kept(
+    tmp_path: Path,
+) -> None:
+    with staging_folder(tmp_path / "living") as made:
+        _write(made, NEW)
+        _in_a_process(_killed_before_the_move, tmp_path / "killed")
+        (tmp_path / f"{staging.PREFIX}begun").mkdir()
+        assert len(list(tmp_path.iterdir())) == 3
+        recover(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {
+            made.parent.name,
+            f"{staging.PREFIX}begun",
+        }
+        move_into_place(made, tmp_path / "living", _PATTERNS, force=False)
+    assert _contents(tmp_path / "living") == NEW

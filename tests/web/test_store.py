@@ -1,0 +1,237 @@
+"""The store: lost and damaged databases, rows and folders, and the space on the disk."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakelens.errors import OutputError
+from fakelens.web import folders
+from fakelens.web.listing import Listing, Sort
+from fakelens.web.schemas import Job, State
+from fakelens.web.store import Store
+from support.stored_jobs import RATES, add, execute, listed, opened, outcome, write_results
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    with opened(folder) as store:
+        return listed(store)
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_server_does_not_start_without_the_files_of_its_jobs(full: Path, is_empty: bool) -> None:
+    """As if the disk with them were not mounted."""
+    before = snapshot(full)
+    (full / "jobs").rename(full / "elsewhere")
+    if is_empty:
+        (full / "jobs").mkdir()
+    with pytest.raises(OutputError, match=r"files of all 4 jobs are missing: mount or restore"):
+        Store(full, max_crashes=3)
+    shutil.rmtree(full / "jobs", ignore_errors=True)
+    (full / "elsewhere").rename(full / "jobs")
+    assert snapshot(full) == before
+
+
+def test_jobs_whose_files_are_missing_are_kept(full: Path) -> None:
+    before = snapshot(full)
+    for name in ("done", "queued"):
+        (full / "jobs" / before[name].id).rename(full / name)
+    after = snapshot(full)
+    assert after["done"].state is State.DAMAGED
+    assert after["done"].error == "the results of this job are no longer on the server's disk"
+    assert after["queued"].state is State.FAILED
+    assert after["queued"].error == "the upload of this job is no longer on the server's disk"
+    assert {name: after[name] for name in ("failed", "cancelled", "interrupted")} == {
+        name: before[name] for name in ("failed", "cancelled", "interrupted")
+    }
+    for name in ("done", "queued"):
+        (full / name).rename(full / "jobs" / before[name].id)
+    restored = snapshot(full)
+    assert restored["done"] == before["done"]
+    with opened(full) as store:
+        store.retry(before["queued"].id)
+        assert listed(store)["queued"] == before["queued"]
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 1000)
+
+
+def damage_page(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096:8192] = os.urandom(4096)
+    path.write_bytes(data)
+
+
+def drop_table(path: Path) -> None:
+    execute(path.parent, "ALTER TABLE jobs RENAME TO others")
+
+
+@pytest.mark.parametrize("damage", [lose, truncate, cut, overwrite, damage_page, drop_table])
+def test_a_lost_or_damaged_database_is_rebuilt_from_the_folders(
+    full: Path, damage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = snapshot(full)
+    damage(full / "jobs.sqlite3")
+    damaged = (full / "jobs.sqlite3").read_bytes() if damage not in (lose, truncate) else None
+    after = snapshot(full)
+    del before["cancelled"]  # has no files
+    before["interrupted"] = before["interrupted"].model_copy(update={"attempts": 0})
+    assert after == before
+    assert after["done"].summary.error_rates == RATES
+    kept = [path.read_bytes() for path in full.glob("jobs.sqlite3.damaged-*[0-9]")]
+    assert kept == ([damaged] if damaged else [])
+    assert ("was renamed to jobs.sqlite3.damaged-" in caplog.text) == bool(damaged)
+    assert "jobs recovered from their folders: 4" in caplog.text
+    with opened(full) as store:
+        assert store.next_queued().name == "queued", "the queue keeps its order"
+
+
+def test_a_damaged_lock_is_reported(full: Path) -> None:
+    overwrite(full / "lock.sqlite3")
+    with pytest.raises(OutputError, match=r"lock.sqlite3: is damaged: delete this file"):
+        Store(full, max_crashes=3)
+
+
+def test_folders_without_a_record_are_recovered(full: Path) -> None:
+    """Those of an earlier version."""
+    before = snapshot(full)
+    (full / "jobs.sqlite3").unlink()
+    for path in (full / "jobs").glob("*/job.json"):
+        path.unlink()
+    (full / "jobs" / ("0" * 32) / "results").mkdir(parents=True)  # nothing that can be read
+    after = {job.id: job for job in snapshot_all(full)}
+    done = after[before["done"].id]
+    assert (done.name, done.state, done.every) == ("clip.mp4", State.DONE, 1)
+    assert [person.person for person in done.summary.persons] == [1]
+    assert done.summary.error_rates
+    assert done.summary.links == before["done"].summary.links
+    for name in ("failed", "queued", "interrupted"):
+        found = after[before[name].id]
+        assert (found.name, found.state, found.bytes) == ("recovered upload", State.QUEUED, 6)
+    assert len(after) == 4
+    assert (full / "jobs" / ("0" * 32) / "results").is_dir()
+
+
+def snapshot_all(folder: Path) -> list[Job]:
+    with opened(folder) as store:
+        return store.page(Listing(limit=200))
+
+
+def test_results_are_kept_if_the_database_is_an_older_copy(full: Path) -> None:
+    with opened(full) as store:
+        job = next(job for job in store.page(Listing(limit=200)) if job.name == "queued")
+    shutil.copy(full / "jobs.sqlite3", full / "copy")
+    with opened(full) as store:
+        store.start(job.id)
+        write_results(store.unfinished(job.id))
+        store.finish(job.id, outcome(0.5))
+        (store.results(job.id) / "review.json").write_text("{}")
+        expected = store.find(job.id)
+    shutil.copy(full / "copy", full / "jobs.sqlite3")
+    with opened(full) as store:
+        assert store.find(job.id).summary == expected.summary
+    assert list((full / "jobs" / job.id / "results").glob("review.*"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "state = 'paused'",
+        "summary = '{'",
+        "summary = '[1]'",
+        'summary = \'{"persons": [{"score": 1e999}, 5]}\'',
+        'summary = \'{"video_sha256": "\\ud800"}\'',
+        "every = 'x'",
+        "created = 'yesterday', state = 'paused'",
+        "attempts = -1",
+        "name = CAST(x'ff' AS TEXT), bytes = -5",
+        "id = '../../../etc'",
+    ],
+)
+def test_a_damaged_row_affects_no_other_job(
+    full: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = snapshot(full)
+    shutil.rmtree(full / "jobs" / before["failed"].id)  # so that the row cannot be recovered
+    execute(full, f"UPDATE jobs SET {damage} WHERE name = 'failed'")
+    rest = {name: job for name, job in before.items() if name != "failed"}
+    with opened(full) as store:
+        found = listed(store)
+        for sort in Sort:
+            assert listed(store, sort=sort) == found
+            assert listed(store, sort=sort, query="DONE") == {"done": before["done"]}
+        assert {name: found[name] for name in rest} == rest
+        others = [job for name, job in found.items() if name not in rest]
+        if damage.startswith("id"):
+            assert others == []
+        else:
+            (job,) = others
+            assert (job.id, job.state) == (before["failed"].id, State.DAMAGED)
+            assert job.error == "the record of this job is damaged and cannot be read"
+            folders.remove(store.delete(job.id))
+            assert listed(store) == rest
+        assert store.next_queued().name == "queued"
+    assert "damaged records of jobs, which cannot be read: 1" in caplog.text
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_damaged_row_is_recovered_from_the_folder(full: Path, is_running: bool) -> None:
+    """When the server starts, or when the job shall be run again."""
+    before = snapshot(full)
+    damage = "UPDATE jobs SET every = 'x' WHERE name IN ('done', 'failed')"
+    if is_running:
+        with opened(full) as store:
+            execute(full, damage)
+            store.retry(before["done"].id)
+            store.retry(before["failed"].id)
+        before["failed"] = before["failed"].model_copy(
+            update={"state": State.QUEUED, "started": None, "finished": None, "error": None}
+        )
+    else:
+        execute(full, damage)
+    assert snapshot(full) == before
+
+
+def test_a_database_of_the_first_version_is_used_further(full: Path) -> None:
+    before = snapshot(full)
+    execute(full, "PRAGMA user_version = 1")
+    for path in (full / "jobs").glob("*/job.json"):
+        path.unlink()
+    assert snapshot(full) == before
+    assert len(list((full / "jobs").glob("*/job.json"))) == 4
+
+
+def test_jobs_are_searched_and_sorted(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        for name, score in (("Clip 10", 0.85), ("clip 9", 0.1), ("ÉTUDE", 0.95)):
+            add(store, name, State.DONE, score=score)
+        add(store, "broken", State.FAILED)
+
+        def names(**options: Any) -> list[str]:
+            return list(listed(store, **options))
+
+        assert names() == ["broken", "ÉTUDE", "clip 9", "Clip 10"]
+        assert names(sort=Sort.NAME) == ["broken", "clip 9", "Clip 10", "ÉTUDE"]
+        assert names(sort=Sort.SUSPICIOUS) == ["ÉTUDE", "Clip 10", "clip 9", "broken"]
+        assert names(query=" cLIP") == ["clip 9", "Clip 10"]
+        assert names(query="e\u0301tude") == ["ÉTUDE"], "however it is written"
+        assert names(query="likely fake") == ["ÉTUDE", "Clip 10"]
+        assert names(query="likely fake", blind=True) == []
+        assert names(query="95" * 32, blind=True) == ["ÉTUDE"]
+        assert names(query="%") == names(query="_") == []
+        assert [job.name for job in store.page(Listing(1, 1, "clip"))] == ["Clip 10"]
