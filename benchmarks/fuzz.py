@@ -240,14 +240,15 @@ def check(case: Case, code: int, errors: str) -> str:
 def check_database(case: Case) -> str:
     """Open a damaged database as a server does; return what is wrong, or an empty string."""
     from fakelens.errors import FakelensError  # noqa: PLC0415
-    from fakelens.web.store import Store  # noqa: PLC0415 - an extra
+    from fakelens.web.listing import Listing  # noqa: PLC0415 - an extra
+    from fakelens.web.store import Store  # noqa: PLC0415
 
     folder = case.damaged.parent
     uploads = len(list(folder.glob("jobs/*/input")))
     try:
         store = Store(folder, max_crashes=3)
         try:
-            store.newest(50, 0)
+            store.page(Listing(limit=50))
         finally:
             store.close()
     except FakelensError:

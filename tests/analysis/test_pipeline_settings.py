@@ -1,8 +1,10 @@
 """The settings of an analysis."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -15,7 +17,20 @@ from fakelens.render.overlay import Overlay
 from fakelens.report.wording import not_examined
 from support.builders import CARD
 from support.examining import FRAMES, examine
-from support.toys import FAKE, REAL, RedModel, ScriptedDetector, draw_scene, photograph
+from support.toys import (
+    FAKE,
+    HEIGHT,
+    RATE,
+    REAL,
+    RED,
+    WIDTH,
+    Actor,
+    RedModel,
+    ScriptedDetector,
+    draw_scene,
+    photograph,
+)
+from support.tracking import texture
 
 
 def assert_same_track(found: Track, wanted: Track) -> None:
@@ -127,6 +142,44 @@ def test_frames_between_examined_ones_are_interpolated(clip: Path, report: Repor
             (mark,) = (mark for mark in overlay.marks(frame) if mark.person == track.person)
             box = (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2)
             np.testing.assert_allclose(box, whole.boxes[frame], atol=0.5)
+
+
+def film_with_cuts(path: Path, actor: Actor, lengths: Sequence[int]) -> None:
+    """Write a film of shots with one actor, each before another scene that moves fast."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": "6"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        number = 0
+        for seed, length in enumerate(lengths):
+            scene = texture(seed, HEIGHT, 500)
+            for step in range(length):
+                image = draw_scene(number, (actor,))
+                rows = slice(actor.y, actor.y + actor.side)
+                columns = slice(actor.x + number, actor.x + number + actor.side)
+                face = image[rows, columns].copy()
+                image[HEIGHT // 6 :] = scene[HEIGHT // 6 :, 6 * step :][:, :WIDTH]
+                image[rows, columns] = face
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                container.mux(stream.encode(frame))
+                number += 1
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("first", range(20, 25))  # so that cuts lie at all distances
+@pytest.mark.parametrize("per_second", [5, 4, 2.5])  # of 25
+def test_each_shot_has_tracks_of_its_own_however_many_frames_are_examined(
+    first: int, per_second: float, tmp_path: Path
+) -> None:
+    actor, lengths = Actor(RED, 20), [first, 33, 12, 19, 27]
+    film_with_cuts(tmp_path / "film.mp4", actor, lengths)
+    found = examine(tmp_path / "film.mp4", actor, per_second=per_second, trust=False)
+    ends = np.cumsum(lengths)
+    every = round(25 / per_second)
+    assert found.settings.every == every
+    assert [track.frames.tolist() for track in found.tracks] == [
+        [n for n in range(start, end) if n % every == 0]
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])

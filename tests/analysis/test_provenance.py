@@ -1,6 +1,5 @@
 """What a report says about the software that made it, and where temporary data lie."""
 
-import os
 from importlib import metadata
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def test_the_temporary_heatmap_file_lies_in_the_workspace(tmp_path: Path) -> Non
     def progress(done: int, total: int | None) -> None:
         for link in Path("/proc/self/fd").iterdir():
             try:
-                seen.add(os.readlink(link))
+                seen.add(str(link.readlink()))
             except FileNotFoundError:  # the descriptor of this listing
                 continue
 

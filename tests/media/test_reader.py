@@ -267,9 +267,11 @@ def test_a_frame_that_is_decoded_with_errors_is_marked(tmp_path):
 @pytest.mark.shared
 @pytest.mark.slow
 def test_real_videos_have_the_frames_of_the_manifest(shared_data):
+    """The headers of all files, and all frames of the smallest file of each kind."""
     with (shared_data / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    checked = 0
+    rows.sort(key=lambda row: int(row["width"]) * int(row["height"]) * int(row["frames"]))
+    kinds = set()
     for row in rows:
         path = shared_data / row["path"]
         if "UNDECODABLE" in row["note"]:
@@ -277,15 +279,16 @@ def test_real_videos_have_the_frames_of_the_manifest(shared_data):
                 open_video(path)
             continue
         with open_video(path) as reader:
+            info = reader.info
+            assert (info.width, info.height) == (int(row["width"]), int(row["height"]))
+            kind = (info.codec, info.pixel_format, info.rate, info.audio)
+            if kind in kinds:
+                continue
+            kinds.add(kind)
             last = -1
             for picture in reader.decoded_frames():
                 assert picture.pts > last
                 last = picture.pts
             assert reader.decoded == int(row["frames"]), path
-            assert (reader.info.width, reader.info.height) == (
-                int(row["width"]),
-                int(row["height"]),
-            )
             assert reader.damage == [], path
-        checked += 1
-    assert checked > 60
+    assert len(kinds) > 12

@@ -12,7 +12,7 @@ from fakelens.media.animations import WebPReader
 from fakelens.media.container import open_container
 from fakelens.media.frames import DecodedFrame, MediaReader, SoundPacket
 from fakelens.media.picture_files import DECODING_ERRORS, is_preview, open_image, pillow_settings
-from fakelens.media.picture_formats import undecodable
+from fakelens.media.picture_formats import picture_formats, undecodable
 from fakelens.media.picture_pages import Page, read_page
 from fakelens.records.media import Damage, VideoInfo
 
@@ -57,6 +57,20 @@ def open_picture(
     if name == "TIFF":  # FFmpeg knows other kinds of compression
         return None
     raise undecodable(path)
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height of a picture without decoding it; ``None`` if it is none.
+
+    Raises:
+        MediaError: the picture is too large.
+    """
+    with pillow_settings(path):
+        image = open_image(path, picture_formats(path))
+        if image is None:
+            return None
+        with closing(image):
+            return image.width, image.height
 
 
 def _describe(path: Path, formats: tuple[str, ...]) -> tuple[str | None, bool]:

@@ -21,6 +21,7 @@ import av
 from fakelens.analysis.pipeline import analyze
 from fakelens.errors import FakelensError, MediaError
 from fakelens.media.container import open_container
+from fakelens.media.pictures import picture_size
 from fakelens.models.loading import load_model
 from fakelens.records.settings import AUTO_PER_SECOND, EXAMINE_EVERY, Settings
 from fakelens.report.save import save_report
@@ -93,6 +94,11 @@ def _check_input(task: Task) -> None:
     Raises:
         MediaError: the upload exceeds a limit.
     """
+    size = None
+    with contextlib.suppress(MediaError):  # too large for any server: left to ``analyze``
+        size = picture_size(task.input)
+    if size:
+        _check_size(task, *size)
     try:
         open_container(task.input).close()
     except MediaError:
