@@ -1,6 +1,7 @@
 """The settings of an analysis."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from fakelens.records.report import Report
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 from fakelens.render.overlay import Overlay
-from fakelens.report.wording import not_examined
+from fakelens.report.document import write_document
+from fakelens.report.wording import not_examined, trust_sentences
 from support.builders import CARD
 from support.examining import FRAMES, examine
 from support.toys import (
+    BLUE,
     FAKE,
     HEIGHT,
     RATE,
@@ -28,6 +31,7 @@ from support.toys import (
     RedModel,
     ScriptedDetector,
     draw_scene,
+    film,
     photograph,
 )
 from support.tracking import texture
@@ -64,6 +68,38 @@ def test_persons_are_assessed_unless_trust_is_off(clip: Path, report: Report) ->
         assert finding.score is not None
         assert low <= finding.score <= high
     assert all(not f.assessment for f in examine(clip, FAKE, REAL, trust=False).findings)
+
+
+@pytest.mark.parametrize("faces", [1, 2, 3, 5])
+def test_a_person_seen_on_fewer_than_three_frames_is_not_assessed(
+    faces: int, tmp_path: Path
+) -> None:
+    guest = Actor(BLUE, 120, first=21, last=20 + faces)
+    clip = film(tmp_path / "clip.mp4", FAKE, guest, frames=FRAMES)
+    report = examine(clip, FAKE, guest)
+    stays, found = report.findings
+    assert stays.assessment is not None
+    assert (found.examined, found.usable) == (faces, faces)
+    assert (found.assessment is None) == (faces < 3)
+    counted = f"too few good faces to measure the reliability: {faces}, at least 3 are needed"
+    assert (counted in found.reasons) == (faces < 3)
+    write_document(report, tmp_path, tmp_path)
+    saved = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [bool(person["finding"]["assessment"]) for person in saved["persons"]] == [
+        True,
+        faces >= 3,
+    ]
+    if faces < 3:
+        (sentence,) = trust_sentences(found.assessment)
+        assert sentence.endswith("was not measured")
+
+
+def test_the_one_face_of_a_picture_is_assessed(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "one.png", draw_scene(0, (FAKE,)))
+    (finding,) = examine(path, FAKE).findings
+    assert finding.examined == 1
+    assert finding.assessment is not None
+    assert not any("too few" in reason for reason in finding.reasons)
 
 
 def test_the_ablation_can_be_chosen(clip: Path) -> None:

@@ -1,6 +1,7 @@
 """What is drawn on a frame: positions, scores and heatmaps, on one scale for the whole video."""
 
 from dataclasses import replace
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -166,6 +167,57 @@ def test_all_persons_on_a_frame_are_shown_with_their_numbers() -> None:
     overlay = Overlay(make_report(*tracks, maps=flat(*[1] * 10)))
     people = {frame: [mark.person for mark in overlay.marks(frame)] for frame in (0, 5, 9, 10, 17)}
     assert people == {0: [1], 5: [1, 2], 9: [1, 2, 4], 10: [2, 4], 17: [4]}
+
+
+def is_visible(frames: list[int], frame: int, every: int) -> bool:
+    return frame in frames or any(a < frame < b and b - a <= every for a, b in pairwise(frames))
+
+
+@given(st.data(), st.sampled_from([1, 2, 5, 63, 64, 65, 200]))
+def test_exactly_the_persons_visible_on_a_frame_are_shown_in_their_order(
+    data: st.DataObject, every: int
+) -> None:
+    steps = st.lists(st.sampled_from([every, every, every, every + 1, 100]), max_size=8)
+    tracks, seen = [], {}
+    for person in range(1, data.draw(st.integers(1, 6)) + 1):
+        start = data.draw(st.integers(0, 300))
+        seen[person] = list(accumulate(data.draw(steps), initial=start))
+        track = make_track(np.full(len(seen[person]), CERTAIN), person=person, every=every)
+        track.frames[:] = seen[person]
+        track.times[:] = track.frames / 25
+        tracks.append(track)
+    overlay = Overlay(make_report(*tracks, maps=flat(*[1] * 10), every=every))
+    frames = {f + d for frames in seen.values() for f in frames for d in (-1, 0, 1)}
+    for frame in frames | set(range(0, 400, 16)):
+        shown = overlay.marks(frame)
+        assert [mark.person for mark in shown] == [
+            person for person, frames in seen.items() if is_visible(frames, frame, every)
+        ]
+        for mark in shown:
+            alone = overlay.mark(mark.person - 1, frame)
+            assert alone is not None
+            assert (mark.box, mark.score) == (alone.box, alone.score)
+
+
+def test_drawing_a_frame_looks_at_few_of_the_tracks_of_a_long_video() -> None:
+    class CountingOverlay(Overlay):
+        looked_at = 0
+
+        def mark(self, number: int, frame: int) -> Mark | None:
+            self.looked_at += 1
+            return super().mark(number, frame)
+
+    rows = np.arange(25)
+    stays = make_track(np.full(25 * 300, CERTAIN), person=301, heatmaps=np.zeros(25 * 300))
+    tracks = [
+        make_track(np.full(25, CERTAIN), person=n + 1, first=25 * n, heatmaps=rows)
+        for n in range(300)
+    ]
+    overlay = CountingOverlay(make_report(*tracks, stays, maps=flat(*[1] * 25)))
+    for frame in range(0, 25 * 300, 7):
+        overlay.looked_at = 0
+        assert len(overlay.marks(frame)) == 2
+        assert overlay.looked_at <= 6
 
 
 def test_an_empty_report_shows_nobody() -> None:

@@ -77,11 +77,20 @@ def damage_page(path: Path) -> None:
     path.write_bytes(data)
 
 
+def damage_schema(path: Path) -> None:
+    data = path.read_bytes()
+    assert b"NOT NULL" in data
+    path.write_bytes(data.replace(b"NOT NULL", b"NOT\xa0NULL"))
+
+
 def drop_table(path: Path) -> None:
     execute(path.parent, "ALTER TABLE jobs RENAME TO others")
 
 
-@pytest.mark.parametrize("damage", [lose, truncate, cut, overwrite, damage_page, drop_table])
+@pytest.mark.parametrize(
+    "damage",
+    [lose, truncate, cut, overwrite, damage_page, damage_schema, drop_table],
+)
 def test_a_lost_or_damaged_database_is_rebuilt_from_the_folders(
     full: Path, damage: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

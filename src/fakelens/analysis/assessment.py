@@ -53,6 +53,10 @@ _NOT_SEEN_WELL = (
     "the reliability of the score and the heatmap was not measured: the person is not seen well "
     "enough for a verdict"
 )
+_TOO_FEW_FACES = "too few good faces to measure the reliability: {}, at least {} are needed"
+MIN_FACES = 3
+"""Usable faces of a person in a video below which nothing is measured."""
+
 _MIN_SPACING = 0.5  # between two of the strongest frames, seconds
 
 
@@ -78,6 +82,8 @@ class Assessor:
         track: Track,
         heatmaps: Heatmaps,
         samples: Sequence[FaceSample],
+        *,
+        still: bool = False,
     ) -> Finding:
         """Add an assessment to a finding, and withdraw a verdict that it does not support.
 
@@ -87,11 +93,16 @@ class Assessor:
             heatmaps: indexed by the rows in ``track.heatmaps``.
             samples: usable faces of the person; without any, nothing is measured. There is no
                 likelihood ratio then if the model has a domain that would have to be checked.
+            still: whether the input is a still picture. In a video, nothing is measured on fewer
+                than ``MIN_FACES`` usable faces, and a reason of the finding says so.
         """
         person = person_logit(track)
         if not samples or person is None:
             unchecked = self.model.card.domain is not None
             return replace(finding, log10_likelihood_ratio=None) if unchecked else finding
+        if not (finding.seen_well or still) and finding.usable < MIN_FACES:
+            reason = _TOO_FEW_FACES.format(finding.usable, MIN_FACES)
+            return replace(finding, reasons=(*finding.reasons, reason))
         card = self.model.card
         # Without a verdict, only the difference from the baseline is of use, and one face is enough
         # for it: a crowd has a hundred people who are seen for a moment.

@@ -21,7 +21,10 @@ from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, PART_NAMES, forge
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+PICTURES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".avif", ".heic", ".heif", ".jp2"),
+)
 """Suffixes of the files that are read from a folder."""
 
 # The square around a forged face that is kept, over the face's box: larger than any model's crop.

@@ -1,6 +1,7 @@
 """Computes what to draw on a frame: for each person a box, a smoothed score and a heatmap."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ _CUTOFF = 2.5  # standard deviations; weights beyond are below 5 %
 _MIN_HALF_DISTANCE = 0.05  # between the thresholds, in case they coincide
 _QUANTILE = 0.9  # of peaks and scores over a video, so that a few frames do not define the scale
 _MIN_DIFFERENCE = 0.25  # of the whole heatmaps' scale: noise must not be drawn at full strength
+_MIN_BUCKET = 64  # frames that share an index of the tracks visible on them
 _MAX_SAMPLES, _MAX_TOTAL_SAMPLES = 120, 6000  # heatmaps compared with the baseline for the scale
 
 
@@ -168,9 +170,18 @@ class Overlay:
             for track in report.tracks
         }
 
+        # A film has thousands of tracks, few of them visible at a time. Two examined frames between
+        # which a person is drawn lie in the same bucket or in two successive ones.
+        self._bucket = max(_MIN_BUCKET, report.settings.every)
+        self._numbers: defaultdict[int, list[int]] = defaultdict(list)
+        for number, track in enumerate(report.tracks):
+            for bucket in np.unique(track.frames // self._bucket).tolist():
+                self._numbers[bucket].append(number)
+
     def marks(self, frame: int) -> list[Mark]:
         """Return the marks of all persons on a frame, interpolated between examined frames."""
-        marks = (self.mark(number, frame) for number in range(len(self._report.tracks)))
+        near = self._numbers.get(frame // self._bucket, ())
+        marks = (self.mark(number, frame) for number in near)
         return [mark for mark in marks if mark]
 
     def mark(self, number: int, frame: int) -> Mark | None:
@@ -220,6 +231,8 @@ class Overlay:
         cutoff = _CUTOFF * sigma
         first, last = np.searchsorted(track.times, (time - cutoff, time + cutoff))
         rows = np.arange(first, last)
+        if not len(rows):  # in the middle of a gap that is longer than usual
+            rows = np.array([round(position)])
         weights = np.exp(-0.5 * ((track.times[rows] - time) / sigma) ** 2)
         return rows, (weights / weights.sum()).astype(np.float32)
 

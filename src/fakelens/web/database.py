@@ -197,7 +197,8 @@ def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
     except BaseException as error:
         connection.close()
         code = getattr(error, "sqlite_errorcode", None) or 0
-        if code & 0xFF in _DAMAGE:
+        # A damaged schema can be quoted in SQLite's message, which Python then cannot decode.
+        if code & 0xFF in _DAMAGE or isinstance(error, UnicodeDecodeError):
             raise _DamageError(str(error)) from error
         raise
 
