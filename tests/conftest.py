@@ -19,6 +19,15 @@ if find_spec("hypothesis"):
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+SLOW_FOLDERS = ("browser", "web", "project", "trust", "cli", "evaluation", "training", "media")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow folders first, so that processes that share the tests end at about the same time."""
+    ranks = {Path(__file__).with_name(name): rank for rank, name in enumerate(SLOW_FOLDERS)}
+    items.sort(key=lambda item: ranks.get(item.path.parent, len(ranks)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of development data; tests that use it are marked ``shared``."""

@@ -43,7 +43,7 @@ def missing_share(image: RGBImage) -> float:
 def reported_share(messages: list[str]) -> float:
     (message,) = messages
     found = re.fullmatch(
-        r"the picture is incomplete or damaged: about (\d+)% of it could not be decoded", message
+        r"the picture is incomplete or damaged: about (\d+) % of it could not be decoded", message
     )
     assert found, message
     return int(found[1]) / 100

@@ -1,6 +1,7 @@
 """What a report says about likelihood ratios, conditions, and what is specific to a face."""
 
 import dataclasses
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,17 @@ import pytest
 
 from fakelens.explain.baseline import GRID
 from fakelens.records.findings import DomainCheck, Finding
+from fakelens.records.media import Damage
 from fakelens.records.models import Baseline, Calibration, Domain, ErrorRecord, ModelCard
 from fakelens.records.report import Report
 from fakelens.records.trust import ControlOutcome, Controls, SpecificityMark, TrustMark
 from fakelens.render.style import Style
 from fakelens.report.page import PageFiles, write_page
 from fakelens.report.wording import (
+    damage_sentences,
     domain_sentence,
     likelihood_ratio_sentence,
+    overall,
     ratio_limit_sentence,
     trust_sentences,
 )
@@ -30,6 +34,31 @@ OUTSIDE = DomainCheck(False, ("the face is 300 pixels wide (90 to 140).", "it is
 @pytest.fixture
 def report() -> Report:
     return make_report(make_track(np.ones(30)), maps=np.ones((30, 4, 4)))
+
+
+def test_the_summary_counts_only_people_who_are_seen_well_enough() -> None:
+    tracks = (
+        make_track(np.full(100, 3.0)),
+        make_track(np.full(100, -3.0), person=2, heatmaps=np.arange(100)),
+        make_track([3.0], person=3, heatmaps=[0]),  # on one frame
+    )
+    report = make_report(*tracks, maps=np.zeros((100, 4, 4)))
+    assert report.findings[2].score is not None
+    assert overall(report) == (
+        "2 people judged: 1 likely fake, 1 likely real. Most suspicious of those with enough good "
+        "faces: person 1 (likely fake, 0.95). 1 person could not be judged: not seen well enough."
+    )
+    alone = make_report(make_track([3.0]), maps=np.zeros((1, 4, 4)))
+    assert overall(alone) == "Nobody in this video is seen well enough to be judged."
+
+
+def test_damage_is_named_first_of_all_and_with_its_time_in_a_video(report: Report) -> None:
+    damage = (Damage(Fraction(3, 2), "a damaged frame"),)
+    damaged = dataclasses.replace(report, damage=damage)
+    assert overall(damaged).endswith("Parts of the video could not be read, see Not examined.")
+    assert damage_sentences(damaged) == ["at 0:01.5: a damaged frame"]
+    still = dataclasses.replace(report.video, is_picture=True)
+    assert damage_sentences(dataclasses.replace(damaged, video=still)) == ["a damaged frame"]
 
 
 def page_of(report: Report, folder: Path, style: Style | None = None) -> Page:

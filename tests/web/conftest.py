@@ -13,7 +13,7 @@ from support.stored_jobs import add, opened
 from support.toys import photograph
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second with two people."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
@@ -21,14 +21,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip without faces, with enough frames to be interrupted."""
     path = tmp_path_factory.mktemp("clip") / "long.mp4"
     return make_clip(path, frames=1500, size=(640, 360), options={"preset": "ultrafast"})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A picture without faces, which is analysed quickly."""
     return photograph(tmp_path_factory.mktemp("clip") / "small.png", draw_frame(1))

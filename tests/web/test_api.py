@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fakelens.evaluation import demo
 from support.serving import Server, serving
 
 EXAMPLES = 3  # per operation, in addition to those that cover each parameter
@@ -58,11 +57,12 @@ def test_responses_are_as_described(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_responses_about_a_finished_job_are_as_described(server: Server, tmp_path: Path) -> None:
-    demo.make_clip(tmp_path / "clip.mp4", seconds=1)
+def test_responses_about_a_finished_job_are_as_described(
+    server: Server, clip: Path, tmp_path: Path
+) -> None:
     for job in server.client.get("/api/jobs", params={"limit": 200}).json()["jobs"]:
         server.client.delete(f"/api/jobs/{job['id']}")
-    job = server.wait(server.upload(tmp_path / "clip.mp4")["id"])
+    job = server.wait(server.upload(clip, every="auto", trust=False)["id"])
     parameters = f'"path.job_id" = {json.dumps(job["id"])}'
     run_schemathesis(
         server, tmp_path, parameters, "--phases", "coverage", "--exclude-method", "DELETE"

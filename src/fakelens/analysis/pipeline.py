@@ -96,7 +96,9 @@ def analyze(
                 smallest_face=model.card.smallest_face,
                 start=float(reader.info.start),
             )
-            findings[person] = assessor.assess(finding, track, heatmaps, samples)
+            findings[person] = assessor.assess(
+                finding, track, heatmaps, samples, still=reader.info.is_picture
+            )
             if finding.interval or reader.info.is_picture:
                 pictures = [(sample.image, sample.face.landmarks) for sample in samples]
                 known = [(image, points) for image, points in pictures if points is not None]

@@ -252,9 +252,9 @@ def save(
 ) -> None:
     """Write the results of an analysis and print the summary."""
     from fakelens.cli.console import print_table, progress_bar, summary
-    from fakelens.records.times import format_time
     from fakelens.report.error_rates import error_rate_sentence
     from fakelens.report.save import save_report
+    from fakelens.report.wording import damage_sentences
 
     with progress_bar("drawing", quiet=quiet) as progress:
         save_report(
@@ -266,9 +266,8 @@ def save(
             progress=progress,
             profile=profile,
         )
-    for damage in report.damage:
-        when = format_time(float(damage.time - report.video.start))
-        say(f"fakelens: {report.source}: at {when}: {damage.message}", err=True)
+    for sentence in damage_sentences(report):
+        say(f"fakelens: {report.source}: {sentence}", err=True)
     if not report.tracks:
         say(f"fakelens: {report.source}: no face found, nothing to examine", err=True)
     if quiet:

@@ -67,7 +67,7 @@ def _empty_end(lines: NDArray[np.bool_]) -> float:
 def describe_damage(file: ImageFile.ImageFile, lost: float) -> str:
     """Return what is missing, in words; ``lost`` is its share of the picture."""
     if lost >= 0.01:
-        extent = f"about {lost:.0%} of it could not be decoded"
+        extent = f"about {100 * lost:.0f} % of it could not be decoded"
     elif file.info.get("progressive"):
         extent = "its fine details are missing"
     else:

@@ -69,9 +69,15 @@ def with_shot_changes(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
 
 
 def every_nth(frames: Iterable[tuple[Frame, bool]], every: int) -> Iterator[tuple[Frame, bool]]:
-    """Yield the frames whose index is a multiple of ``every``, from the result of the above.
+    """Yield only the frames whose index is a multiple of ``every``.
 
-    A shot begins with such a frame if one begins with it or with any frame since the previous one.
+    Args:
+        frames: each with whether a shot begins with it, see ``with_shot_changes``.
+        every: 1 or more.
+
+    Yields:
+        Each remaining frame, and whether a shot begins with it or with a frame that was left out
+        since the previous one.
     """
     begins = False
     for frame, begins_shot in frames:

@@ -47,16 +47,19 @@ _COMPLETENESS_RANGE = (0.5, 1.5)
 
 def overall(report: Report) -> str:
     """Summarise the verdicts on all people in a few sentences."""
-    judged = [finding for finding in report.findings if finding.score is not None]
+    judged = [finding for finding in report.findings if finding.seen_well]
     medium = "picture" if report.video.is_picture else "video"
+    damaged = (
+        f" Parts of the {medium} could not be read, see Not examined." if report.damage else ""
+    )
     if not report.findings:
         searched = "1 frame was" if report.frames == 1 else f"{report.frames} frames were"
         return (
             f"No face was found, so nothing can be said about this {medium}. {searched} searched "
-            f"with {report.provenance.detector}."
+            f"with {report.provenance.detector}.{damaged}"
         )
     if not judged:
-        return f"No face in this {medium} is good enough to be judged."
+        return f"Nobody in this {medium} is seen well enough to be judged.{damaged}"
     counts = Counter(finding.verdict for finding in judged)
     verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     sentences = [f"{_people(len(judged))} judged: {verdicts}."]
@@ -66,8 +69,16 @@ def overall(report: Report) -> str:
             f"({decisive.verdict}, {decisive.score:.2f})."
         )
     if others := len(report.findings) - len(judged):
-        sentences.append(f"{_people(others)} could not be judged because no face was good enough.")
-    return " ".join(sentences)
+        sentences.append(f"{_people(others)} could not be judged: not seen well enough.")
+    return " ".join(sentences) + damaged
+
+
+def damage_sentences(report: Report) -> list[str]:
+    """List what could not be read, and where in a video."""
+    if report.video.is_picture:
+        return [damage.message for damage in report.damage]
+    start = report.video.start
+    return [f"at {format_time(float(d.time - start))}: {d.message}" for d in report.damage]
 
 
 def not_examined(report: Report) -> list[str]:
@@ -79,7 +90,7 @@ def not_examined(report: Report) -> list[str]:
         for finding in report.findings
         if finding.score is None
     ]
-    items += [f"at {format_time(float(d.time) - start)}: {d.message}" for d in report.damage]
+    items += damage_sentences(report)
     items += [f"{other}: choose it with --stream" for other in report.video.other_streams]
     if report.settings.every > 1:
         items.append(
