@@ -85,7 +85,7 @@ def test_results_of_another_model_or_version_are_told(finished: Path) -> None:
     path = finished / "a_analyzed" / "report.json"
     report = json.loads(path.read_text(encoding="utf-8"))
     for change, said in (
-        ({"schema_version": 1}, "version of the report: 1, now 2"),
+        ({"schema_version": 1}, "version of the report: 1, now 3"),
         ({"model": report["model"] | {"name": "other"}}, "model: other, now fakelens-patch"),
         ({"provenance": report["provenance"] | {"model_sha256": "0" * 64}}, "model: 00000000, now"),
     ):

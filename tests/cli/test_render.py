@@ -103,7 +103,7 @@ def test_render_says_what_to_do_with_what_is_no_report(analyzed: Path, tmp_path:
         assert "give the report.json of an analysis, or analyze the video again" in one_sentence(
             result
         )
-    damaged.write_bytes(whole.replace(b'"schema_version":2', b'"schema_version":1'))
+    damaged.write_bytes(whole.replace(b'"schema_version":3', b'"schema_version":1'))
     assert "analyze the video again" in one_sentence(run("render", damaged))
     page = one_sentence(run("render", analyzed / "report.html"))
     assert "give the report.json of an analysis" in page

@@ -196,7 +196,7 @@ def test_frames_after_a_change_of_the_aspect_ratio_keep_the_first_size(tmp_path:
         assert (reader.info.width, reader.info.height) == (170, 96)
     assert len(frames) == 60
     assert {frame.pixels.shape for frame in frames} == {(96, 170, 3)}
-    assert "the shape of the pixels changes; frames were converted" in messages
+    assert "the shape of the pixels changes; frames are shown distorted from here on" in messages
 
 
 def test_the_header_decides_about_the_shape_of_pixels_not_the_frames(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_frames_with_a_palette_may_change_their_size(tmp_path: Path) -> None:
     with open_video(path) as reader:
         first, second, third = reader.frames()
         assert [place.message for place in reader.damage] == [
-            "the frame size or format changes; frames were converted"
+            "the frame size or format changes; frames were stretched to the first one"
         ]
     np.testing.assert_array_equal(first.image, third.image)
     assert np.abs(second.image.astype(int) - first.image).mean() < 8

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from fakelens.media import staging
 from fakelens.media.staging import move_into_place, recover, staging_folder
 
 _PATTERNS = ["report.*", "faces/*.png"]
+_NAMES = ["report.json", "report.html", "report.csv", "faces"]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses fork and signals")
 
@@ -118,14 +121,18 @@ def _in_a_process(run: Callable[..., None], *arguments: object) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("moves", range(8))
-def test_a_move_that_was_killed_is_completed_by_the_next_run(moves: int, tmp_path: Path) -> None:
+def test_a_move_that_was_killed_is_completed_or_taken_back_by_the_next_run(
+    moves: int, tmp_path: Path
+) -> None:
     _write(tmp_path / "out", OLD | MINE)
     _in_a_process(_killed, tmp_path / "out", moves)
     left = _contents(tmp_path / "out")
     assert any(name.startswith(staging.PREFIX) for name in left)
     assert not {"old", "new"} <= {left.get("report.html"), left.get("report.json")}
-    recover(tmp_path / "out")
-    assert _contents(tmp_path) == {f"out/{name}": text for name, text in (NEW | MINE).items()}
+    recover(tmp_path / "out", _NAMES)
+    # Before the first of the new files was moved, the earlier ones come back.
+    result = OLD if moves < len(OLD) else NEW
+    assert _contents(tmp_path) == {f"out/{name}": text for name, text in (result | MINE).items()}
 
 
 def _killed_before_the_move(folder: Path) -> None:
@@ -143,10 +150,86 @@ def test_leftovers_of_killed_processes_are_deleted_and_those_of_living_ones_kept
         _in_a_process(_killed_before_the_move, tmp_path / "killed")
         (tmp_path / f"{staging.PREFIX}begun").mkdir()
         assert len(list(tmp_path.iterdir())) == 3
-        recover(tmp_path)
+        recover(tmp_path, _NAMES)
         assert {path.name for path in tmp_path.iterdir()} == {
             made.parent.name,
             f"{staging.PREFIX}begun",
         }
         move_into_place(made, tmp_path / "living", _PATTERNS, force=False)
     assert _contents(tmp_path / "living") == NEW
+
+
+def test_files_that_cannot_be_moved_back_are_kept_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "out", OLD)
+    moves, replace = iter(range(100)), Path.replace
+
+    def fail_from_the_third_on(source: Path, target: Path) -> Path:
+        if next(moves) >= 2:
+            raise OSError(30, "Read-only file system")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", fail_from_the_third_on)
+    with pytest.raises(OutputError, match="the earlier results are in ") as caught:
+        _save(tmp_path / "out", force=True)
+    monkeypatch.undo()
+    kept = Path(str(caught.value).rpartition(" ")[2])
+    assert set(_contents(kept)) == {"faces/1.png", "faces/2.png"}
+    recover(tmp_path / "out", _NAMES)
+    assert _contents(tmp_path / "out") == OLD
+
+
+def test_only_files_of_a_result_are_recovered_and_only_beside_it(tmp_path: Path) -> None:
+    """A folder of someone else's files may contain anything."""
+    (tmp_path / "thesis.txt").write_text("mine")
+    holder = tmp_path / f"{staging.PREFIX}x"
+    foreign = {"new/thesis.txt": "theirs", "new/.bashrc": "theirs", "new/report.json": "result"}
+    _write(holder, foreign | {"old/thesis.txt": "", "lock": "", "replaced": ""})
+    recover(tmp_path, _NAMES)
+    assert _contents(tmp_path) == {"thesis.txt": "mine", "report.json": "result"}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("moves", [2, 5])
+def test_a_move_is_recovered_once_if_two_processes_try(
+    moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def replace_slowly(source: Path, target: Path) -> Path:
+        time.sleep(0.002)
+        return replace(source, target)
+
+    for number in range(10):
+        folder = tmp_path / str(number)
+        _write(folder, OLD)
+        _in_a_process(_killed, folder, moves)
+        with monkeypatch.context() as patch, ThreadPoolExecutor(4) as pool:
+            patch.setattr(Path, "replace", replace_slowly)
+            for done in [pool.submit(recover, folder, _NAMES) for _ in range(4)]:
+                done.result()
+        assert _contents(folder) == (OLD if moves < len(OLD) else NEW)
+
+
+def test_results_of_two_processes_do_not_mix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def replace_slowly(source: Path, target: Path) -> Path:
+        time.sleep(0.002)
+        return replace(source, target)
+
+    def save(text: str) -> None:
+        with staging_folder(tmp_path / "out") as made:
+            _write(made, dict.fromkeys((*NEW, f"faces/{text}.png"), text))
+            move_into_place(made, tmp_path / "out", _PATTERNS, force=True)
+
+    _write(tmp_path / "out", OLD)
+    monkeypatch.setattr(Path, "replace", replace_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(save, text) for text in ("one", "two")]:
+            done.result()
+    (text,) = set(_contents(tmp_path / "out").values())
+    assert set(_contents(tmp_path / "out")) == {*NEW, f"faces/{text}.png"}

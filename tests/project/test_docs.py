@@ -240,7 +240,7 @@ def test_pre_commit_runs_the_commands_of_make_lint() -> None:
 def test_the_changelog_lists_unreleased_changes() -> None:
     unreleased = TEXTS[ROOT / "CHANGELOG.md"].partition("\n## Unreleased\n")[2]
     assert re.findall(r"^### (.+)$", unreleased, re.MULTILINE)[:2] == ["Added", "Changed"]
-    assert "Report schema 2" in unreleased
+    assert "Report schema 3" in unreleased
 
 
 # Output and snippets

@@ -174,12 +174,12 @@ def assert_one_sentence(error: ReportError, path: Path) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a newer version": (
-        lambda c: c.update(schema_version=3, frames={"count": 3}),
-        "schema_version: is 3, but this version reads 2; analyze the video again",
+        lambda c: c.update(schema_version=4, frames={"count": 3}),
+        "schema_version: is 4, but this version reads 3; analyze the video again",
     ),
     "an older version": (
-        lambda c: c.update(schema_version=1),
-        "schema_version: is 1, but this version reads 2; analyze the video again",
+        lambda c: c.update(schema_version=2),
+        "schema_version: is 2, but this version reads 3; analyze the video again",
     ),
     "no version": (lambda c: c.pop("schema_version"), "schema_version: Field required"),
     "a missing field": (lambda c: c.pop("persons"), "persons: Field required"),

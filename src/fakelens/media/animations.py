@@ -6,7 +6,8 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.ExifTags import Base as ExifTag
 
 from fakelens.errors import MediaError
 from fakelens.media.frames import DecodedFrame, MediaReader, SoundPacket
@@ -15,6 +16,7 @@ from fakelens.media.picture_files import DECODING_ERRORS, open_image, pillow_set
 from fakelens.records.media import Damage, VideoInfo
 
 _TICK = Fraction(1, 1000)  # seconds
+_TURNED = range(2, 9)  # EXIF orientations of pictures that are not stored upright
 
 
 class WebPReader(MediaReader):
@@ -39,6 +41,7 @@ class WebPReader(MediaReader):
         self.formats = frozenset({"webp"})
         with pillow_settings(path):
             self._image = open_image(path, ("WEBP",))
+        self._orientation = _orientation(self._image) if self._image else None
         self._frames = self._decode()
         self._first = next(self._frames, None)
         first = self.first_frame()
@@ -102,11 +105,27 @@ class WebPReader(MediaReader):
         with pillow_settings(self._path):
             image.seek(index)
             image.load()
-            upright, changes = to_srgb(image)
+            converted, changes = to_srgb(self._upright(image))
+        if self._orientation in _TURNED:
+            changes.append(
+                f"The picture was turned upright (EXIF orientation {self._orientation})."
+            )
         self._changes = tuple(changes)
-        frame = av.VideoFrame.from_ndarray(np.array(upright), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(np.array(converted), format="rgb24")
         # A frame that is shown for 0 ms would have the timestamp of the next one.
         self._last_pts = max(self._last_pts + 1, image.info["timestamp"])
         frame.pts, frame.time_base = self._last_pts, _TICK
         frame.duration = image.info["duration"]
         return frame
+
+    def _upright(self, image: Image.Image) -> Image.Image:
+        return ImageOps.exif_transpose(image) if self._orientation in _TURNED else image
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation, which holds for all frames."""
+    try:
+        orientation: int | None = image.getexif().get(ExifTag.Orientation)
+    except DECODING_ERRORS:  # damaged EXIF data
+        return None
+    return orientation

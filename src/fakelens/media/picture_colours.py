@@ -76,9 +76,10 @@ def _reduce_depth(image: Image.Image, notes: list[str]) -> Image.Image:
     bits = tags.get(_BITS, (16,))[0]
     signed = tags.get(_SAMPLE_FORMAT, (1,))[0] == _SIGNED
     if image.mode == "F":
-        values = np.nan_to_num(values)
-        peak = float(values.max())
+        finite = values[np.isfinite(values)]
+        peak = float(finite.max()) if finite.size else 0.0
         top = next((usual for usual in (1.0, 255.0, 65535.0) if peak <= usual), peak)
+        values = np.nan_to_num(values, posinf=top, neginf=0)
         notes.append(
             f"The values, of up to {peak:.3g}, were converted from a range of 0 to {top:g}."
         )

@@ -25,9 +25,10 @@ def undecoded_share(file: ImageFile.ImageFile, *, incomplete: bool) -> float:
         file: loaded.
         incomplete: whether Pillow was told to ignore errors, after it had found one.
     """
-    if incomplete:
-        return _undecoded_edge(file)
-    return _missing_tiles(file) if isinstance(file, HeifImageFile) else 0.0
+    # In both passes: the second one follows if all tiles are missing, too.
+    if isinstance(file, HeifImageFile):
+        return _missing_tiles(file)
+    return _undecoded_edge(file) if incomplete else 0.0
 
 
 def _missing_tiles(file: ImageFile.ImageFile) -> float:

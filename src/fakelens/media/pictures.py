@@ -35,19 +35,23 @@ def open_picture(
     Args:
         path: of the file.
         formats: that it may have, see ``picture_formats``.
-        stream: number of the page to read, from 1; ``None`` chooses the main one.
+        stream: number of the page to read, from 1; ``None`` chooses the main one. An animated
+            WebP has one stream.
 
     Returns:
         A reader, or ``None`` if the file is for FFmpeg: another animation, a video, the raw file of
         a camera, or a kind of picture that Pillow does not support.
 
     Raises:
-        MediaError: the picture is too large, nothing can be decoded, or there is no such page.
+        MediaError: the picture is too large, nothing can be decoded, or there is no such page or
+            stream.
     """
     name, is_animated = _describe(path, formats)
     if name is None:
         return None
     if name == "WEBP" and is_animated:
+        if stream not in (None, 1):
+            raise MediaError(f"{path}: there is no video stream {stream}; choose one from 1 to 1")
         return WebPReader(path)
     if (name in _ANIMATED and is_animated) or (name == "JPEG" and _is_motion_jpeg(path)):
         return None

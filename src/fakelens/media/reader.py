@@ -169,10 +169,13 @@ class VideoReader(MediaReader):
         if self._layout is None:
             self._layout = shape, aspect
         if shape != self._layout[0]:
-            message = "the frame size or format changes; frames were converted"
+            message = "the frame size or format changes; frames were stretched to the first one"
             self._add_damage(frame.pts, message)
         if aspect != self._layout[1] and not self._is_picture:
-            self._add_damage(frame.pts, "the shape of the pixels changes; frames were converted")
+            self._add_damage(
+                frame.pts,
+                "the shape of the pixels changes; frames are shown distorted from here on",
+            )
 
     def _packets(self, stream: VideoStream) -> "Iterator[Packet[Any]]":
         """Yield all packets of the video and its audio; continue after errors if possible."""

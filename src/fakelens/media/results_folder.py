@@ -1,14 +1,14 @@
 """Results folders: what stands in the way of a result is found before the work begins."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from fakelens.errors import OutputError
 from fakelens.media.staging import PREFIX, nearest_existing, recover
 
 
-def check_free(folder: Path, names: Iterable[str], *, force: bool) -> None:
+def check_free(folder: Path, names: Collection[str], *, force: bool) -> None:
     """Check that results can be written to a folder, without leaving anything behind.
 
     Args:
@@ -25,10 +25,15 @@ def check_free(folder: Path, names: Iterable[str], *, force: bool) -> None:
             raise OutputError(f"{nearest}: is a link to nothing; choose a folder for the results")
         if not nearest.is_dir():
             raise OutputError(f"{nearest}: is a file; choose a folder for the results")
-        recover(nearest)
+        recover(nearest, names)
         taken = [name for name in names if (folder / name).exists()]
         if taken and not force:
             raise OutputError(f"{folder}: already contains {taken[0]}; use --force to overwrite it")
+        for name in taken:
+            if (folder / name).stat().st_dev != nearest.stat().st_dev:
+                raise OutputError(
+                    f"{folder / name}: is on another disk than its folder; choose another folder"
+                )
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=nearest) as trial:
             # Elsewhere, since another process may be writing to the folder once it exists.
             for name in folder.absolute().relative_to(nearest).parts:

@@ -106,7 +106,7 @@ def copy_source(source: SourceFile, target: Path) -> None:
     """Copy the file that was examined, byte for byte.
 
     Raises:
-        MediaError: what was copied is not what was examined.
+        MediaError: what was copied is not what was examined, or it cannot be read any more.
         OSError: the copy cannot be written.
     """
     digest = hashlib.sha256()
@@ -115,11 +115,19 @@ def copy_source(source: SourceFile, target: Path) -> None:
     except OSError as error:
         raise _changed(source.path) from error
     with file, target.open("wb") as copy:
-        while chunk := file.read(_COPY_BYTES):
+        while chunk := _read_chunk(file, source.path):
             digest.update(chunk)
             copy.write(chunk)
     if digest.hexdigest() != source.sha256:
         raise _changed(source.path)
+
+
+def _read_chunk(file: BinaryIO, path: Path) -> bytes:
+    """Read the next part of a file; an error is one of the input, not of what is written."""
+    try:
+        return file.read(_COPY_BYTES)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def file_sha256(path: Path) -> str:

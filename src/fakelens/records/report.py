@@ -12,7 +12,7 @@ from fakelens.records.models import ModelCard, Thresholds
 from fakelens.records.settings import Settings
 from fakelens.records.tracks import Track
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of ``report.json``; increased if a field is removed, renamed or changes its meaning."""
 
 

@@ -48,13 +48,13 @@ class Review(_Model):
 
     Once the result of the analysis has been revealed, only ``notes`` may change. A server sets
     ``revision``, ``uncovered`` and ``saved`` itself, and accepts a review only if it was made from
-    the revision that the server has.
+    the revision that the server has, or names no revision, as those of earlier versions.
     """
 
     version: Literal[1] = 1
     revision: Annotated[
-        int, Field(ge=0, lt=2**53, description="how often a server has saved the review")
-    ] = 0
+        int | None, Field(ge=0, lt=2**53, description="how often a server has saved the review")
+    ] = None
     video_sha256: Annotated[
         str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the video")
     ]

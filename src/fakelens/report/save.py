@@ -1,6 +1,7 @@
 """Saving: write all files of a report to a folder, or none if anything fails."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -32,7 +33,8 @@ from fakelens.report.source_video import playable_name, read_timing, transcode_o
 from fakelens.report.table import FILE_NAME as TABLE_NAME
 from fakelens.report.table import write_table
 
-_DRAWINGS = (VIDEO_NAME, STILL_NAME, f"{FACES_FOLDER}/person-*.png")
+_DRAWINGS = (VIDEO_NAME, STILL_NAME, f"{FACES_FOLDER}/person-[0-9]*.png")
+_DRAWING_NAMES = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
 _REPORT_NAMES = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
     *(VIDEO_NAME, STILL_NAME, FACES_FOLDER, MEANS_FOLDER),
@@ -41,7 +43,7 @@ _REPORT_NAMES = (
 _REPORT_FILES = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
     *_DRAWINGS,
-    f"{MEANS_FOLDER}/person-*.png",
+    f"{MEANS_FOLDER}/person-[0-9]*.png",
     *ORIGINAL_NAMES,
 )
 
@@ -141,7 +143,7 @@ def save_drawings(
         MediaError: the video is missing, has changed or cannot be read.
     """
     folder = Path(folder)
-    check_free(folder, report.source, force=force)
+    _check_free(folder, report.source, _DRAWING_NAMES, _DRAWINGS, force=force)
     if not report.source.is_file():
         raise MediaError(
             f"{report.source}: the report's video is no longer there; give its path with --video"
@@ -173,9 +175,15 @@ def check_free(folder: Path, source: Path, *, force: bool) -> None:
         OutputError: the folder already contains a report, or contains the video under the name of
             a file of the report, or is a file, or cannot be written.
     """
-    results_folder.check_free(folder, _REPORT_NAMES, force=force)
+    _check_free(folder, source, _REPORT_NAMES, _REPORT_FILES, force=force)
+
+
+def _check_free(
+    folder: Path, source: Path, names: Sequence[str], patterns: Sequence[str], *, force: bool
+) -> None:
+    results_folder.check_free(folder, names, force=force)
     try:
-        targets = [path for pattern in _REPORT_FILES for path in folder.glob(pattern)]
+        targets = [path for pattern in patterns for path in folder.glob(pattern)]
         overwritten = source.exists() and any(
             path.exists() and path.samefile(source) for path in targets
         )

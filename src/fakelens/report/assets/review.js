@@ -8,10 +8,71 @@ class ReviewForm {
     this.saveTo = stored.save_to;
     this.saving = Promise.resolve();
     this.onReveal = onReveal;
+    this.aside = readAside();
+    this.keepConflict(stored);
     this.review = latest(stored, readDraft()) ?? fresh();
     if (!this.covered) this.recordSeen();
     this.wire();
     this.show();
+    this.offerAside();
+  }
+
+  // Another browser has saved the review since this draft was begun. The page shows what is saved,
+  // so the draft is kept elsewhere, where later changes do not overwrite it.
+  keepConflict({ review: saved, save_to: saveTo }) {
+    const draft = readDraft();
+    if (!saveTo || !saved || !draft || (draft.revision ?? 0) === saved.revision) return;
+    const isNew = !this.aside.some((other) => content(other) === content(draft));
+    if (content(draft) !== content(saved) && isNew) this.storeAside([...this.aside, draft]);
+    removeStored(DRAFT_KEY);
+  }
+
+  storeAside(reviews) {
+    this.aside = reviews;
+    if (reviews.length) store(ASIDE_KEY, JSON.stringify(reviews));
+    else removeStored(ASIDE_KEY);
+  }
+
+  // Shows buttons for what was kept, one draft at a time.
+  offerAside() {
+    byId("kept-draft")?.remove();
+    const draft = this.aside[0];
+    if (!draft) return;
+    const status = byId("review-status");
+    status.textContent =
+      "Another browser saved this review after you began, so the page shows that one. What you had not saved is kept in this browser:";
+    const offer = element("p", "", { id: "kept-draft", class: "actions" });
+    const actions = {
+      "Add it to the notes": () => this.addToNotes(draft),
+      "Save it as JSON": () => this.saveJson(draft),
+      "Discard it": () => this.dropAside("Discarded."),
+    };
+    for (const [name, action] of Object.entries(actions)) {
+      const button = element("button", name, { type: "button" });
+      button.addEventListener("click", action);
+      offer.append(button, " ");
+    }
+    status.after(offer);
+  }
+
+  // Only the notes can still be changed if the result has been revealed.
+  addToNotes(draft) {
+    const field = byId("review-notes");
+    const notes = [this.review.notes, missing(draft, this.review)].filter(Boolean).join("\n\n");
+    if (notes.length > field.maxLength) {
+      byId("review-status").textContent = "Not added: the notes would become too long. Save it as JSON instead.";
+      return;
+    }
+    field.value = notes;
+    this.change(() => (this.review.notes = notes));
+    this.dropAside("Added to the notes. Not saved yet.");
+    field.focus();
+  }
+
+  dropAside(message) {
+    this.storeAside(this.aside.slice(1));
+    byId("review-status").textContent = message;
+    this.offerAside();
   }
 
   get covered() {
@@ -113,11 +174,8 @@ class ReviewForm {
 
   // For print, where form fields would truncate long texts.
   updatePrintout() {
-    const { reviewer, opinion, suspicions, notes, blind, uncovered } = this.review;
-    const lines = suspicions.map((mark) => `Suspicious: ${describeMark(mark)}`);
-    if (opinion) lines.unshift(`Opinion: ${opinion}`);
-    if (reviewer) lines.unshift(`Reviewer: ${reviewer}`);
-    if (notes) lines.push(`Notes: ${notes}`);
+    const { blind, uncovered } = this.review;
+    const lines = describe(this.review);
     byId("review-print").textContent = lines.join("\n");
     byId("your-review").classList.toggle("empty", !lines.length && !(blind && uncovered));
   }
@@ -158,13 +216,13 @@ class ReviewForm {
         headers: { "Content-Type": "application/json" },
         body: sent,
       });
-      const content = await answer.json();
+      const answered = await answer.json();
       if (!answer.ok) {
-        status.textContent = `Not saved: ${problemText(content)}`;
+        status.textContent = `Not saved: ${problemText(answered)}`;
         return;
       }
       const isCurrent = JSON.stringify(this.review) === sent;
-      this.recordSaved(content);
+      this.recordSaved(answered, isCurrent);
       status.textContent = isCurrent ? "Saved." : "Not saved yet.";
     } catch {
       status.textContent = "Not saved: the server cannot be reached.";
@@ -172,10 +230,11 @@ class ReviewForm {
   }
 
   // The times are those of the server's clock.
-  recordSaved({ revision, uncovered, saved }) {
+  recordSaved({ revision, uncovered, saved }, isCurrent) {
     const isRevealed = uncovered !== null;
     Object.assign(this.review, { revision, saved }, isRevealed && { uncovered });
-    store(DRAFT_KEY, JSON.stringify(this.review));
+    if (isCurrent) removeStored(DRAFT_KEY);
+    else store(DRAFT_KEY, JSON.stringify(this.review));
     if (isRevealed) this.show();
   }
 
@@ -191,13 +250,14 @@ class ReviewForm {
     byId("review-status").textContent = "A copy of this page with the review was saved. Keep it in the same folder as this page.";
   }
 
-  saveJson() {
-    download(JSON.stringify(this.review, null, 1), "application/json", `${facts.name}-review.json`);
+  saveJson(review = this.review) {
+    download(JSON.stringify(review, null, 1), "application/json", `${facts.name}-review.json`);
     byId("review-status").textContent = "The review was saved as JSON.";
   }
 }
 
 const DRAFT_KEY = `fakelens-review-${facts.report}`;
+const ASIDE_KEY = `fakelens-unsaved-${facts.report}`;
 const SEEN_KEY = `fakelens-seen-${facts.report}`;
 
 // Browser storage may be blocked; then drafts are lost on reload, but saving still works.
@@ -227,12 +287,44 @@ function removeStored(key) {
 
 // Unsaved work from an earlier visit.
 function readDraft() {
+  return [readJson(DRAFT_KEY)].find(isReview) ?? null;
+}
+
+// Unsaved work that was made from a review which another browser has replaced.
+function readAside() {
+  const reviews = readJson(ASIDE_KEY);
+  return Array.isArray(reviews) ? reviews.filter(isReview) : [];
+}
+
+function readJson(key) {
   try {
-    const review = JSON.parse(readStored(DRAFT_KEY));
-    return review?.version === 1 && Array.isArray(review.suspicions) ? review : null;
+    return JSON.parse(readStored(key));
   } catch {
     return null;
   }
+}
+
+function isReview(found) {
+  return found?.version === 1 && Array.isArray(found.suspicions);
+}
+
+// What the reviewer wrote, to compare reviews.
+function content({ reviewer, opinion, suspicions, notes }) {
+  return JSON.stringify([reviewer, opinion, suspicions.map(describeMark), notes]);
+}
+
+// What a review contains and another one does not, as text.
+function missing(review, other) {
+  const lines = describe(review), present = new Set(describe(other));
+  return lines.filter((line) => !present.has(line)).join("\n");
+}
+
+function describe({ reviewer, opinion, suspicions, notes }) {
+  const lines = suspicions.map((mark) => `Suspicious: ${describeMark(mark)}`);
+  if (opinion) lines.unshift(`Opinion: ${opinion}`);
+  if (reviewer) lines.unshift(`Reviewer: ${reviewer}`);
+  if (notes) lines.push(`Notes: ${notes}`);
+  return lines;
 }
 
 // Returns the review that is newer: by time in a file; on a server, whose clock is another one, the
