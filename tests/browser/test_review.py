@@ -1,13 +1,16 @@
 """Reviews in ``report.html``: blind reviews, and what is saved of them."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route, expect
 
 from fakelens.report.review import Review, embed
 from support.browser import RecordedPage
@@ -153,6 +156,96 @@ def test_an_invalid_draft_is_ignored(chromium: Browser, address: str) -> None:
     recorded.page.wait_for_selector("html[data-ready=yes]")
     assert recorded.errors == []
     recorded.close()
+
+
+def write_page(folder: Path, page: str, revision: int) -> None:
+    """Replace a page, with a time that lets the browser notice it within the same second."""
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    os.utime(path, (1_700_000_000 + revision,) * 2)
+
+
+def test_notes_that_were_not_saved_survive_the_review_of_another_browser(
+    chromium: Browser, folder: Path, tmp_path: Path
+) -> None:
+    """On a server, whose page has the saved review in it."""
+    copy = Path(shutil.copytree(folder, tmp_path / "out"))
+    original = (copy / "report.html").read_text(encoding="utf-8")
+    sha256 = json.loads((copy / "report.json").read_text())["provenance"]["input_sha256"]
+
+    def save(revision: int, notes: str) -> None:
+        moment = "2026-11-23T12:00:00Z"
+        known: Any = {"video_sha256": sha256, "blind": False, "saved": moment, "uncovered": moment}
+        review = Review(revision=revision, notes=notes, **known)
+        write_page(copy, embed(original, review, save_to="review"), revision)
+
+    def reload() -> None:
+        page.reload()
+        page.wait_for_selector("html[data-ready=yes]")
+
+    save(1, "first")
+    with published(copy) as where:
+        recorded = open_report(chromium, where, accept_downloads=True)
+        page = recorded.page
+        notes, status = page.locator("#review-notes"), page.locator("#review-status")
+        notes.fill("first, and more of mine")
+        save(2, "of the other")
+        for _ in range(2):
+            reload()
+            expect(notes).to_have_value("of the other")
+            expect(status).to_contain_text("What you had not saved is kept in this browser")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save it as JSON").click()
+        kept = Review.model_validate_json(Path(download.value.path()).read_text(encoding="utf-8"))
+        assert (kept.revision, kept.notes) == (1, "first, and more of mine")
+
+        notes.fill("of the other, and a second draft")
+        save(3, "third")
+        reload()
+        page.get_by_role("button", name="Add it to the notes").click()
+        expect(notes).to_have_value("third\n\nNotes: first, and more of mine")
+        expect(status).to_contain_text("What you had not saved is kept in this browser")
+        page.get_by_role("button", name="Discard it").click()
+        expect(page.locator("#kept-draft")).to_have_count(0)
+        reload()
+        expect(notes).to_have_value("third\n\nNotes: first, and more of mine")
+        expect(status).to_be_empty()
+
+        save(4, "x" * 20_000)
+        reload()
+        page.get_by_role("button", name="Add it to the notes").click()
+        expect(status).to_contain_text("Not added: the notes would become too long.")
+        expect(page.get_by_role("button", name="Save it as JSON")).to_be_visible()
+        assert recorded.errors == []
+        recorded.close()
+
+
+def test_what_was_saved_is_no_draft(chromium: Browser, folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "out"))
+    original = (copy / "report.html").read_text(encoding="utf-8")
+    page_of = partial(embed, original, save_to="review")
+    write_page(copy, page_of(None), 0)
+    with published(copy) as where:
+        recorded = open_report(chromium, where)
+        page = recorded.page
+
+        def store(route: Route) -> None:
+            sent = Review.model_validate_json(route.request.post_data or "")
+            review = sent.model_copy(update={"revision": 1})
+            later = review.model_copy(update={"revision": 2, "notes": "by another browser"})
+            write_page(copy, page_of(later), later.revision)
+            route.fulfill(json=review.model_dump())
+
+        page.route("**/review", store)
+        page.fill("#review-notes", "mine")
+        page.get_by_role("button", name="Save review", exact=True).click()
+        expect(page.locator("#review-status")).to_have_text("Saved.")
+        page.reload()
+        page.wait_for_selector("html[data-ready=yes]")
+        expect(page.locator("#review-notes")).to_have_value("by another browser")
+        expect(page.locator("#review-status")).to_be_empty()
+        assert recorded.errors == []
+        recorded.close()
 
 
 def test_a_mark_that_ends_before_it_starts_is_refused(opened: RecordedPage) -> None:

@@ -1,12 +1,16 @@
 """The lists of jobs and results on the page of the server, in a browser."""
 
+import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from fakelens.web.schemas import State
 from support.browser import RecordedPage
-from support.serving import Server
+from support.serving import Server, serving
+from support.stored_jobs import add, opened
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +69,24 @@ def test_results_can_be_searched_and_sorted(busy: Server, page: Page) -> None:
     expect(page.get_by_label("Sort by")).to_have_value("newest")
     expect(page.get_by_label("Sort by").locator("option[value=suspicious]")).to_be_disabled()
     expect(names).to_have_text(["other", "Clip 9", "clip 10"])
+
+
+def test_a_search_keeps_showing_what_it_showed(page: Page, tmp_path: Path) -> None:
+    """More results than the server returns at once, when another job ends."""
+    with opened(tmp_path / "results") as store:
+        for number in range(260):
+            add(store, f"clip {number}", State.CANCELLED)
+    with serving(tmp_path / "results") as server:
+        page.goto(server.printed)
+        page.get_by_label("Search").fill("clip")
+        expect(page.locator("#announcement")).to_have_text("260 results")
+        for shown in (100, 150, 200, 250):
+            page.get_by_role("button", name="Show more results").click()
+            expect(page.locator("#results > li")).to_have_count(shown)
+        with page.expect_response(re.compile("query=clip.*offset=200")):
+            server.upload(b"this is no video\n", "clip new")
+        expect(page.locator("#results h3").first).to_have_text("clip new")
+        expect(page.locator("#results > li")).to_have_count(250)
 
 
 def test_changes_missed_while_disconnected_are_shown(empty: Server, chromium: Browser) -> None:

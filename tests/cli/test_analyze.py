@@ -158,7 +158,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".fakelens-partial-*/annotated.mp4")):  # until it draws
+    while not list(tmp_path.glob(".fakelens-partial-*/new/annotated.mp4")):  # until it draws
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

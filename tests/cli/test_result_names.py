@@ -1,5 +1,6 @@
 """``fakelens analyze``: where the results of each input go, and that nothing is replaced."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fakelens.cli.results import find_folder, plan
+from fakelens.errors import OutputError
 from support.commands import one_sentence, run
 from support.plain_pictures import make_picture
 
@@ -129,11 +132,71 @@ def test_results_of_another_input_are_left_alone(force: tuple[str, ...], tmp_pat
     before = (tmp_path / "a_analyzed" / "report.json").read_bytes()
     analyze(second, *force)
     assert results(tmp_path) == {"a_analyzed": "a.png", "a.mov_analyzed": "a.mov"}
-    # Another file of the same name and size.
-    first.write_bytes(first.read_bytes()[:-1] + b"\0")
-    analyze(first, *force)
-    assert set(results(tmp_path)) == {"a_analyzed", "a.mov_analyzed", "a.png_analyzed"}
     assert (tmp_path / "a_analyzed" / "report.json").read_bytes() == before
+    # Another file of the same name and size, at another place.
+    moved = tmp_path / "moved" / "a.png"
+    moved.parent.mkdir()
+    moved.write_bytes(first.read_bytes()[:-1] + b"\0")
+    out = tmp_path / "out"
+    analyze(first, second, "-o", out)
+    analyze(moved, second, "-o", out, *force)
+    assert set(results(out)) == {"a.png", "a.mov", "moved-a"}
+
+
+def change(path: Path) -> None:
+    """Change what a file holds, but not what it shows."""
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def made_from(folder: Path) -> str:
+    document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return str(document["provenance"]["input_sha256"])
+
+
+@pytest.mark.parametrize("output", [None, "out"])
+def test_results_of_an_input_that_changed_are_replaced_if_that_is_wanted(
+    output: str | None, tmp_path: Path
+) -> None:
+    (clip,) = pictures(tmp_path, "c.png")
+    folder = tmp_path / (output or "c_analyzed")
+    options = ("-o", folder) if output else ()
+    analyze(clip, *options)
+    for _ in range(3):
+        before = made_from(folder)
+        change(clip)
+        refused = run("analyze", clip, *options)
+        assert refused.exit_code == 1
+        assert "use --force" in one_sentence(refused)
+        (target,) = plan([clip], folder if output else None)
+        with pytest.raises(OutputError) as caught:
+            find_folder(target, force=False)
+        assert str(caught.value) == (
+            f"{clip}: changed since it was analyzed; use --force to replace the results in {folder}"
+        )
+        assert made_from(folder) == before
+        analyze(clip, *options, "--force")
+        assert made_from(folder) == hashlib.sha256(clip.read_bytes()).hexdigest()
+        assert list(results(tmp_path)) == [folder.name]
+
+
+def test_results_of_an_input_as_it_is_now_come_before_those_of_its_past(tmp_path: Path) -> None:
+    (clip,) = pictures(tmp_path, "c.png")
+    analyze(clip)
+    change(clip)
+    analyze(clip, "-o", tmp_path / "c.png_analyzed")
+    assert f"results in {tmp_path / 'c.png_analyzed'};" in analyze(clip)
+
+
+def test_an_input_that_changed_does_not_take_the_results_of_its_copy(tmp_path: Path) -> None:
+    real, fake = pictures(tmp_path, "real/1.png", "fake/1.png")
+    shutil.copy(real, fake)
+    out = tmp_path / "out"
+    analyze(real, fake, "-o", out)
+    change(fake)
+    kept = made_from(out / "real-1")
+    analyze(fake, real, "-o", out, "--force")
+    assert results(out) == {"real-1": "../real/1.png", "fake-1": "../fake/1.png"}
+    assert made_from(out / "real-1") == kept != made_from(out / "fake-1")
 
 
 def test_results_are_found_again_whatever_else_is_analyzed(tmp_path: Path) -> None:

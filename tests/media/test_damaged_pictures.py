@@ -139,6 +139,26 @@ def test_missing_tiles_of_a_heic_are_noticed(kept: float, turns: int, tmp_path: 
     assert reported_share(messages) == pytest.approx(wrong, abs=0.02)
 
 
+def test_a_heic_without_nearly_all_of_its_tiles_is_refused(tmp_path: Path) -> None:
+    path = save_heic_grid(tmp_path / "a.heic", draw_detailed(768, 768), tile=64)
+    data = path.read_bytes()
+    start = data.index(b"mdat")
+    tile = (len(data) - start) // 144
+    outcomes = set()
+    for end in range(start + 20, start + 5 * tile, tile // 2):
+        path.write_bytes(data[:end])
+        try:
+            _, messages, damaged = read(path)
+        except MediaError as error:
+            assert "no part of it can be decoded" in str(error)  # noqa: PT017 - not always raised
+            outcomes.add("refused")
+        else:
+            assert damaged
+            assert reported_share(messages) > 0.95
+            outcomes.add("read")
+    assert outcomes == {"refused", "read"}
+
+
 @pytest.mark.parametrize("colour", [(0, 135, 0), (0, 84, 0)])
 def test_a_green_stripe_of_an_intact_heic_is_no_damage(
     colour: tuple[int, int, int], tmp_path: Path

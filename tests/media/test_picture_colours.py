@@ -114,6 +114,25 @@ def test_floating_point_values_are_scaled(top: float, told: str, tmp_path: Path)
     assert told in info.changes[0]
 
 
+def test_infinite_values_do_not_count_for_the_range(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 160 * 112, dtype=np.float32).reshape(112, 160)
+    levels = np.round(values * 255).astype(np.uint8)
+    values[0, :3] = np.inf, -np.inf, np.nan
+    levels[0, :3] = 255, 0, 0
+    Image.fromarray(values).save(tmp_path / "a.tiff")
+    image, info = read_picture(tmp_path / "a.tiff")
+    assert_like(image, levels[..., None].repeat(3, axis=2), 1)
+    assert info.changes == ("The values, of up to 1, were converted from a range of 0 to 1.",)
+
+
+def test_a_picture_without_any_finite_value_is_read(tmp_path: Path) -> None:
+    values = np.full((112, 160), np.inf, np.float32)
+    values[:, :80] = np.nan
+    Image.fromarray(values).save(tmp_path / "a.tiff")
+    image, _ = read_picture(tmp_path / "a.tiff")
+    assert (image[0, 0].tolist(), image[0, 159].tolist()) == ([0] * 3, [255] * 3)
+
+
 @pytest.mark.parametrize("bits", [16, 32])
 def test_signed_and_long_whole_numbers_are_scaled(bits: int, tmp_path: Path) -> None:
     tifffile = pytest.importorskip("tifffile", reason="writes such TIFF")

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
+from PIL.ExifTags import Base as ExifTag
 
 from fakelens.errors import MediaError
 from fakelens.media import picture_files
@@ -176,6 +177,44 @@ def test_animations_have_their_frames_and_times(name: str, tmp_path: Path) -> No
         frames = list(reader.frames())
     assert frame_numbers(frames) == list(range(5))
     assert [frame.time for frame in frames] == [Fraction(t, 1000) for t in (0, 40, 140, 390, 430)]
+
+
+def save_animation(path: Path, **options: object) -> Path:
+    first, *more = (Image.fromarray(draw_frame(number)) for number in range(3))
+    first.save(path, save_all=True, append_images=more, duration=40, lossless=True, **options)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.gif"])
+def test_an_animation_has_one_stream(name: str, tmp_path: Path) -> None:
+    path = save_animation(tmp_path / name)
+    open_video(path, 1).close()
+    with pytest.raises(MediaError) as caught:
+        open_video(path, 7)
+    assert str(caught.value) == f"{path}: there is no video stream 7; choose one from 1 to 1"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_animated_webp_is_turned_upright(orientation: int, tmp_path: Path) -> None:
+    stored = Image.fromarray(as_stored(SCENE, orientation))
+    exif = Image.Exif()
+    exif[ExifTag.Orientation] = orientation
+    more = [Image.fromarray(as_stored(SCENE[::-1], orientation))]
+    options = {"save_all": True, "append_images": more, "duration": 40, "lossless": True}
+    stored.save(tmp_path / "a.webp", exif=exif, **options)
+    with open_video(tmp_path / "a.webp") as reader:
+        info = reader.info
+        frames = list(reader.frames())
+    assert (info.width, info.height) == (160, 112)
+    for frame, expected in zip(frames, (SCENE, SCENE[::-1]), strict=True):
+        assert_like(frame.image, expected)
+    told = f"The picture was turned upright (EXIF orientation {orientation})."
+    assert info.changes == (() if orientation == 1 else (told,))
+
+
+def test_damaged_exif_data_of_an_animated_webp_are_ignored(tmp_path: Path) -> None:
+    path = save_animation(tmp_path / "a.webp", exif=b"Exif\0\0" + b"\xff" * 24)
+    assert frame_numbers(read_frames(path)) == [0, 1, 2]
 
 
 def test_frames_of_an_animated_webp_that_last_no_time_have_times_of_their_own(

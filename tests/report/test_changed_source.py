@@ -1,16 +1,20 @@
 """An input that is replaced, changed or deleted while it is examined or drawn."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakelens.analysis.pipeline import analyze
 from fakelens.errors import MediaError
+from fakelens.media.source_file import SourceFile, copy_source, identify
 from fakelens.records.report import Report
 from fakelens.report.save import save_report
 from support.toys import FAKE, REAL, RedModel, ScriptedDetector, film
@@ -32,7 +36,7 @@ def _grow(path: Path) -> None:
 
 
 def _overwrite(path: Path) -> None:
-    """Change one byte; neither the size nor the time of the last change tell."""
+    """Change one byte; the size stays, and the time of the last change differs by 1 ns."""
     status = path.stat()
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -146,3 +150,42 @@ def test_the_copy_beside_the_report_must_be_the_input(
     with pytest.raises(MediaError, match="changed while it was examined"):
         save_report(report, tmp_path / "out")
     assert not (tmp_path / "out" / "untouched.mp4").exists()
+
+
+class _Unreadable(io.RawIOBase):
+    """A file whose disk fails."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_an_input_that_cannot_be_read_any_more_does_not_lose_the_analysis(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = _analyze(clip)
+    from fakelens.report import save  # noqa: PLC0415 - patched below
+
+    copy, opened = save.copy_source, Path.open
+
+    def failing(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if path == clip:
+            return _Unreadable()
+        return opened(path, mode, *arguments, **options)
+
+    def copy_from_a_failing_disk(source: SourceFile, target: Path) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", failing)
+            copy(source, target)
+
+    monkeypatch.setattr(save, "copy_source", copy_from_a_failing_disk)
+    with pytest.raises(MediaError, match=r"cannot be read: .*report was written without pictures"):
+        save_report(report, tmp_path / "out")
+    assert (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_copy_that_cannot_be_written_is_no_error_of_the_input(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError if os.name != "nt" else PermissionError):
+        copy_source(identify(clip), tmp_path)

@@ -10,11 +10,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box
@@ -49,12 +50,41 @@ def published(folder: Path) -> Iterator[str]:
         thread.join()
 
 
+class _ReusedPage(RecordedPage):
+    """A page that shows another report once it is closed, which is quicker than a new context."""
+
+    def __init__(self, browser: Browser) -> None:
+        super().__init__(browser, viewport=_VIEWPORT)
+        self._unused = _unused_pages.setdefault(browser, [])
+
+    def close(self) -> None:
+        self.page.emulate_media(media="screen")
+        self.page.evaluate("localStorage.clear()")
+        self.page.goto("about:blank")
+        self.errors, self.requests = [], []
+        self._unused.append(self)
+
+
+_VIEWPORT: ViewportSize = {"width": 1000, "height": 900}
+_unused_pages: WeakKeyDictionary[Browser, list[RecordedPage]] = WeakKeyDictionary()
+
+
 def open_report(
     browser: Browser, place: Path | str, fragment: str = "", **context: Any
 ) -> RecordedPage:
-    """Open a report in a folder or at an address, and wait until it is ready."""
-    context.setdefault("viewport", {"width": 1000, "height": 900})
-    recorded = RecordedPage(browser, **context)
+    """Open a report in a folder or at an address, and wait until it is ready.
+
+    Args:
+        browser: to open it in.
+        place: folder or address.
+        fragment: of the address.
+        context: options of a new browser context; without any, a closed page may be used again.
+    """
+    if context:
+        recorded = RecordedPage(browser, **{"viewport": _VIEWPORT, **context})
+    else:
+        unused = _unused_pages.get(browser)
+        recorded = unused.pop() if unused else _ReusedPage(browser)
     address = place if isinstance(place, str) else place.as_uri()
     recorded.page.goto(f"{address}/report.html{fragment}")
     recorded.page.wait_for_selector("html[data-ready=yes]", timeout=10_000)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 TIMEOUT = 30  # seconds before a test fails
-_END_STATES = {"done", "failed", "cancelled"}
+_END_STATES = {"done", "failed", "cancelled", "damaged"}
 
 
 class Server:

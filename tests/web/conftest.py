@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from fakelens.evaluation import demo
@@ -23,9 +24,28 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip without faces, with enough frames to be interrupted."""
-    path = tmp_path_factory.mktemp("clip") / "long.mp4"
-    return make_clip(path, frames=1500, size=(640, 360), options={"preset": "ultrafast"})
+    """A clip without faces, with enough frames to be interrupted: 1500."""
+    folder = tmp_path_factory.mktemp("clip")
+    short = make_clip(
+        folder / "short.mp4", frames=50, size=(640, 360), options={"preset": "ultrafast"}
+    )
+    return repeated(short, 30, folder / "long.mp4")
+
+
+def repeated(clip: Path, times: int, path: Path) -> Path:
+    """Write a clip whose packets repeat those of another one, which has no B-frames."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        ticks = 0
+        for packet in packets * times:
+            copy = av.Packet(bytes(packet))
+            copy.pts = copy.dts = ticks
+            copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+            copy.stream = stream
+            target.mux(copy)
+            ticks += packet.duration or 0
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Access to the server: tokens, other sites, security headers, and errors at startup."""
 
+import asyncio
 import os
 import re
 import signal
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.responses import Response
 from typer.testing import CliRunner
 
 from fakelens.cli.app import app
-from fakelens.web.guard import is_loopback
+from fakelens.web.guard import Access, Guard, is_loopback
+from fakelens.web.limits import Limits
 from support.serving import TIMEOUT, Server, connect, head, serving
 
 TOKEN = 'a good token; with odd "characters" é'
@@ -179,6 +182,21 @@ def test_requests_without_the_token_are_refused(
 def test_programs_send_the_token_in_a_header(stranger: httpx.Client) -> None:
     given = {b"Authorization": f"Bearer {TOKEN}".encode()}
     assert stranger.get("/api/health", headers=given).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["voilà", "Å", "à token Å"])
+def test_a_token_may_end_in_a_byte_that_is_a_space_in_latin_1(token: str) -> None:
+    guard = Guard(Response("in"), Access(local=False, token=token, port=1), Limits())
+
+    async def ask(credentials: str) -> int:
+        transport = httpx.ASGITransport(app=guard)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            given = {b"Authorization": f"Bearer {credentials}".encode()}
+            return (await client.get("/", headers=given)).status_code
+
+    assert asyncio.run(ask(token)) == 200
+    assert asyncio.run(ask(f" \t{token}\t ")) == 200
+    assert asyncio.run(ask(token[:-1])) == 401
 
 
 def test_browsers_get_a_cookie_in_exchange_for_the_token(token_server: Server) -> None:

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import BaseModel, Field, ValidationError
 
+from fakelens.report.review import Review
+from fakelens.web import files, invalid
 from support.serving import Server, serving
 
 EXAMPLES = 3  # per operation, in addition to those that cover each parameter
@@ -49,6 +53,49 @@ def run_schemathesis(server: Server, folder: Path, parameters: str, *options: st
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Tested: +1[34]\n", done.stdout), "all operations"
     assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "sentence"),
+    [
+        (
+            "GET",
+            "/nowhere",
+            404,
+            "there is nothing at this address; the page /docs lists what there is",
+        ),
+        ("POST", "/api/health", 405, "this address does not accept POST requests; it accepts GET"),
+        (
+            "PUT",
+            "/api/jobs",
+            405,
+            "this address does not accept PUT requests; it accepts POST, GET",
+        ),
+        ("POST", "/", 405, "this address does not accept POST requests; it accepts GET"),
+        ("GET", "/api/jobs/x", 422, "job_id must be 32 digits and letters from a to f"),
+    ],
+)
+def test_errors_are_sentences(
+    server: Server, method: str, path: str, status: int, sentence: str
+) -> None:
+    response = server.client.request(method, path)
+    assert (response.status_code, response.json()) == (status, {"detail": sentence})
+
+
+def test_no_sentence_has_a_regular_expression() -> None:
+    class Body(BaseModel):
+        review: Review
+        name: Annotated[str, Field(pattern=files.NAME)]
+
+    given = {"video_sha256": "x", "blind": True, "saved": "today"}
+    with pytest.raises(ValidationError) as caught:
+        Body.model_validate({"review": given, "name": "x"})
+    errors = [{**each, "loc": ("body", *each["loc"])} for each in caught.value.errors()]
+    assert invalid.describe(errors).split("; ") == [
+        "review.video_sha256 must be a SHA-256 checksum: 64 digits and letters from a to f",
+        "review.saved must be a time in UTC, such as 2026-01-31T12:00:00Z",
+        "name must be the name of a file of the results",
+    ]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import socket
 import sys
 import time
@@ -12,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from support.serving import TIMEOUT, Server, connect, head
+from fakelens.web.schemas import State
+from support.serving import TIMEOUT, Server, connect, head, serving
+from support.stored_jobs import add, opened
 
 resource = pytest.importorskip("resource", reason="no limit on open files")
 
@@ -139,6 +142,30 @@ def test_headers_that_arrive_slowly_end_the_connection(server: Server) -> None:
         assert SECONDS < time.monotonic() - began < SECONDS + 2
 
 
+def test_a_response_is_complete_however_late_it_is_read(tmp_path: Path) -> None:
+    """Also after the time for the headers of the next request, and for keeping idle connections."""
+    folder, size = tmp_path / "results", 20_000_000  # more than the system buffers
+    with opened(folder) as store:
+        job = add(store, "big", State.DONE)
+        page = store.results(job) / "report.html"
+    parts = (
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">',
+        '<script type="application/json" id="review">null</script>',
+        "x" * size,
+    )
+    page.write_text("".join(parts))
+    server = Server(folder, launcher=[sys.executable, "-c", SMALL_LIMITS])
+    try:
+        with held([connection := connect(server)]):
+            connection.sendall(head(server, f"GET /results/{job}/report.html"))
+            time.sleep(SECONDS + 6)
+            status, content = answer(connection)
+        assert status == 200
+        assert content.endswith(b"x" * size)
+    finally:
+        server.stop()
+
+
 def test_a_body_that_arrives_slowly_loses_its_place_in_the_queue(server: Server) -> None:
     files = server.files()
     with held([slow := connect(server)]):
@@ -162,6 +189,44 @@ def test_a_body_that_arrives_slowly_loses_its_place_in_the_queue(server: Server)
     assert server.files() == files
     job = server.upload(b"no video")["id"]
     server.client.delete(f"/api/jobs/{job}")
+
+
+def test_an_upload_of_unknown_size_makes_others_wait(tmp_path: Path) -> None:
+    """It may take up all that is left of the quota; a false size cannot hide that."""
+    with serving(tmp_path / "results", "--quota", 1) as server:
+        with held([both := connect(server)]):
+            both.sendall(
+                head(server, UPLOAD, "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n")
+            )
+            status, content = answer(both)
+            assert status == 400
+            assert b"both Content-Length and Transfer-Encoding" in content
+            both.sendall(b"1\r\nx\r\n")
+            assert is_closed(both)
+        assert server.files() == set()
+        with held([unsized := connect(server)]):
+            unsized.sendall(head(server, UPLOAD, "Transfer-Encoding: chunked\r\n") + b"1\r\nx\r\n")
+            deadline = time.monotonic() + TIMEOUT
+            while not any(name.endswith("/input") for name in server.files()):
+                assert time.monotonic() < deadline
+            for body in (b"x", iter([b"x"])):
+                refused = server.client.post("/api/jobs", content=body)
+                assert refused.status_code == 507
+                assert refused.json()["detail"] == (
+                    "another upload is in progress, of unknown size: it may take up what is left "
+                    "of the 1 GB that this server keeps; try again later"
+                )
+            size = "Content-Length: 1500000000\r\nExpect: 100-continue\r\n"
+            with held([large := connect(server)]):
+                large.sendall(head(server, UPLOAD, size))
+                status, content = answer(large)
+            assert (status, json.loads(content)["detail"][-54:]) == (
+                507,
+                "old results, or start the server with a larger --quota",
+            )
+        while server.files():
+            assert time.monotonic() < deadline
+        server.upload(b"no video")
 
 
 def test_the_token_is_checked_before_the_body(server: Server) -> None:

@@ -40,18 +40,25 @@ def prepare(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that found a damaged database when it started."""
+    """A server with a quota, without jobs; each test deletes those that it adds."""
     folder = tmp_path_factory.mktemp("server") / "results"
-    prepare(folder)
-    (folder / "jobs.sqlite3").write_bytes(b"this is no database" * 1000)
     with serving(folder, "--quota", 1, "--keep", 30) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def done(server: Server, clip: Path) -> Any:
+    """A job that stays on that server, once a test has asked for it."""
     job = server.upload(clip, "Two people é.mp4", every="auto", trust=False)
     return server.wait(job["id"])
+
+
+@pytest.fixture
+def failed(server: Server) -> Iterator[Any]:
+    """Another job on that server."""
+    job = server.wait(server.upload(b"no video", "broken")["id"])
+    yield job
+    server.client.delete(f"/api/jobs/{job['id']}")
 
 
 def names(server: Server, **parameters: object) -> list[str]:
@@ -61,18 +68,25 @@ def names(server: Server, **parameters: object) -> list[str]:
 
 
 def test_a_damaged_database_is_rebuilt_and_old_jobs_are_deleted_at_the_start(
-    server: Server,
+    tmp_path: Path,
 ) -> None:
-    log = server.log.read_text()
-    assert "jobs.sqlite3 is damaged (file is not a database) and was renamed to" in log
-    assert "jobs recovered from their folders: 2" in log
-    assert "Traceback" not in log
-    assert names(server) == ["kept"]
+    folder = tmp_path / "results"
+    prepare(folder)
+    (folder / "jobs.sqlite3").write_bytes(b"this is no database" * 1000)
+    with serving(folder, "--keep", 30) as server:
+        log = server.log.read_text()
+        assert "jobs.sqlite3 is damaged (file is not a database) and was renamed to" in log
+        assert "jobs recovered from their folders: 2" in log
+        assert "Traceback" not in log
+        assert names(server) == ["kept"]
+        assert len(list((folder / "jobs").iterdir())) == 1
+
+
+def test_the_storage_limits_are_shown(server: Server) -> None:
     limits = server.client.get("/api/health").json()["limits"]
     assert (limits["keep_days"], limits["quota_bytes"]) == (30, GIGABYTE)
     page = server.client.get("/", headers={"Accept": "text/html"}).text
     assert "deletes uploads and\nresults 30 days after their job has ended" in page
-    assert len(list((server.folder / "jobs").iterdir())) == 1
 
 
 def test_a_server_without_the_files_of_its_jobs_does_not_start(tmp_path: Path) -> None:
@@ -88,10 +102,10 @@ def test_a_server_without_the_files_of_its_jobs_does_not_start(tmp_path: Path) -
     )
 
 
-def test_jobs_can_be_searched_and_sorted(server: Server, done: Any) -> None:
-    assert names(server) == ["kept", done["name"]], "that job was created in the year 2999"
-    assert names(server, sort="suspicious") == [done["name"], "kept"]
-    assert names(server, sort="name") == ["kept", done["name"]]
+def test_jobs_can_be_searched_and_sorted(server: Server, done: Any, failed: Any) -> None:
+    assert names(server) == [failed["name"], done["name"]], "the newest first"
+    assert names(server, sort="suspicious") == [done["name"], failed["name"]]
+    assert names(server, sort="name") == [failed["name"], done["name"]]
     assert names(server, query="PEOPLE É") == [done["name"]]
     assert names(server, query=done["summary"]["video_sha256"][5:30]) == [done["name"]]
     verdict = done["summary"]["persons"][0]["verdict"]
@@ -199,13 +213,11 @@ def test_uploads_beyond_the_quota_are_refused(server: Server) -> None:
     filler.rmdir()
 
 
-def test_a_job_without_its_upload_cannot_be_run_again(server: Server) -> None:
-    job = server.wait(server.upload(b"no video")["id"])["id"]
-    (server.folder / "jobs" / job / "input").unlink()
-    response = server.client.post(f"/api/jobs/{job}/retry")
+def test_a_job_without_its_upload_cannot_be_run_again(server: Server, failed: Any) -> None:
+    (server.folder / "jobs" / failed["id"] / "input").unlink()
+    response = server.client.post(f"/api/jobs/{failed['id']}/retry")
     assert response.status_code == 409
     assert "upload the file again" in response.json()["detail"]
-    server.client.delete(f"/api/jobs/{job}")
 
 
 @pytest.mark.parametrize(("name", "option"), [("keep_days", "--keep"), ("quota_bytes", "--quota")])

@@ -10,16 +10,18 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from fakelens.web import queue
+from fakelens.web import folders, queue
 from fakelens.web.limits import Limits
 from fakelens.web.messages import OutcomeMessage
 from fakelens.web.schemas import Job, State
 from fakelens.web.store import Store, now
 from support.serving import TIMEOUT, Server, children, is_alive, serving
+from support.stored_jobs import add, listed, opened, outcome, write_results
 
 linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc")
 
@@ -146,6 +148,60 @@ def test_results_without_a_row_are_kept(tmp_path: Path) -> None:
     )  # an unfinished deletion
     Store(tmp_path, max_crashes=3).close()
     assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"mine", "0" * 32}
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    with opened(folder) as store:
+        return listed(store)
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "cancel"])
+def test_results_that_come_back_while_the_job_is_run_again_are_kept(full: Path, end: str) -> None:
+    before = snapshot(full)["done"]
+    results = full / "jobs" / before.id / "results"
+    results.rename(full / "away")
+    with opened(full) as store:
+        store.retry(before.id)
+        store.start(before.id)
+        write_results(store.unfinished(before.id))
+        (full / "away").rename(results)
+        (results / "review.json").write_text("the earlier review")
+        if end == "finish":
+            store.finish(before.id, outcome(0.5))
+            assert store.find(before.id).summary.persons[0].score == 0.5
+            assert not (results / "review.json").exists()
+            results = results.with_name("results.earlier")
+        elif end == "fail":
+            store.fail(before.id, "no video")
+        else:
+            store.cancel(before.id)
+        assert not store.unfinished(before.id).exists()
+    assert (results / "review.json").read_text() == "the earlier review"
+    with opened(full) as store:
+        assert store.find(before.id).state is State.DONE
+    assert (results / "report.json").exists()
+
+
+@pytest.mark.parametrize("names", [("done",), ("done", "failed", "queued", "interrupted")])
+def test_an_interrupted_deletion_is_finished(full: Path, names: tuple[str, ...]) -> None:
+    """The server was killed after it had renamed the folder."""
+    before = snapshot(full)
+    for name in names:
+        folders.mark_deleted(full / "jobs" / before[name].id)
+    assert set(snapshot(full)) == set(before) - set(names)
+    assert not list((full / "jobs").glob("*.gone"))
+
+
+def test_a_job_that_failed_after_crashes_stays_failed_without_the_database(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        job = add(store, "bomb")
+    for _ in range(3):
+        with opened(tmp_path) as store:
+            store.start(job)
+    failed = snapshot(tmp_path)["bomb"]
+    assert failed.state is State.FAILED
+    (tmp_path / "jobs.sqlite3").unlink()
+    assert snapshot(tmp_path)["bomb"] == failed.model_copy(update={"attempts": 3})
 
 
 @pytest.mark.slow

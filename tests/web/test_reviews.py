@@ -123,6 +123,21 @@ def test_only_a_review_of_the_saved_revision_replaces_it(server: Server, job: An
     saved_as(put(server, job, later), later, 2)
 
 
+def test_the_pages_of_earlier_versions_can_save_again_and_again(server: Server, job: Any) -> None:
+    """They send no revision."""
+    old = review(job, saved="1999-01-01T00:00:00Z")
+    del old["revision"]
+    saved_as(put(server, job, old), old, 1)
+    marked = old | {"opinion": "genuine", "uncovered": "1999-01-01T00:00:00Z"}
+    saved_as(put(server, job, marked), marked, 2)
+    noted = marked | {"notes": "after the result was revealed"}
+    kept = saved_as(put(server, job, noted), noted, 3)
+    response = put(server, job, noted | {"opinion": "manipulated", "saved": "2999-01-01T00:00:00Z"})
+    assert response.status_code == 409
+    assert "(opinion)" in response.json()["detail"]
+    assert server.client.get(f"/api/jobs/{job['id']}/review").json() == kept
+
+
 def test_a_review_that_an_older_version_saved_in_the_future_can_be_replaced(
     server: Server, job: Any
 ) -> None:

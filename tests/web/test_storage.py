@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fakelens.errors import UsageError
 from fakelens.web import folders, retention
 from fakelens.web.limits import Limits
 from fakelens.web.outcomes import share_upload
@@ -45,6 +46,88 @@ def test_old_jobs_are_deleted(full: Path) -> None:
         assert asyncio.run(delete(2021)) == kept
         remaining = {job.id for job in listed(store).values()}
         assert {path.name for path in store.jobs.iterdir()} == remaining
+
+
+def make_old(folder: Path, *names: str, **review: str) -> list[str]:
+    """Add jobs that ended in the year 2020, the first with a review, and return their ids."""
+    with opened(folder) as store:
+        jobs = [add(store, name, State.DONE) for name in names]
+        document = {"video_sha256": "9" * 64, "blind": True, "saved": "2020-01-01T00:00:00Z"}
+        (store.results(jobs[0]) / "review.json").write_text(json.dumps(document | review))
+    execute(folder, "UPDATE jobs SET finished = '2020-01-01T00:00:00.000+00:00'")
+    return jobs
+
+
+def delete_all(store: Store) -> set[str]:
+    """Delete the jobs that ended before the year 2021, and return the names of the others."""
+    queue = Queue(store, Limits(), "fakelens-patch")
+    asyncio.run(retention.delete_older(queue, datetime(2021, 1, 1, tzinfo=UTC)))
+    return set(listed(store))
+
+
+def test_a_job_that_is_run_again_while_others_are_deleted_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second, third = make_old(tmp_path, "first", "second", "third")
+    with opened(tmp_path) as store:
+
+        async def delete(queue: Queue, job: str) -> None:
+            await original(queue, job)
+            if store.find(second):
+                store.retry(second)
+            if store.find(third):
+                store.retry(third)
+                store.start(third)
+                store.fail(third, "no video")
+
+        original = Queue.delete
+        monkeypatch.setattr(Queue, "delete", delete)
+        assert delete_all(store) == {"second", "third"}
+
+
+def test_a_job_whose_review_cannot_be_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_old(tmp_path, "reviewed", "other")
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "review.json" and path.exists():
+            raise OSError(24, "Too many open files")
+        return read(path)
+
+    with opened(tmp_path) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "read_bytes", fail)
+            kept = delete_all(store)
+        assert kept == {"reviewed"}
+        assert "is old but cannot be deleted" in caplog.text
+        assert delete_all(store) == set()
+
+
+def test_a_job_whose_review_has_no_valid_date_stops_no_deletion(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_old(tmp_path, "reviewed", "other", saved="2020-02-31T00:00:00Z")
+    with opened(tmp_path) as store:
+        assert delete_all(store) == {"reviewed"}
+    assert "is old but cannot be deleted" in caplog.text
+
+
+def test_jobs_are_kept_for_a_hundred_years_at_most(full: Path) -> None:
+    message = "--keep must be 36500 days or less; leave it out to keep everything"
+    with pytest.raises(UsageError, match=message):
+        Limits(keep_days=36_501)
+
+    async def run(store: Store) -> None:
+        async with retention.deleting_old_jobs(
+            Queue(store, Limits(keep_days=36_500), "fakelens-patch")
+        ):
+            await asyncio.sleep(0.02)
+
+    with opened(full) as store:
+        asyncio.run(run(store))
+        assert len(listed(store)) == 5
 
 
 def test_old_jobs_are_searched_for_again_and_again(

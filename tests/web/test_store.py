@@ -1,14 +1,17 @@
 """The store: lost and damaged databases, rows and folders, and the space on the disk."""
 
+import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakelens.errors import OutputError
-from fakelens.web import folders
+from fakelens.web import folders, recovery
 from fakelens.web.listing import Listing, Sort
 from fakelens.web.schemas import Job, State
 from fakelens.web.store import Store
@@ -132,8 +135,82 @@ def test_folders_without_a_record_are_recovered(full: Path) -> None:
     for name in ("failed", "queued", "interrupted"):
         found = after[before[name].id]
         assert (found.name, found.state, found.bytes) == ("recovered upload", State.QUEUED, 6)
-    assert len(after) == 4
+    damaged = after["0" * 32]
+    assert (damaged.name, damaged.state, damaged.bytes) == ("recovered results", State.DAMAGED, 0)
+    assert len(after) == 5
     assert (full / "jobs" / ("0" * 32) / "results").is_dir()
+
+
+def lose_records(folder: Path) -> None:
+    """Lose the database and what it could be rebuilt from."""
+    for path in (*folder.glob("jobs.sqlite3*"), *folder.glob("jobs/*/job.json")):
+        path.unlink()
+
+
+@pytest.mark.parametrize("function", ["read_job", "_has_upload", "_fail_without_upload"])
+def test_an_interrupted_recovery_loses_no_uploads(
+    full: Path, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_records(full)
+    uploads = sorted((full / "jobs").glob("*/input"))
+    calls = iter((False, True))
+
+    def interrupt(*values: Any) -> Any:
+        if next(calls) or function.startswith("_fail"):
+            raise KeyboardInterrupt
+        return original(*values)
+
+    original = getattr(recovery, function)
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery, function, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            Store(full, max_crashes=3)
+    assert len(snapshot_all(full)) == len(uploads) == 4
+    assert sorted((full / "jobs").glob("*/input")) == uploads
+
+
+def test_results_with_a_damaged_report_are_kept(full: Path) -> None:
+    job = snapshot(full)["done"].id
+    results = full / "jobs" / job / "results"
+    (results / "report.json").write_text("{")
+    (results / "review.json").write_text("a review")
+    lose_records(full)
+    for _ in range(3):
+        with opened(full) as store:
+            found = store.find(job)
+            assert found.state is State.DAMAGED
+            assert "the report of this job is missing or damaged" in found.error
+        assert (results / "review.json").read_text() == "a review"
+    with opened(full) as store:
+        store.retry(job)
+        assert store.find(job).state is State.QUEUED
+    with opened(full) as store:
+        store.start(job)
+        store.fail(job, "no video")
+    with opened(full) as store:
+        store.retry(job)
+        store.start(job)
+        write_results(store.unfinished(job))
+        store.finish(job, outcome(0.5))
+        assert store.find(job).state is State.DONE
+    assert (results.with_name("results.earlier") / "review.json").read_text() == "a review"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", None])
+def test_an_upload_whose_record_cannot_be_read_is_no_aborted_upload(
+    full: Path, content: bytes | None
+) -> None:
+    job = snapshot(full)["queued"].id
+    execute(full, "DELETE FROM jobs WHERE name = 'queued'")  # an older copy of the database
+    record = full / "jobs" / job / "job.json"
+    record.unlink()
+    if content is None:
+        record.mkdir()  # as good as a file that the disk cannot read
+    else:
+        record.write_bytes(content)
+    found = next(each for each in snapshot_all(full) if each.id == job)
+    assert (found.name, found.state) == ("recovered upload", State.QUEUED)
+    assert (full / "jobs" / job / "input").read_bytes() == b"upload"
 
 
 def snapshot_all(folder: Path) -> list[Job]:
@@ -216,13 +293,66 @@ def test_a_damaged_row_is_recovered_from_the_folder(full: Path, is_running: bool
     assert snapshot(full) == before
 
 
+FIRST_VERSION = """
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    turn INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    name TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    every TEXT NOT NULL,
+    trust INTEGER NOT NULL,
+    created TEXT NOT NULL,
+    started TEXT,
+    finished TEXT,
+    error TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0,
+    summary TEXT
+) STRICT;
+CREATE INDEX by_state ON jobs (state, turn);
+PRAGMA user_version = 1;
+"""
+
+
+def write_first_version(folder: Path) -> None:
+    """Replace the database by one of the first version, which had no records in the folders."""
+    path = folder / "jobs.sqlite3"
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute("SELECT * FROM jobs").fetchall()
+    lose_records(folder)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(FIRST_VERSION)
+        for *values, summary in rows:
+            old = summary and json.loads(summary)
+            if old:
+                del old["suspect"], old["error_rates"], old["links"]["thumbnail"]
+            marks = ", ".join("?" * (len(values) + 1))
+            database.execute(
+                f"INSERT INTO jobs VALUES ({marks})", (*values, old and json.dumps(old))
+            )
+
+
 def test_a_database_of_the_first_version_is_used_further(full: Path) -> None:
     before = snapshot(full)
-    execute(full, "PRAGMA user_version = 1")
-    for path in (full / "jobs").glob("*/job.json"):
-        path.unlink()
-    assert snapshot(full) == before
+    results = full / "jobs" / before["done"].id / "results"
+    (results / "faces").mkdir()
+    (results / "faces" / "person-1.png").write_bytes(b"a face")
+    write_first_version(full)
+    after = snapshot(full)
+    done = after.pop("done")
+    assert after == {name: before[name] for name in after}
+    assert len(after) == 4
+    assert (
+        done.summary.error_rates == json.loads((results / "report.json").read_text())["error_rates"]
+    )
+    assert done.summary.suspect == 1
+    assert done.summary.links.thumbnail == f"/api/jobs/{done.id}/thumbnail"
     assert len(list((full / "jobs").glob("*/job.json"))) == 4
+    (full / "jobs.sqlite3").unlink()
+    assert snapshot(full)["done"] == done, "so says its record"
+    with closing(sqlite3.connect(full / "jobs.sqlite3")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def test_jobs_are_searched_and_sorted(tmp_path: Path) -> None:
@@ -244,3 +374,14 @@ def test_jobs_are_searched_and_sorted(tmp_path: Path) -> None:
         assert names(query="95" * 32, blind=True) == ["ÉTUDE"]
         assert names(query="%") == names(query="_") == []
         assert [job.name for job in store.page(Listing(1, 1, "clip"))] == ["Clip 10"]
+        assert names(query="none") == names(query="on") == [], "a job without a verdict"
+
+
+@pytest.mark.parametrize("score", ["1" + "0" * 30, "-1", "2", "NaN", "1e999"])
+def test_a_damaged_score_is_ignored_by_the_order(tmp_path: Path, score: str) -> None:
+    with opened(tmp_path) as store:
+        for name, good in (("low", 0.1), ("high", 0.9), ("wrong", 0.5)):
+            add(store, name, State.DONE, score=good)
+        summary = f'{{"persons": [{{"score": {score}}}]}}'
+        execute(tmp_path, "UPDATE jobs SET summary = ? WHERE name = 'wrong'", summary)
+        assert list(listed(store, sort=Sort.SUSPICIOUS)) == ["high", "low", "wrong"]

@@ -212,7 +212,7 @@ def _analyze(target: "Target", job: _Job) -> bool:
 
     path = target.path
     check_source(path)
-    folder, known = find_folder(target)
+    folder, known = find_folder(target, force=job.force)
     if known and not job.force:
         check_same(path, known, job.model, job.detector, job.settings)
         check_complete(path, known, folder, video=job.video)

@@ -19,7 +19,11 @@ from fakelens.cli.serve import serve
 
 
 class _Program(TyperGroup):
-    """Prints every file name, whatever the encoding of the terminal or of the file printed to."""
+    """Prints every file name, whatever the encoding of the terminal or of the file printed to.
+
+    An ``obj`` given to the program is called when the arguments have been read: from then on Ctrl-C
+    is handled here.
+    """
 
     def main(self, *args: Any, **options: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -29,8 +33,16 @@ class _Program(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            if ctx.obj is not None:
+                ctx.obj()
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:  # outside of what a command handles itself
+        except (KeyboardInterrupt, ImportError) as error:
+            # Ctrl-C outside of what a command handles itself, or while a compiled module is
+            # imported, which some of them report as a failed import.
+            if isinstance(error, ImportError) and not isinstance(
+                error.__cause__, KeyboardInterrupt
+            ):
+                raise
             say("fakelens: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from error
 
@@ -40,8 +52,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some inputs failed; "
-    "4 no face found, nothing to examine; 130 interrupted. A score is evidence, not proof.",
+    epilog="Exit codes: 0 done, or done before; 1 failed; 2 wrong usage; 3 done, but some inputs "
+    "failed; 4 no face found, nothing to examine; 130 interrupted. A score is evidence, not proof.",
 )
 app.command(
     epilog=examples(

@@ -21,6 +21,9 @@ def surviving(*, err: bool = False) -> Iterator[None]:
     The reader of a pipe may have gone, or the disk with the file may be full.
     """
     stream = sys.stderr if err else sys.stdout
+    if stream is None:  # closed before the program began: click and rich print nothing
+        yield
+        return
     try:
         yield
         stream.flush()

@@ -83,26 +83,42 @@ def plan(paths: Sequence[Path], output: Path | None) -> list[Target]:
     ]
 
 
-def find_folder(target: Target) -> tuple[Path, Identity | None]:
+def find_folder(target: Target, *, force: bool) -> tuple[Path, Identity | None]:
     """Find the folder for the results of an input.
 
+    Args:
+        target: the input.
+        force: results that the input had before it changed may be replaced.
+
     Returns:
-        The folder that has its results, with what they are about; otherwise the first one that is
-        neither used by another input nor holds the results of one.
+        The folder that has its results, with what they are about; otherwise the one that has its
+        results from before it changed; otherwise the first one that is neither used by another
+        input nor holds the results of one.
 
     Raises:
-        OutputError: there is none, or it has a report that cannot be read.
+        OutputError: there is none, it has a report that cannot be read, or its results may not be
+            replaced.
     """
     free: Path | None = None
+    outdated: Path | None = None
     damaged = False
     for folder in target.folders:
         known, readable = _read(folder)
         if known and _is_of(known, folder, target):
             return folder, known
+        if known and outdated is None and _is_at_the_place_of(known, folder, target):
+            outdated = folder
         taken = known is not None or (os.path.lexists(folder) and not folder.is_dir())
         usable = folder == target.own or folder not in target.shared
         if free is None and usable and not taken:
             free, damaged = folder, not readable
+    if outdated is not None:
+        if not force:
+            raise OutputError(
+                f"{target.path}: changed since it was analyzed; use --force to replace the results "
+                f"in {outdated}"
+            )
+        return outdated, None
     if target.is_named:
         return target.folders[0], None
     if free is None:
@@ -130,15 +146,24 @@ def _read(folder: Path) -> tuple[Identity | None, bool]:
 
 
 def _is_of(known: Identity, folder: Path, target: Target) -> bool:
-    """Return whether results are those of an input."""
+    """Return whether results are those of an input as it is now."""
     made = known.provenance
-    # The report has the name as valid Unicode, which a file name need not be.
-    name = _absolute(target.path).name.encode("utf-8", "backslashreplace").decode()
-    if (name, target.path.stat().st_size) != (made.input_name, made.input_bytes):
+    if (_name(target), target.path.stat().st_size) != (made.input_name, made.input_bytes):
         return False
     if folder in target.shared and not _is_same(folder / known.input_path, target.path):
         return False  # another input may be a copy of this one
     return file_sha256(target.path) == made.input_sha256
+
+
+def _is_at_the_place_of(known: Identity, folder: Path, target: Target) -> bool:
+    """Return whether an input has the name and path of the one that results were made from."""
+    same_name = known.provenance.input_name == _name(target)
+    return same_name and _is_same(folder / known.input_path, target.path)
+
+
+def _name(target: Target) -> str:
+    """Return the name of an input as a report has it: valid Unicode, which it need not be."""
+    return _absolute(target.path).name.encode("utf-8", "backslashreplace").decode()
 
 
 def _absolute(path: Path) -> Path:

@@ -25,10 +25,9 @@ def undecoded_share(file: ImageFile.ImageFile, *, incomplete: bool) -> float:
         file: loaded.
         incomplete: whether Pillow was told to ignore errors, after it had found one.
     """
-    # In both passes: the second one follows if all tiles are missing, too.
-    if isinstance(file, HeifImageFile):
-        return _missing_tiles(file)
-    return _undecoded_edge(file) if incomplete else 0.0
+    # Tiles in both passes: the second one also follows if the first has found none of them.
+    tiles = _missing_tiles(file) if isinstance(file, HeifImageFile) else 0.0
+    return max(tiles, _undecoded_edge(file)) if incomplete else tiles
 
 
 def _missing_tiles(file: ImageFile.ImageFile) -> float:

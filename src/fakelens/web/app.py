@@ -80,10 +80,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    response = error_response(error.status_code, error.detail, request.headers)
+    sentence, allowed = error.detail, ""
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # Starlette lists only the methods of the first route with this path.
-        response.headers["Allow"] = _allowed(request) or (error.headers or {}).get("Allow", "")
+        allowed = _allowed(request) or (error.headers or {}).get("Allow", "")
+        sentence = f"this address does not accept {request.method} requests; it accepts {allowed}"
+    elif sentence == HTTPStatus.NOT_FOUND.phrase:
+        sentence = "there is nothing at this address; the page /docs lists what there is"
+    response = error_response(error.status_code, sentence, request.headers)
+    if allowed:
+        response.headers["Allow"] = allowed
     return response
 
 

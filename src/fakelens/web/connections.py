@@ -89,9 +89,17 @@ class _Connection(H11Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being handled."""
+        """Whether a request is being handled, or the client has not yet taken all of a response."""
+        return self._is_handling or self._is_sending
+
+    @property
+    def _is_handling(self) -> bool:
         # uvicorn sets the cycle with the first request.
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _is_sending(self) -> bool:
+        return self.transport.get_write_buffer_size() > 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -105,7 +113,7 @@ class _Connection(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self.is_busy:
+        if self._is_handling:
             state = self.cycle.scope.setdefault("state", {})
             state[ACCEPTED] = lambda: self.pool.accept(self)
         self._set_timer()
@@ -116,12 +124,19 @@ class _Connection(H11Protocol):
 
     def _set_timer(self) -> None:
         """Let the time run while no request is being handled, whatever arrives meanwhile."""
-        if self.is_busy or self.transport.is_closing():
+        if self._is_handling or self.transport.is_closing():
             if self._timer:
                 self._timer.cancel()
             self._timer = None
         elif self._timer is None:
-            self._timer = self.loop.call_later(self.pool.header_seconds, self.transport.abort)
+            self._timer = self.loop.call_later(self.pool.header_seconds, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        if self._is_sending:
+            self._set_timer()  # aborting would drop the rest of a response that is read slowly
+        elif not self.transport.is_closing():
+            self.transport.abort()
 
 
 class ErrorLog:

@@ -35,7 +35,7 @@ _COLUMNS = {
 _SCHEMA = f"""
 CREATE TABLE jobs ({", ".join(map(" ".join, _COLUMNS.items()))}) STRICT;
 CREATE INDEX by_state ON jobs (state, turn);
-PRAGMA user_version = {_VERSION};
+PRAGMA user_version = 0;
 """
 _INSERTED = [name for name in _COLUMNS if name not in ("turn", "lost")]
 _NEXT_TURN = "(SELECT COALESCE(MAX(turn), 0) + 1 FROM jobs)"
@@ -62,7 +62,8 @@ class Database:
         path: of the file; created if it does not exist.
 
     Attributes:
-        is_new: whether the database was created, so that rows may have been lost.
+        version: format in which the database was found; 0 if it was created, or if a server has
+            created it but was interrupted before it had read the jobs from their folders.
 
     Raises:
         OutputError: the database was written by another version.
@@ -71,24 +72,32 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._connection, self.is_new = _open(path)
+            self._connection, self.version = _open(path)
         except _DamageError as damage:
             _rename_damaged(path, str(damage))
-            self._connection, self.is_new = _open(path)
+            self._connection, self.version = _open(path)
         listing.register(self._connection)
 
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
 
-    def insert(self, job: Job) -> None:
-        """Add a job at the end of the queue, or replace the row with its id."""
-        values = {name: getattr(job, name) for name in _INSERTED} | {
-            "every": str(job.every),
-            "summary": job.summary and job.summary.model_dump_json(),
-        }
+    def confirm_version(self) -> None:
+        """Record that the rows are complete and in the current format."""
+        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def insert(self, *jobs: Job) -> None:
+        """Add jobs at the end of the queue, or replace the rows with their ids: all or none."""
+        rows = [
+            {name: getattr(job, name) for name in _INSERTED}
+            | {
+                "every": str(job.every),
+                "summary": job.summary and job.summary.model_dump_json(),
+            }
+            for job in jobs
+        ]
         with self._connection:
-            self._connection.execute(_INSERT, values)
+            self._connection.executemany(_INSERT, rows)
 
     def find(self, job: str) -> Job | None:
         """Return a job, or ``None`` if there is no job with this id."""
@@ -118,10 +127,14 @@ class Database:
         """Return the number of rows whose id is damaged."""
         return self._count(f"NOT ({_HAS_ID})")
 
-    def queued(self) -> Iterator[Job]:
-        """Yield the queued jobs, the head of the queue first; damaged rows are left out."""
+    def queued(self, *, lost: int = 0) -> Iterator[Job]:
+        """Yield the queued jobs, the head of the queue first; damaged rows are left out.
+
+        Args:
+            lost: leave out jobs during which the server has died less often.
+        """
         rows = self._connection.execute(
-            "SELECT * FROM jobs WHERE state = ? ORDER BY turn", (State.QUEUED,)
+            "SELECT * FROM jobs WHERE state = ? AND lost >= ? ORDER BY turn", (State.QUEUED, lost)
         )
         return (job for job in map(_read, rows) if job.state is State.QUEUED)
 
@@ -189,8 +202,8 @@ def lock(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Return the connection, and whether the database is new."""
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Return the connection, and the version of the database; 0 if it is new."""
     connection = sqlite3.connect(path)
     try:
         return connection, _prepare(connection, path)
@@ -203,10 +216,10 @@ def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
         raise
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> bool:
+def _prepare(connection: sqlite3.Connection, path: Path) -> int:
     connection.row_factory = sqlite3.Row
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > _VERSION:
         raise OutputError(
             f"{path}: written by another version of fakelens (format {version}, this version reads "
@@ -217,14 +230,13 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> bool:
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:
         connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        return True
+        return 0
     (problem,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if problem != "ok":
         raise _DamageError(problem)
     if {row["name"] for row in connection.execute("PRAGMA table_info(jobs)")} != set(_COLUMNS):
         raise _DamageError("the table of jobs is missing or has other columns")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
-    return False
+    return version
 
 
 def _rename_damaged(path: Path, reason: str) -> None:

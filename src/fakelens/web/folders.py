@@ -7,14 +7,18 @@
     FOLDER/jobs/ID/thumbnail.jpg  the face of the most suspicious person
     FOLDER/jobs/ID/unfinished     what the worker has written so far
     FOLDER/jobs/ID/results        the files that ``save_report`` wrote, and review.json
+    FOLDER/jobs/ID/results.earlier  results that came back while the job was run again
 
-``results`` is complete if it exists: it is the folder ``unfinished``, renamed by the server.
+``results`` is complete if it exists: it is the folder ``unfinished``, renamed by the server. It may
+contain a person's review, so it is deleted with the job only.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
 from collections.abc import Collection
+from itertools import count
 from pathlib import Path
 from string import hexdigits
 
@@ -34,7 +38,7 @@ _NOT_RECORDED = {"stage", "frames_done", "frames_total", "eta", "review"}
 _KEPT_FILES = {
     State.QUEUED: {INPUT, RECORD},
     State.FAILED: {INPUT, RECORD},
-    State.DONE: {INPUT, RECORD, RESULTS, THUMBNAIL},
+    State.DONE: {INPUT, RECORD, THUMBNAIL},
     State.CANCELLED: set[str](),
 }
 
@@ -68,13 +72,36 @@ def mark_deleted(folder: Path) -> Path:
 
 
 def tidy(folder: Path, state: State) -> None:
-    """Delete the files that a job in this state does not need."""
+    """Delete the files that a job in this state does not need, but never results."""
     kept = _KEPT_FILES[state]
     for path in folder.iterdir() if folder.exists() else ():
-        if path.name not in kept:
+        if path.name not in kept and not path.name.startswith(RESULTS):
             remove(path)
     if not kept:
-        remove(folder)
+        with contextlib.suppress(OSError):  # there are results, or no folder
+            folder.rmdir()
+
+
+def set_aside(results: Path) -> Path | None:
+    """Rename the results if they exist, to make room for those of a new run.
+
+    Returns:
+        The new path, or ``None`` if there are no results.
+    """
+    if not results.exists():
+        return None
+    names = (f"{RESULTS}.earlier{f'-{number}' if number > 1 else ''}" for number in count(1))
+    free = next(path for name in names if not (path := results.with_name(name)).exists())
+    return results.rename(free)
+
+
+def has_more_than_upload(folder: Path) -> bool:
+    """Return whether a folder has a record or results, readable or not.
+
+    If not, it belongs to an upload whose job was never added.
+    """
+    names = [path.name for path in folder.iterdir()]
+    return any(name == RECORD or name.startswith(RESULTS) for name in names)
 
 
 def remove(path: Path) -> None:

@@ -134,15 +134,27 @@ class Guard:
             )
         if _is_foreign(scope["method"], headers):
             return error_response(403, "requests from other sites are refused", headers)
-        return None if self._access.token is None else self._check_token(scope, headers)
+        if self._access.token is not None and (refusal := self._check_token(scope, headers)):
+            return refusal
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # The body would have another size than the one announced, which the quota relies on.
+            response = error_response(
+                400,
+                "the request has both Content-Length and Transfer-Encoding: send only one of them",
+                headers,
+            )
+            response.headers["Connection"] = "close"
+            return response
+        return None
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
         if scope["path"].startswith(_PUBLIC):
             return None
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            # Starlette decodes headers as Latin-1.
-            if self._access.accepts_token(credentials.strip().encode("latin-1")):
+            # Starlette decodes headers as Latin-1. In it, the last byte of a letter in UTF-8 may be
+            # a space, which only a plain strip() removes.
+            if self._access.accepts_token(credentials.strip(" \t").encode("latin-1")):
                 return None
         else:
             if scope["path"] == "/" and scope["method"] == "GET" and scope["query_string"]:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from fakelens.web import files
+from fakelens.web.schemas import JOB_ID
+
 _ACCEPTED = {
     "missing": "is missing",
     "extra_forbidden": "is not a known field",
@@ -31,6 +34,13 @@ _ACCEPTED = {
     "json_invalid": "must be valid JSON",
 }
 _BE = "must be "
+_PATTERNS = {
+    JOB_ID: "must be 32 digits and letters from a to f",
+    files.NAME: "must be the name of a file of the results",
+    r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$": "must be a time in UTC, such as 2026-01-31T12:00:00Z",
+    r"^[0-9a-f]{64}$": "must be a SHA-256 checksum: 64 digits and letters from a to f",
+}
+"""What text must be, by regular expression."""
 
 
 def describe(problems: Iterable[Any]) -> str:
@@ -42,8 +52,11 @@ def describe(problems: Iterable[Any]) -> str:
     found: dict[str, list[str]] = {}
     for problem in problems:
         name = _name(problem)
-        if template := _ACCEPTED.get(problem["type"]):
-            text = template.format(**problem.get("ctx", {}))
+        context = problem.get("ctx", {})
+        if known := _PATTERNS.get(context.get("pattern")):
+            text = known
+        elif template := _ACCEPTED.get(problem["type"]):
+            text = template.format(**context)
         else:
             text = f"is refused: {problem['msg']}"
         found.setdefault(name, []).append(text)

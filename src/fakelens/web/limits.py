@@ -8,6 +8,7 @@ from fakelens.errors import UsageError
 MEGABYTE = 1_000_000
 GIGABYTE = 1000 * MEGABYTE
 _MAX_FRAMES_PER_SECOND = 120  # to limit frames: the duration in a header can be wrong
+_MAX_KEEP_DAYS = 36_500  # a hundred years; dates before the year 1 cannot be computed
 _MEMORY = 6 * 2**30  # bytes; 4K on two cores takes 1.6 GiB, and each further core some more
 
 
@@ -33,7 +34,8 @@ class Limits:
         quota_bytes: most space for uploads and results; ``None`` for no limit.
 
     Raises:
-        UsageError: a limit with a command-line option is below 1.
+        UsageError: a limit with a command-line option is below 1, or ``keep_days`` is so large that
+            no date is that long ago.
     """
 
     upload_bytes: int = 2000 * MEGABYTE
@@ -56,6 +58,10 @@ class Limits:
         for name, option in _OPTIONS.items():
             if (limit := getattr(self, name)) is not None and limit < 1:
                 raise UsageError(f"{option} must be 1 or more")
+        if self.keep_days is not None and self.keep_days > _MAX_KEEP_DAYS:
+            raise UsageError(
+                f"--keep must be {_MAX_KEEP_DAYS} days or less; leave it out to keep everything"
+            )
 
     @property
     def frames(self) -> int:

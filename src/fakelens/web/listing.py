@@ -74,9 +74,9 @@ def _matches(query: str, name: bytes | None, summary: bytes | None, blind: int) 
     if query in _fold(_decode(name)):
         return True
     found = _parse(summary)
-    if query in str(found.get("video_sha256")):
+    if query in _text(found.get("video_sha256")):
         return True
-    return not blind and any(query in str(person.get("verdict")) for person in _persons(found))
+    return not blind and any(query in _text(person.get("verdict")) for person in _persons(found))
 
 
 def _suspicion(state: object, summary: bytes | None) -> float | None:
@@ -87,7 +87,8 @@ def _suspicion(state: object, summary: bytes | None) -> float | None:
     keys = [
         score + (person.get("verdict") == Verdict.FAKE)
         for person in suspects or persons
-        if isinstance(score := person.get("score"), float | int)
+        # SQLite cannot take larger integers and would stop the search.
+        if isinstance(score := person.get("score"), float | int) and 0 <= score <= 1
     ]
     return max(keys, default=None) if state == "done" else None
 
@@ -103,6 +104,10 @@ def _fold(text: str) -> str:
 
 def _decode(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", "replace")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _parse(summary: bytes | None) -> dict[str, Any]:

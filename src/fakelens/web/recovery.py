@@ -18,7 +18,11 @@ from fakelens.web.schemas import Job, State
 
 _log = logging.getLogger("fakelens.web")
 
+_WITH_OLD_SUMMARIES = 1  # version of the database
+
 _UNNAMED = "recovered upload"
+_UNNAMED_RESULTS = "recovered results"
+_REPORT_DAMAGED = "the report of this job is missing or damaged; its other files were kept"
 _INPUT_MISSING = "the upload of this job is no longer on the server's disk"
 _RESULTS_LOST = "the results of this job are missing; run it again"
 _CRASHED = (
@@ -38,28 +42,36 @@ def recover(database: Database, jobs: Path, max_crashes: int) -> None:
     Raises:
         OutputError: there are jobs, but the folders of all of them are missing.
     """
+    _delete_rows_of_deleted(database, jobs)
     _check_present(jobs, database.all())
     jobs.mkdir(mode=0o700, exist_ok=True)
-    _queue_interrupted(database, max_crashes)
+    if database.version == _WITH_OLD_SUMMARIES:
+        _rebuild_summaries(database, jobs)
+    _queue_interrupted(database, jobs, max_crashes)
     known = {job.id: job for job in database.all()}
     found: list[Job] = []
     for folder in sorted(jobs.iterdir()):
         if folder.name.endswith(folders.DELETED) and folders.is_job(folder.stem):
             folders.remove(folder)
         elif folders.is_job(folder.name) and folder.is_dir():
-            found += _compare(folder, known.get(folder.name), may_be_lost=database.is_new)
-    for job in sorted(found, key=lambda job: job.created):  # the queue keeps its order
-        database.insert(job)
+            found += _compare(folder, known.get(folder.name), may_be_lost=not database.version)
+    # All or none: if the server is interrupted, the next start reads all folders again.
+    database.insert(*sorted(found, key=lambda job: job.created))  # the queue keeps its order
+    database.confirm_version()
     if found:
         _log.error("%s: jobs recovered from their folders: %d", jobs, len(found))
-    for job in list(database.queued()):
-        if not (jobs / job.id / folders.INPUT).exists():
-            changes = "state = ?, finished = ?, error = ?"
-            database.change("id = ?", changes, State.FAILED, now(), _INPUT_MISSING, job.id)
+    _fail_without_upload(database, jobs)
     damaged = {job.id for job in known.values() if job.state is State.DAMAGED}
     number = len(damaged - {job.id for job in found}) + database.count_without_id()
     if number:
         _log.error("damaged records of jobs, which cannot be read: %d", number)
+
+
+def _delete_rows_of_deleted(database: Database, jobs: Path) -> None:
+    """Finish deletions that were interrupted between the folder and the row."""
+    for folder in jobs.glob(f"*{folders.DELETED}"):
+        if folders.is_job(folder.stem) and not folder.with_suffix("").exists():
+            database.delete(folder.stem)
 
 
 def _check_present(jobs: Path, known: list[Job]) -> None:
@@ -72,15 +84,34 @@ def _check_present(jobs: Path, known: list[Job]) -> None:
         )
 
 
-def _queue_interrupted(database: Database, max_crashes: int) -> None:
+def _rebuild_summaries(database: Database, jobs: Path) -> None:
+    """Read again from the reports what the rows of the first version lack."""
+    for job in database.all():
+        results = jobs / job.id / folders.RESULTS
+        if job.state is State.DONE and (report := outcomes.read_report(results)):
+            summary = files.summarize(job.id, results, report.outcome)
+            folders.write_record(jobs / job.id, job.model_copy(update={"summary": summary}))
+            database.change("id = ?", "summary = ?", summary.model_dump_json(), job.id)
+
+
+def _queue_interrupted(database: Database, jobs: Path, max_crashes: int) -> None:
     changes = "state = ?, started = NULL, lost = lost + 1"
     database.change("state = ?", changes, State.QUEUED, State.RUNNING)
-    database.change(
-        "state = ? AND lost >= ?",
-        "state = ?, finished = ?, error = ?",
-        *(State.FAILED, now(), _CRASHED.format(times=max_crashes)),
-        *(State.QUEUED, max_crashes),
-    )
+    error = _CRASHED.format(times=max_crashes)
+    for job in list(database.queued(lost=max_crashes)):
+        failed = job.model_copy(update={"state": State.FAILED, "finished": now(), "error": error})
+        if (jobs / job.id).is_dir():
+            # So that the job is not started again if the database is lost, and the count with it.
+            folders.write_record(jobs / job.id, failed)
+        changes = "state = ?, finished = ?, error = ?"
+        database.change("id = ?", changes, failed.state, failed.finished, error, job.id)
+
+
+def _fail_without_upload(database: Database, jobs: Path) -> None:
+    for job in list(database.queued()):
+        if not (jobs / job.id / folders.INPUT).exists():
+            changes = "state = ?, finished = ?, error = ?"
+            database.change("id = ?", changes, State.FAILED, now(), _INPUT_MISSING, job.id)
 
 
 def _compare(folder: Path, known: Job | None, *, may_be_lost: bool) -> list[Job]:
@@ -93,16 +124,20 @@ def _compare(folder: Path, known: Job | None, *, may_be_lost: bool) -> list[Job]
     """
     has_results = (folder / folders.RESULTS).is_dir()
     if known is None or known.state is State.DAMAGED:
-        is_job = has_results or folders.read_record(folder) is not None
+        is_job = folders.has_more_than_upload(folder)
         if known is None and not is_job and not (may_be_lost and _has_upload(folder)):
             folders.remove(folder)  # an aborted upload
             return []
         recovered = read_job(folder)
         if recovered is None:
             _log.error("%s: cannot be recovered; left as it is", folder)
-        return [recovered] if recovered else []
-    if has_results and known.state in (State.QUEUED, State.FAILED):
-        recovered = read_job(folder)  # killed in between, or an old copy of the database
+            return []
+        if known and recovered.state is State.DAMAGED:
+            return []  # the row says the same
+        return [recovered]
+    if has_results and known.state is not State.DONE:
+        # Killed in between, an old copy of the database, or results that came back.
+        recovered = read_job(folder)
         if recovered and recovered.state is State.DONE:
             return [recovered]
     folders.tidy(folder, known.state)
@@ -112,7 +147,10 @@ def _compare(folder: Path, known: Job | None, *, may_be_lost: bool) -> list[Job]
 
 
 def read_job(folder: Path) -> Job | None:
-    """Return the job that a folder contains; ``None`` if it has neither upload nor report."""
+    """Return the job that a folder contains; ``None`` if it has neither upload nor results.
+
+    Results without a readable report make a damaged job, because they may contain a review.
+    """
     record, results = folders.read_record(folder), folder / folders.RESULTS
     if record and record.summary and results.is_dir():
         urls = files.links(folder.name, results, record.summary.suspect)
@@ -120,22 +158,26 @@ def read_job(folder: Path) -> Job | None:
         return record.model_copy(update={"summary": summary})
     if report := outcomes.read_report(results):
         return _from_report(report, folder, record)
+    if results.is_dir() and (record is None or record.state is State.DONE):
+        return _from_damaged_results(folder)
     if not _has_upload(folder):
         return None
-    if record is None:
-        return Job(
-            id=folder.name,
-            name=_UNNAMED,
-            state=State.QUEUED,
-            bytes=(folder / folders.INPUT).stat().st_size,
-            every=EXAMINE_EVERY,
-            trust=True,
-            created=_time(folder / folders.INPUT),
-        )
-    if record.state is State.DONE:
+    if record and record.state is State.DONE:
         changes = {"state": State.FAILED, "summary": None, "error": _RESULTS_LOST}
         return record.model_copy(update=changes)
-    return record
+    return record or _from_upload(folder)
+
+
+def _from_upload(folder: Path) -> Job:
+    return Job(
+        id=folder.name,
+        name=_UNNAMED,
+        state=State.QUEUED,
+        bytes=(folder / folders.INPUT).stat().st_size,
+        every=EXAMINE_EVERY,
+        trust=True,
+        created=_time(folder / folders.INPUT),
+    )
 
 
 def _from_report(report: SavedReport, folder: Path, record: Job | None) -> Job:
@@ -152,6 +194,20 @@ def _from_report(report: SavedReport, folder: Path, record: Job | None) -> Job:
         finished=time,
         attempts=1,
         summary=files.summarize(folder.name, results, report.outcome),
+    )
+
+
+def _from_damaged_results(folder: Path) -> Job:
+    upload = folder / folders.INPUT
+    return Job(
+        id=folder.name,
+        name=_UNNAMED_RESULTS,
+        state=State.DAMAGED,
+        bytes=upload.stat().st_size if _has_upload(folder) else 0,
+        every=EXAMINE_EVERY,
+        trust=True,
+        created=_time(folder / folders.RESULTS),
+        error=_REPORT_DAMAGED,
     )
 
 

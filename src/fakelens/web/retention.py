@@ -6,9 +6,11 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+from fakelens.web import reviews
+from fakelens.web.database import format_time
 from fakelens.web.queue import Queue
-from fakelens.web.schemas import Job, State
-from fakelens.web.store import STORAGE_ERRORS
+from fakelens.web.schemas import State
+from fakelens.web.store import STORAGE_ERRORS, Store
 
 _log = logging.getLogger("fakelens.web")
 _INTERVAL = 3600.0  # seconds between two searches for old jobs
@@ -38,12 +40,28 @@ async def _delete_repeatedly(queue: Queue, days: int | None) -> None:
 async def delete_older(queue: Queue, time: datetime) -> None:
     """Delete the jobs that ended, and whose review was last saved, before a time in UTC.
 
-    Damaged jobs stay: their files may only be missing for now.
+    Damaged jobs stay: their files may only be missing for now. So do those whose review cannot be
+    read.
     """
     for job in queue.store.ended_before(time):
-        if job.state is not State.DAMAGED and not _is_reviewed_since(job, time):
-            await queue.delete(job.id)
+        try:
+            if _is_old(queue.store, job.id, time):
+                await queue.delete(job.id)
+        except (*STORAGE_ERRORS, ValueError):
+            _log.exception("job %s is old but cannot be deleted; trying again later", job.id)
 
 
-def _is_reviewed_since(job: Job, time: datetime) -> bool:
-    return job.review is not None and datetime.fromisoformat(job.review.saved) >= time
+def _is_old(store: Store, job: str, time: datetime) -> bool:
+    """Return whether a job may be deleted now: it may have been run again since it was listed.
+
+    Raises:
+        OSError: its review cannot be read.
+        ValueError: its review was saved on a day that does not exist.
+    """
+    found = store.find(job)
+    if found is None or not found.state.is_over or found.state is State.DAMAGED:
+        return False
+    if found.finished is None or found.finished >= format_time(time):
+        return False
+    review = reviews.read(store.results(job))
+    return review is None or datetime.fromisoformat(review.saved) < time

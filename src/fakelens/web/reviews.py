@@ -19,16 +19,21 @@ _CLOSED_FIELDS = ("blind", "opinion", "suspicions")
 
 
 def read(results: Path) -> Review | None:
-    """Return the review in a results folder, or ``None`` if there is none."""
+    """Return the review in a results folder, or ``None`` if there is none.
+
+    Raises:
+        OSError: there is one, but it cannot be read.
+    """
     path = results / REVIEW
-    if not path.exists():
-        return None
     try:
-        return Review.model_validate_json(path.read_bytes())
+        review = Review.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
     except ValidationError:
         _log.exception("%s is damaged and was renamed", path)
         path.replace(path.with_suffix(".damaged"))
         return None
+    return review.model_copy(update={"revision": _revision(review)})
 
 
 def read_note(results: Path) -> ReviewNote | None:
@@ -60,7 +65,9 @@ def find_conflict(saved: Review | None, sha256: str | None, review: Review) -> s
         return "this review is of another video: its SHA-256 differs"
     if saved is None:
         return None
-    if review.revision != saved.revision:
+    # The pages of earlier versions send no revision and cannot learn it, so that all their further
+    # saves would be refused. The times that they send are no substitute: their clocks may be wrong.
+    if review.revision is not None and review.revision != _revision(saved):
         return (
             "a newer review has been saved: keep yours with 'Save review as JSON', then reload the "
             "page"
@@ -95,10 +102,15 @@ def write(results: Path, saved: Review | None, review: Review) -> Review:
     uncovered = (saved and saved.uncovered) or time
     stamped = review.model_copy(
         update={
-            "revision": (saved.revision if saved else 0) + 1,
+            "revision": _revision(saved) + 1,
             "uncovered": review.uncovered and uncovered,
             "saved": time,
         }
     )
     write_durably(results / REVIEW, stamped.model_dump_json())
     return stamped
+
+
+def _revision(saved: Review | None) -> int:
+    """Return the revision of a saved review: 0 if there is none or an earlier version saved it."""
+    return (saved and saved.revision) or 0

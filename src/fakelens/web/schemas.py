@@ -22,7 +22,7 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    DAMAGED = "damaged"  # never stored: the row cannot be read, or the results are missing
+    DAMAGED = "damaged"  # the row or the report cannot be read, or the results are missing
 
     @property
     def is_over(self) -> bool:

@@ -11,6 +11,7 @@ be rebuilt. The copy is written first, and then the row, so that the copy is nev
 """
 
 import contextlib
+import logging
 import sqlite3
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ from fakelens.web.database import Database, format_time, now
 from fakelens.web.listing import Listing
 from fakelens.web.messages import OutcomeMessage
 from fakelens.web.schemas import Job, State
+
+_log = logging.getLogger("fakelens.web")
 
 STORAGE_ERRORS = (OSError, sqlite3.Error)
 """Errors raised when files or rows cannot be written or read, for example on a full disk."""
@@ -133,6 +136,10 @@ class Store:
     def finish(self, job: str, outcome: OutcomeMessage) -> None:
         """Move a job's results into place and mark it as done."""
         if self.unfinished(job).exists():  # unless an earlier call failed after this step
+            if aside := folders.set_aside(self.results(job)):
+                _log.warning(
+                    "job %s: its earlier results came back; they are now in %s", job, aside
+                )
             self.unfinished(job).rename(self.results(job))
         summary = files.summarize(job, self.results(job), outcome)
         finished = now()
@@ -142,7 +149,7 @@ class Store:
         self._database.change(_ONE, changes, State.DONE, finished, text, job)
 
     def fail(self, job: str, sentence: str) -> None:
-        """Mark a job as failed and delete its files, except the upload."""
+        """Mark a job as failed and delete its files, except the upload and earlier results."""
         finished = now()
         self._record(job, state=State.FAILED, finished=finished, error=sentence)
         changes = "state = ?, finished = ?, error = ?"
@@ -150,7 +157,7 @@ class Store:
         folders.tidy(self.folder(job), State.FAILED)
 
     def cancel(self, job: str) -> None:
-        """Mark a job as cancelled and delete its files."""
+        """Mark a job as cancelled and delete its files, except earlier results."""
         self._database.change(_ONE, "state = ?, finished = ?", State.CANCELLED, now(), job)
         folders.tidy(self.folder(job), State.CANCELLED)
 

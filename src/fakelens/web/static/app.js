@@ -224,14 +224,21 @@ async function search({ more = false, isAsked = false } = {}) {
     leaveSearch();
     return;
   }
-  const offset = more ? found.length : 0;
-  const limit = more ? PAGE : Math.min(MAX_PAGE, Math.max(PAGE, found?.length ?? 0));
-  const query = new URLSearchParams({ ...view, blind: isBlind(), limit, offset });
-  const page = await callApi(`/api/jobs?${query}`);
-  if (asked !== searches) return;
-  found = [...new Set([...(more ? found : []), ...page.jobs.map((job) => job.id)])];
+  const before = more ? found : [];
+  const wanted = more ? PAGE : Math.max(PAGE, found?.length ?? 0);
+  const listed = [];
+  let page;
+  do {
+    const limit = Math.min(MAX_PAGE, wanted - listed.length);
+    const offset = before.length + listed.length;
+    const query = new URLSearchParams({ ...view, blind: isBlind(), limit, offset });
+    page = await callApi(`/api/jobs?${query}`);
+    if (asked !== searches) return;
+    listed.push(...page.jobs);
+  } while (page.jobs.length && listed.length < wanted && before.length + listed.length < page.total);
+  found = [...new Set([...before, ...listed.map((job) => job.id)])];
   $("older").hidden = !page.jobs.length || found.length >= page.total;
-  page.jobs.filter((job) => !deleted.has(job.id)).forEach((job) => {
+  listed.filter((job) => !deleted.has(job.id)).forEach((job) => {
     jobs.set(job.id, jobs.get(job.id) ?? job);
     fillJobRow(rows.get(job.id) ?? makeJobRow(job), jobs.get(job.id), isBlind());
   });
