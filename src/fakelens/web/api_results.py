@@ -142,7 +142,7 @@ async def get_review(job: DoneJob, queue: QueueDep) -> Review:
     ),
 )
 async def put_review(job: DoneJob, queue: QueueDep, review: Review) -> Review:
-    """Save a review in place of the previous one, whose revision it must contain.
+    """Save a review in place of the previous one, from whose revision it was made.
 
     The server counts the revisions and sets the times. Once the result has been revealed, only the
     notes can change.
