@@ -186,8 +186,8 @@ def _send(output: TextIO, message: Message) -> None:
 def _send_signs_of_life(output: TextIO) -> None:
     with contextlib.suppress(OSError):  # the server has gone
         while True:
-            time.sleep(BEAT_SECONDS)
             _send(output, AliveMessage(cpu_seconds=time.process_time()))
+            time.sleep(BEAT_SECONDS)
 
 
 def _exit_with_server() -> None:
