@@ -1,5 +1,6 @@
 """Fixtures of the tests of the server."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,5 +68,6 @@ def full(tmp_path: Path) -> Iterator[Path]:
     with opened(tmp_path / "results") as store:
         for state in (State.DONE, State.FAILED, State.CANCELLED, State.QUEUED):
             add(store, state, state)
+            time.sleep(0.002)  # the times of creation have milliseconds
         store.start(add(store, "interrupted"))
     return tmp_path / "results"
