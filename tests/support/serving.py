@@ -118,7 +118,11 @@ class Server:
     def files(self) -> set[str]:
         """Return the paths of all files and folders of the jobs."""
         jobs = self.folder / "jobs"
-        return {path.relative_to(jobs).as_posix() for path in jobs.rglob("*")}
+        while True:
+            try:
+                return {path.relative_to(jobs).as_posix() for path in jobs.rglob("*")}
+            except FileNotFoundError:  # a folder was deleted meanwhile
+                continue
 
 
 @contextmanager
