@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakelens.records.arrays import FloatArray
+from fakelens.records.conventions import Convention
 from fakelens.records.faces import CropGeometry
 
 
@@ -28,6 +29,13 @@ class Thresholds:
     def __post_init__(self) -> None:
         if not 0 <= self.real <= self.fake <= 1:
             raise ValueError(f"thresholds must satisfy 0 <= real <= fake <= 1, not {self}")
+
+
+UNCALIBRATED = Thresholds(fake=0.6, real=0.4, source="not calibrated: a convention around 0.5")
+"""The thresholds of a model whose own are not known."""
+
+AUTO_LAYER = "auto"
+"""Instead of the name of a layer: the last one whose output is a map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +220,14 @@ class ModelCard:
 
     Attributes:
         name: short name, as used on the command line.
+        input_size: side of the square crop in pixels.
+        crop: which square of the picture it takes as input.
         version: of the weights.
         description: one sentence.
         licence: of the weights; SPDX identifier or free text.
         source: origin of the model (paper, URL).
-        input_size: side of the square crop in pixels.
-        crop: which square of the picture it takes as input.
-        layer: name of the layer that heatmaps explain.
+        layer: name of the layer that heatmaps explain; ``AUTO_LAYER`` lets an adapter choose the
+            last one whose output is a map.
         cam: default heatmap method, a key of ``explain.cam.METHODS``.
         polarity: meaning of the *original* output, for documentation only; inside fakelens a
             positive logit always means fake.
@@ -236,18 +245,18 @@ class ModelCard:
     """
 
     name: str
-    version: str
-    description: str
-    licence: str
-    source: str
     input_size: int
     crop: CropGeometry
-    layer: str
-    cam: str
-    polarity: str
-    thresholds: Thresholds
-    trained_on: str
-    limits: tuple[str, ...]
+    version: str = "unknown"
+    description: str = ""
+    licence: str = "unknown"
+    source: str = "unknown"
+    layer: str = AUTO_LAYER
+    cam: str = "hirescam"
+    polarity: str = ""
+    thresholds: Thresholds = UNCALIBRATED
+    trained_on: str = "unknown"
+    limits: tuple[str, ...] = ()
     calibration: Calibration | None = None
     smallest_face: float = 0.0
     error_records: tuple[ErrorRecord, ...] = ()
@@ -276,7 +285,7 @@ class Evidence:
 class Model(Protocol):
     """Scores face crops and returns what a heatmap is computed from.
 
-    A model may also be a ``HasHead``, a ``HasRandomHeads`` or a ``HasDevice``.
+    A model may also be a ``HasHead``, ``HasRandomHeads``, ``HasDevice`` or ``HasConvention``.
     """
 
     @property
@@ -309,6 +318,25 @@ class HasHead(Protocol):
         Raises:
             ModelError: the logit does not depend on the explained layer alone.
         """
+        ...
+
+
+@runtime_checkable
+class HasConvention(Protocol):
+    """A model whose preprocessing and polarity were stated by a user, who may be wrong."""
+
+    @property
+    def convention(self) -> Convention:
+        """The convention in use."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was recognised when the model was loaded, one sentence each."""
+        ...
+
+    def with_convention(self, convention: Convention) -> "Model":
+        """Return the same model under another convention, to compare the two."""
         ...
 
 
