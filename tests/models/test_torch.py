@@ -109,6 +109,7 @@ def test_examine_runs_one_forward_pass_and_does_not_change_the_module() -> None:
     module.train()  # the adapter must switch off dropout
     model = adapt(module, "fake")
     module.linear.weight.grad = torch.ones(1, 5)
+    module.calls = 0
     first = model.examine(random_crops(4, SIDE))
     assert module.calls == 1
     assert not module.conv._forward_hooks
@@ -121,7 +122,7 @@ def test_the_hook_is_removed_if_the_module_raises() -> None:
     module = Tiny(1)
     model = adapt(module, "fake")
     module.fail = True
-    with pytest.raises(RuntimeError, match="planned"):
+    with pytest.raises(ModelError, match=r"cannot run on an input of the shape \(1, 3, .*planned"):
         model.examine(random_crops(1, SIDE))
     assert not module.conv._forward_hooks
 
@@ -138,14 +139,18 @@ def test_frozen_weights_and_no_grad_do_not_matter() -> None:
 
 def test_wrong_conventions_and_layers_are_refused() -> None:
     crops = random_crops(1, SIDE)
-    with pytest.raises(UsageError, match="must be fake, real or both"):
+    with pytest.raises(UsageError, match="its own name"):
         Convention(("fake", "fake"), *PLAIN)
+    with pytest.raises(UsageError, match="must be fake or real, not 'cat'"):
+        Convention(("cat",), *PLAIN)
+    with pytest.raises(UsageError, match="'fake' is said to be fake, but the outputs .* cat, dog"):
+        Convention(("cat", "dog"), *PLAIN)
     with pytest.raises(UsageError, match="no layer 'conv9'"):
         adapt(Tiny(1), "fake", layer="conv9")
-    with pytest.raises(ModelError, match="must return 1 logits per crop, not 2"):
-        adapt(Tiny(2), "fake").examine(crops)
-    with pytest.raises(ModelError, match="activation"):
-        adapt(Tiny(1), "fake", layer="linear").examine(crops)
+    with pytest.raises(ModelError, match=r"shape \(4, 2\), but 1 output per crop \(fake\)"):
+        adapt(Tiny(2), "fake")
+    with pytest.raises(ModelError, match="layer linear returns 1 per crop, which is not a map"):
+        adapt(Tiny(1), "fake", layer="linear")
     with pytest.raises(ValueError, match="crops must be uint8"):
         adapt(Tiny(1), "fake").examine(crops[:, :10])
 
@@ -154,7 +159,7 @@ def test_wrong_conventions_and_layers_are_refused() -> None:
             return super().forward(x) + super().forward(x)
 
     with pytest.raises(ModelError, match="must run once per forward pass, not 2 times"):
-        adapt(Twice(1), "fake").examine(crops)
+        adapt(Twice(1), "fake")
 
 
 def test_a_missing_torch_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

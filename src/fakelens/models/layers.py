@@ -45,8 +45,11 @@ def find_layout(layer: Layer) -> LayerLayout | None:
         return None
     first, second, third = layer.shape
     planes, pixels = _is_map(second, third), _is_map(first, second)
-    if planes and pixels:  # such as 7 x 7 x 7: only the type of the layer can tell
-        return {0: CHANNELS_FIRST, -1: CHANNELS_LAST, None: None}[layer.axis]
+    if planes and pixels:  # such as 7 x 7 x 7 or 16 x 8 x 8
+        if layer.axis is not None:
+            return CHANNELS_FIRST if layer.axis == 0 else CHANNELS_LAST
+        planes, pixels = second == third, first == second  # crops are square
+        return None if planes == pixels else CHANNELS_FIRST if planes else CHANNELS_LAST
     if planes and layer.axis != -1:
         return CHANNELS_FIRST
     if pixels and layer.axis != 0:

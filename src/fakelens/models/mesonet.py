@@ -18,6 +18,7 @@ import numpy as np
 
 from fakelens.errors import ModelError
 from fakelens.models import store
+from fakelens.models.checks import check_plausible
 from fakelens.models.devices import CPU
 from fakelens.models.mesonet_graph import LAYER, Architecture, MesoWeights, build_graph
 from fakelens.models.onnx import OnnxModel
@@ -67,8 +68,6 @@ _LIMITS = (
 )
 
 _MAX_WEIGHT = 1e4  # the largest value in the published files is 12
-_CHECK_CROPS = 8
-_MIN_SPREAD = 1e-6  # of the logits, over their magnitude
 
 _Layers = dict[str, list[dict[str, FloatArray]]]
 
@@ -122,15 +121,7 @@ def _check_plausible(path: Path, weights: MesoWeights, model: OnnxModel) -> None
             raise ModelError(f"{path}: {name} has values that no training produces: it is damaged")
         if name.endswith(".variance") and tensor.min() < 0:
             raise ModelError(f"{path}: {name} is negative: it is damaged")
-    generator = np.random.default_rng(0)
-    side = weights.input_size
-    colours = generator.integers(0, 256, (_CHECK_CROPS, 8, 8, 3), dtype=np.uint8)
-    crops = colours.repeat(-(-side // 8), axis=1).repeat(-(-side // 8), axis=2)[:, :side, :side]
-    logits = model.examine(np.ascontiguousarray(crops)).logit
-    if np.ptp(logits) <= _MIN_SPREAD * max(1.0, float(np.abs(logits).max())):
-        raise ModelError(
-            f"{path}: gives the same score to different pictures: it is damaged or was not trained"
-        )
+    check_plausible(model, path)
 
 
 def _read_weights(path: Path, data: bytes) -> MesoWeights:

@@ -1,112 +1,129 @@
 """Adapts torch modules to the ``Model`` interface (extra ``torch``)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import MissingExtraError, ModelError, UsageError
-from fakelens.models.checks import check_crops, check_evidence
+from fakelens.errors import MissingExtraError, ModelError
+from fakelens.models.checks import check_crops, check_evidence, varied_crops
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Evidence, ModelCard
+from fakelens.records.conventions import Convention, LayerLayout
+from fakelens.records.models import AUTO_LAYER, Evidence, ModelCard
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("a torch model", "torch") from error
 
+from fakelens.models.torch_layers import (
+    Run,
+    choose_layer,
+    find_layer,
+    first_tensor,
+    from_planes,
+    to_planes,
+    watch_layers,
+)
+from fakelens.models.torch_outputs import ActivationWatch, OutputReader, find_ending
+
 _HEAD_BATCH = 16
-_SIGNS = {"fake": 1.0, "real": -1.0}
+_TRIAL_CROPS = 4
 
-
-@dataclass(frozen=True, slots=True)
-class Convention:
-    """Preprocessing of a torch classifier, and the meaning of its logits.
-
-    Attributes:
-        outputs: class of each logit: ``("fake",)`` or ``("real",)`` for a sigmoid head,
-            ``("real", "fake")`` or ``("fake", "real")`` for a softmax head.
-        mean: of red, green and blue pixels scaled to 0..1.
-        std: likewise; the input of the module is ``(pixel / 255 - mean) / std``.
-
-    Raises:
-        UsageError: ``outputs`` is none of these four.
-    """
-
-    outputs: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        if sorted(self.outputs) not in (["fake"], ["real"], ["fake", "real"]):
-            raise UsageError(
-                f"the outputs of a model must be fake, real or both, not {self.outputs}"
-            )
+__all__ = ["Convention", "TorchModel", "trial_run"]
 
 
 class TorchModel:
-    """A torch image classifier; implements ``Model`` and ``HasHead``.
+    """A torch image classifier.
+
+    Implements ``Model``, ``HasHead``, ``HasDevice`` and ``HasConvention``.
+
+    A trial run finds out how the classifier ends and which layer to explain. The classifier runs in
+    the floating-point type of its weights; results are float32.
 
     Args:
-        module: takes (N, 3, side, side) float32 RGB and returns (N,) or (N, K) logits, before the
-            sigmoid or softmax. It is set to evaluation mode.
+        module: takes (N, 3, side, side) RGB, or as the convention says, and returns scores. It is
+            set to evaluation mode.
         card: description of the model. ``card.layer`` is the dotted name of the submodule to
-            explain, which returns (N, C, h, w) and runs once per forward pass.
-        convention: the module's preprocessing and the meaning of its logits.
+            explain, which runs once per forward pass, or ``AUTO_LAYER``.
+        convention: the module's preprocessing and the meaning of its outputs.
         sha256: of the weights file, hexadecimal; empty if the weights came from no file.
+        layout: of the output of the layer; ``None`` to find out. Tokens must be stated.
 
     Raises:
         UsageError: the module has no submodule ``card.layer``.
+        ModelError: the weights are not finite, the module does not run on such crops, its outputs
+            are not as stated, or the output of the layer is not a map.
     """
 
     def __init__(
-        self, module: torch.nn.Module, card: ModelCard, convention: Convention, sha256: str = ""
+        self,
+        module: torch.nn.Module,
+        card: ModelCard,
+        convention: Convention,
+        sha256: str = "",
+        *,
+        layout: LayerLayout | None = None,
     ) -> None:
-        try:
-            self._layer = module.get_submodule(card.layer)
-        except AttributeError as error:
-            raise UsageError(f"{card.name} has no layer {card.layer!r}") from error
+        self._name = name = card.name
+        if card.layer != AUTO_LAYER:
+            find_layer(module, card.layer, name)
+        _check_finite(module, name)
         self._module = module.eval()
-        self.card = card
+        self.convention = convention
         self.sha256 = sha256
-        self._device = next(module.parameters(), torch.empty(0)).device
-        signs = [_SIGNS[output] for output in convention.outputs]
-        self._signs = torch.tensor(signs, device=self._device)
-        self._mean = torch.tensor(convention.mean, device=self._device).view(3, 1, 1)
-        self._std = torch.tensor(convention.std, device=self._device).view(3, 1, 1)
+        self._stated = card, layout
+        self._place = _reference_tensor(module).detach()
+        self.device = self._place.device.type
+        reader = OutputReader(convention, "none", name)
+        crops = varied_crops(card.input_size, _TRIAL_CROPS)
+        runs, watch, output = trial_run(self._run, module, self._planes(crops))
+        ending = find_ending(output, watch, len(crops), reader)
+        self._reader = replace(reader, ending=ending)
+        logit = self._reader.logit(output, watch, len(crops))
+        run, self._layout = choose_layer(runs, logit, card.layer, layout, name)
+        self.card = replace(card, layer=run.layer.name)
+        self._layer = find_layer(module, run.layer.name, name)
+        self.notes = tuple(_describe(run, self._layout, self._reader, card))
+
+    def with_convention(self, convention: Convention) -> "TorchModel":
+        """Return the same module under another convention."""
+        card, layout = self._stated
+        return TorchModel(self._module, card, convention, self.sha256, layout=layout)
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Run the module on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1, in one pass.
 
         Raises:
             ValueError: the crops have another shape or dtype.
-            ModelError: the output has other shapes than declared, or is not finite.
+            ModelError: the module fails, or its output has another shape or is not finite.
         """
         check_crops(crops, self.card.input_size)
-        planes = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         captured: list[torch.Tensor] = []
 
-        def capture(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        def capture(output: torch.Tensor) -> torch.Tensor:
             # Detached, so that the gradient needs neither the trunk nor trainable weights. The
             # module continues with a copy, since it may change the copy in place.
             captured.append(output.detach().requires_grad_())
             return captured[-1].clone()
 
-        hook = self._layer.register_forward_hook(capture)
         with torch.enable_grad():
-            try:
-                output = self._module((planes.float() / 255 - self._mean) / self._std)
-            finally:
-                hook.remove()
-            logit = self._fake_logit(output, len(crops))
+            logit = self._logit(self._planes(crops), capture)
             if len(captured) != 1:
                 raise ModelError(
-                    f"{self.card.name}: the layer {self.card.layer} must run once per forward "
+                    f"{self._name}: the layer {self.card.layer} must run once per forward "
                     f"pass, not {len(captured)} times"
                 )
-            (gradient,) = torch.autograd.grad(logit.sum(), captured[0])
-        arrays = (t.detach().float().cpu().numpy() for t in (logit, captured[0], gradient))
-        evidence = Evidence(*arrays)
+            (gradient,) = torch.autograd.grad(logit.sum(), captured[0], allow_unused=True)
+        if gradient is None:
+            raise ModelError(
+                f"{self._name}: the logit does not depend on the layer {self.card.layer}: "
+                "choose a layer on the way to the output"
+            )
+        maps = (to_planes(values, self._layout) for values in (captured[0], gradient))
+        evidence = Evidence(_array(logit), *map(_array, maps))
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
 
@@ -115,6 +132,9 @@ class TorchModel:
 
         The module runs on black pictures with the output of the layer replaced. The result is
         therefore correct only if the logit depends on the pixels through this layer alone.
+
+        Raises:
+            ModelError: the activations do not contain all of the layer, such as class tokens.
         """
         # In batches, since each activation takes a run of the whole module.
         starts = range(0, len(activation), _HEAD_BATCH)
@@ -122,22 +142,106 @@ class TorchModel:
         return np.concatenate([self._run_head(batch) for batch in batches])
 
     def _run_head(self, activation: FloatArray) -> FloatArray:
-        replacement = torch.from_numpy(activation).to(self._device)
+        planes = torch.from_numpy(activation).to(self._place)
+        replacement = from_planes(planes, self._layout, self.card.name)
         side = self.card.input_size
-        planes = torch.zeros(len(replacement), 3, side, side, device=self._device)
-        hook = self._layer.register_forward_hook(lambda *_: replacement.clone())
-        try:
-            with torch.inference_mode():
-                logit = self._fake_logit(self._module(planes), len(replacement))
-        finally:
-            hook.remove()
-        return np.asarray(logit.float().cpu().numpy(), np.float32)
+        black = self._planes(np.zeros((len(activation), side, side, 3), np.uint8))
+        with torch.inference_mode():
+            return _array(self._logit(black, lambda _: replacement.clone()))
 
-    def _fake_logit(self, output: torch.Tensor, count: int) -> torch.Tensor:
-        logits = output.reshape(count, -1)
-        if logits.shape[1] != len(self._signs):
+    def _planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
+        """Return the input of the module for crops (N, S, S, 3) uint8 RGB."""
+        convention = self.convention
+        mean, std = (
+            torch.tensor(values, device=self._place.device)
+            for values in (convention.mean, convention.std)
+        )
+        pixels = torch.from_numpy(crops).to(self._place.device).float()
+        pixels = (pixels / 255 - mean) / std
+        if convention.colour == "bgr":
+            pixels = pixels.flip(3)
+        if convention.channels == "first":
+            pixels = pixels.permute(0, 3, 1, 2)
+        return pixels.to(self._place.dtype)
+
+    def _logit(
+        self, planes: torch.Tensor, replace_output: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Run the module with the output of the explained layer replaced."""
+
+        def hook(_module: object, _inputs: object, output: object) -> object:
+            found = first_tensor(output)
+            if found is None:
+                raise ModelError(f"{self._name}: {self.card.layer} returns no array any more")
+            replaced = replace_output(found)
+            if isinstance(output, torch.Tensor):
+                return replaced
+            return (replaced, *output[1:])  # type: ignore[index]
+
+        watch = ActivationWatch() if self._reader.watches else None
+        handle = self._layer.register_forward_hook(hook)
+        try:
+            with watch or nullcontext():
+                output = self._run(planes)
+        finally:
+            handle.remove()
+        return self._reader.logit(output, watch, len(planes))
+
+    def _run(self, planes: torch.Tensor) -> object:
+        try:
+            return self._module(planes)
+        except ModelError:
+            raise
+        except Exception as error:  # the module is the user's, and may raise anything
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"{self.card.name}: the module must return {len(self._signs)} logits per crop, "
-                f"not {logits.shape[1]}"
+                f"{self._name} cannot run on an input of the shape {tuple(planes.shape)}: {line}"
+            ) from error
+
+
+def trial_run(
+    run: Callable[[torch.Tensor], object], module: torch.nn.Module, planes: torch.Tensor
+) -> tuple[dict[str, Run], ActivationWatch, object]:
+    """Run a module on some crops and watch its layers and activation functions.
+
+    Returns:
+        The layers that ran, the watch, and the output; all with their gradient history.
+    """
+    watch = ActivationWatch()
+    with torch.enable_grad(), watch_layers(module) as runs, watch:
+        output = run(planes.requires_grad_())
+    return runs, watch, output
+
+
+def _reference_tensor(module: torch.nn.Module) -> torch.Tensor:
+    """Return a weight of the module, whose type and device its input must have."""
+    tensors = (*module.parameters(), *module.buffers(), torch.empty(0))
+    return next(tensor for tensor in tensors if tensor.is_floating_point())
+
+
+def _check_finite(module: torch.nn.Module, name: str) -> None:
+    for weight, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"{name}: the weights are damaged: {weight} has values that are not finite"
             )
-        return logits @ self._signs
+
+
+def _array(values: torch.Tensor) -> FloatArray:
+    return np.asarray(values.detach().float().cpu().numpy(), np.float32)
+
+
+def _describe(
+    run: Run, layout: LayerLayout, reader: OutputReader, stated: ModelCard
+) -> Iterator[str]:
+    shape = " x ".join(map(str, run.layer.shape))
+    how = "chosen as the last one with a map" if stated.layer == AUTO_LAYER else "as stated"
+    arranged = layout.kind.replace("_", " ")
+    yield f"explained layer: {run.layer.name} ({run.layer.kind}, {how}), {shape}, {arranged}"
+    if reader.watches:
+        yield f"the {reader.ending} at its end is left out: logits are taken from before it"
+    elif reader.ending == "probability":
+        yield (
+            "its outputs are probabilities, from which logits are computed: they are cut at 1e-7, "
+            "so very certain scores are all alike"
+        )
