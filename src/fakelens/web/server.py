@@ -151,12 +151,16 @@ def _listen(host: str, port: int) -> socket.socket:
         (family, _, _, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        return socket.create_server((host, address[1]), family=family)
+        server = socket.create_server((host, address[1]), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
             f"cannot listen on {host}, port {port}: {reason}; try another --port or --host"
         ) from error
+    # Connections inherit this. Otherwise, the body of a response waits up to 40 ms for the
+    # acknowledgement of its headers.
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server
 
 
 def _log_to_standard_error() -> None:
