@@ -1,4 +1,4 @@
-"""``fakelens models``: list the models that have a name, and fetch their weights."""
+"""``fakelens models``: list, fetch, check, calibrate and export detector models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ models = typer.Typer()
 
 @models.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
-    """List the models by name and where their weights are, or fetch published weights."""
+    """List the models by name and where their weights are; fetch, check or calibrate a model."""
     if context.invoked_subcommand is None:
         with one_sentence():
             from fakelens.cli.console import model_table, print_table
@@ -34,3 +34,19 @@ def pull(
         from fakelens.models.loading import pull as fetch
 
         say(str(fetch(name, source=source)))
+
+
+@models.command()
+def layers(
+    model: Annotated[Path, typer.Argument(metavar="FILE.toml", help="A model file.")],
+) -> None:
+    """List the layers of a model file's classifier that a heatmap can explain.
+
+    The name of a layer can be stated in the model file as layer, in the table card.
+    """
+    with one_sentence():
+        from fakelens.cli.console import print_table
+        from fakelens.cli.model_tables import layer_table
+        from fakelens.models.described import list_layers
+
+        print_table(layer_table(list_layers(model)))

@@ -131,11 +131,30 @@ def last_map(layers: Sequence[Layer]) -> tuple[Layer, LayerLayout] | None:
     Returns:
         The layer and its layout; ``None`` if there is no such layer.
     """
-    for layer in reversed(layers):
+    for layer in reversed(before_last_pool(layers)):
         layout = find_layout(layer)
         if layout is not None:
             return layer, layout
     return None
+
+
+def before_last_pool(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers before the last pooling, if nothing after it looks at the map again.
+
+    A pooled map shows less of the place, and nothing that the map before it does not show.
+
+    Args:
+        layers: in the order they ran.
+    """
+    maps = [layer for layer in layers if len(layer.shape) == 3]
+    for layer in reversed(maps):
+        kind = layer.kind.lower()
+        if "pool" in kind:
+            before = list(layers[: layers.index(layer)])
+            return before if any(find_layout(other) for other in before) else list(layers)
+        if "conv" in kind or layer.shape != maps[-1].shape:
+            break
+    return list(layers)
 
 
 def _text(shape: Sequence[int]) -> str:

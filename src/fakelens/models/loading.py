@@ -1,37 +1,51 @@
 """Loads detector models by name or file, and fetches published weights."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
-from fakelens.errors import WeightsMissingError
+from fakelens.errors import UsageError, WeightsMissingError
 from fakelens.models import store
+from fakelens.models.factories import call_factory
 from fakelens.models.registry import find_known
 from fakelens.records.models import Model, ModelCard
 
 LOADERS = {
     ".onnx": "fakelens.models.onnx:load_evidence_model",
     ".h5": "fakelens.models.mesonet:load_mesonet_h5",
+    ".toml": "fakelens.models.described:load_described",
 }
 """From the suffix of a file to ``module:function`` of its loader, imported when it is used.
 
 A loader is called as ``loader(path, threads=..., device=...)`` and returns a ``Model``.
 """
 
+_FACTORY = re.compile(r"[\w.]+:\w+")
+
+_WEIGHTS_ALONE = (
+    *(".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".ts", ".torchscript"),
+    *(".keras", ".weights.h5"),
+)
+"""Suffixes of files that do not say how to use what they contain."""
+
 
 def load_model(
     name_or_path: str | Path, *, threads: int | None = None, device: str = "cpu"
 ) -> Model:
-    """Load a detector model by name, or from a file.
+    """Load a detector model by name, from a file, or from Python code.
 
     Args:
-        name_or_path: a name in ``registry.KNOWN``, or a path whose suffix is in ``LOADERS``.
+        name_or_path: a name in ``registry.KNOWN``; a path whose suffix is in ``LOADERS``; or
+            ``module:function``, a function that returns a ``Model``, in a module in the current
+            folder or an installed one.
         threads: for one run; ``None`` takes one per core.
         device: ``"cpu"``, the reference; ``"cuda"``, ``"coreml"``, ``"directml"`` or
             ``"openvino"``, if the installed onnxruntime supports it; ``"auto"``, the first of
             these that it supports.
 
     Raises:
-        UsageError: no such name, and not the path of such a file; or no such device.
+        UsageError: no such name, not the path of such a file, or weights without a model file; or
+            no such device.
         WeightsMissingError: published weights that have not been pulled.
         ModelError: the file is missing, damaged or of another kind.
     """
@@ -39,10 +53,27 @@ def load_model(
 
     device = find_device(device)
     path = Path(name_or_path)
+    if str(name_or_path).lower().endswith(_WEIGHTS_ALONE):
+        raise UsageError(
+            f"{path} contains weights, but not how to use them: write a model file (TOML) with "
+            "their preprocessing and outputs, and give that instead"
+        )
     if path.suffix.lower() not in LOADERS:
+        if _FACTORY.fullmatch(str(name_or_path)):
+            return _call(str(name_or_path))
         path = store.locate(find_known(str(name_or_path)))
     module, _, function = LOADERS[path.suffix.lower()].partition(":")
     model: Model = getattr(import_module(module), function)(path, threads=threads, device=device)
+    return model
+
+
+def _call(factory: str) -> Model:
+    model = call_factory(factory, {}, Path.cwd())
+    if not isinstance(model, Model):
+        raise UsageError(
+            f"the factory {factory} returns an object of the type {type(model).__name__}, which is "
+            "no fakelens.Model: return a TorchModel, or state the factory in a model file (TOML)"
+        )
     return model
 
 

@@ -72,32 +72,60 @@ _MAX_WEIGHT = 1e4  # the largest value in the published files is 12
 _Layers = dict[str, list[dict[str, FloatArray]]]
 
 
-def load_mesonet_h5(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
+def load_mesonet_h5(
+    path: Path,
+    *,
+    threads: int | None = None,
+    device: str = CPU,
+    card: ModelCard | None = None,
+    real: bool = True,
+) -> OnnxModel:
     """Load Meso4 or MesoInception4 from a Keras ``.h5`` file of weights or of a whole model.
 
-    The original output is 1 for real. Its sign is inverted here, so that a positive logit means
-    fake. A file that is not one of the four published ones gets a card that says so, and has to
-    pass a check: HDF5 files have no checksums, and damaged weights can give plausible scores.
+    Inside fakelens, a positive logit means fake, so the sign of the published weights is inverted.
+    A file that is not one of the four published ones gets a card that says so, and has to pass a
+    check: HDF5 files have no checksums, and damaged weights can give plausible scores.
 
     Args:
         path: of the file.
         threads: see ``OnnxModel``.
         device: see ``OnnxModel``.
+        card: that a model file states; ``None`` for one that names the published file, or says that
+            the file is none of them.
+        real: whether the file's output is the class real, as in the published weights.
 
     Raises:
         ModelError: the file is missing, damaged, not an HDF5 file, or contains another model; or
-            it has the name of a published file and another content.
+            it has the name of a published file and another content, or the stated card has another
+            input size.
     """
     data = store.read(path)
     sha256 = hashlib.sha256(data).hexdigest()
     published = _find_published(path, sha256)
     weights = _read_weights(path, data)
+    if not real:
+        weights = weights.inverted()
     graph = build_graph(weights).SerializeToString()
-    card = _card(weights, sha256, published)
-    model = OnnxModel(graph, card, sha256, threads=threads, device=device)
+    if card is None:
+        card = _card(weights, sha256, published)
+    elif card.input_size != weights.input_size:
+        raise ModelError(
+            f"{path}: takes pictures of {weights.input_size} pixels, not {card.input_size} as "
+            "stated"
+        )
+    model = OnnxModel(graph, replace(card, layer=LAYER), sha256, threads=threads, device=device)
     if published is None:
         _check_plausible(path, weights, model)
     return model
+
+
+def is_mesonet_h5(data: bytes) -> bool:
+    """Return whether a file contains weights alone, with the layer names of MesoNet."""
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return "model_config" not in file.attrs and "conv2d" in " ".join(file.keys())
+    except _H5PY_ERRORS:
+        return False
 
 
 def _find_published(path: Path, sha256: str) -> KnownModel | None:
@@ -133,7 +161,10 @@ def _read_weights(path: Path, data: bytes) -> MesoWeights:
     try:
         return _convert(layers)
     except ModelError as error:
-        raise ModelError(f"{path} contains neither Meso4 nor MesoInception4: {error}") from error
+        raise ModelError(
+            f"{path} contains neither Meso4 nor MesoInception4 ({error}): write a model file for "
+            "another Keras model"
+        ) from error
 
 
 def _read_layers(root: h5py.Group) -> _Layers:
@@ -230,4 +261,10 @@ def _card(weights: MesoWeights, sha256: str, published: KnownModel | None) -> Mo
         source="a Keras file whose SHA-256 is not that of any published MesoNet file",
         input_size=weights.input_size,
         trained_on="unknown",
+        polarity="assumed: 0 = fake, 1 = real, as in the published weights (inverted on load)",
+        limits=(
+            "Its polarity was not stated: if it was trained with 1 = fake, all its answers are "
+            "wrong. State it in a model file.",
+            *_LIMITS[1:],
+        ),
     )

@@ -35,7 +35,7 @@ convolution followed by a 3x3 convolution of dilation 1, 2 and 3. ``weight_shape
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -105,6 +105,11 @@ class MesoWeights:
         if dense is None or dense.ndim != 4:
             raise ModelError("dense1.weight is missing or does not have 4 dimensions")
         return int(dense.shape[2]) * _STRIDE
+
+    def inverted(self) -> "MesoWeights":
+        """Return weights that give the same logits with the opposite sign."""
+        last = {name: -self.tensors[name] for name in ("dense2.weight", "dense2.bias")}
+        return replace(self, tensors={**self.tensors, **last})
 
 
 def weight_shapes(architecture: Architecture, input_size: int) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from fakelens.errors import MissingExtraError, ModelError
 from fakelens.models.checks import check_crops, check_evidence, varied_crops
+from fakelens.models.factories import first_line
+from fakelens.models.layers import Layer
 from fakelens.records.arrays import FloatArray
 from fakelens.records.conventions import Convention, LayerLayout
 from fakelens.records.models import AUTO_LAYER, Evidence, ModelCard
@@ -32,7 +34,7 @@ from fakelens.models.torch_outputs import ActivationWatch, OutputReader, find_en
 _HEAD_BATCH = 16
 _TRIAL_CROPS = 4
 
-__all__ = ["Convention", "TorchModel", "trial_run"]
+__all__ = ["Convention", "TorchModel", "list_layers", "prepare"]
 
 
 class TorchModel:
@@ -79,7 +81,7 @@ class TorchModel:
         self.device = self._place.device.type
         reader = OutputReader(convention, "none", name)
         crops = varied_crops(card.input_size, _TRIAL_CROPS)
-        runs, watch, output = trial_run(self._run, module, self._planes(crops))
+        runs, watch, output = trial_run(module, self._planes(crops), name)
         ending = find_ending(output, watch, len(crops), reader)
         self._reader = replace(reader, ending=ending)
         logit = self._reader.logit(output, watch, len(crops))
@@ -150,19 +152,7 @@ class TorchModel:
             return _array(self._logit(black, lambda _: replacement.clone()))
 
     def _planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
-        """Return the input of the module for crops (N, S, S, 3) uint8 RGB."""
-        convention = self.convention
-        mean, std = (
-            torch.tensor(values, device=self._place.device)
-            for values in (convention.mean, convention.std)
-        )
-        pixels = torch.from_numpy(crops).to(self._place.device).float()
-        pixels = (pixels / 255 - mean) / std
-        if convention.colour == "bgr":
-            pixels = pixels.flip(3)
-        if convention.channels == "first":
-            pixels = pixels.permute(0, 3, 1, 2)
-        return pixels.to(self._place.dtype)
+        return prepare(crops, self.convention, self._place)
 
     def _logit(
         self, planes: torch.Tensor, replace_output: Callable[[torch.Tensor], torch.Tensor]
@@ -182,35 +172,68 @@ class TorchModel:
         handle = self._layer.register_forward_hook(hook)
         try:
             with watch or nullcontext():
-                output = self._run(planes)
+                output = _run(self._module, planes, self._name)
         finally:
             handle.remove()
         return self._reader.logit(output, watch, len(planes))
 
-    def _run(self, planes: torch.Tensor) -> object:
-        try:
-            return self._module(planes)
-        except ModelError:
-            raise
-        except Exception as error:  # the module is the user's, and may raise anything
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"{self._name} cannot run on an input of the shape {tuple(planes.shape)}: {line}"
-            ) from error
+
+def prepare(crops: NDArray[np.uint8], convention: Convention, place: torch.Tensor) -> torch.Tensor:
+    """Return the input of a classifier for crops (N, S, S, 3) uint8 RGB.
+
+    Args:
+        crops: to convert.
+        convention: of the classifier.
+        place: a tensor on the device and of the type that the input must have.
+    """
+    mean, std = (
+        torch.tensor(values, device=place.device) for values in (convention.mean, convention.std)
+    )
+    pixels = (torch.from_numpy(crops).to(place.device).float() / 255 - mean) / std
+    if convention.colour == "bgr":
+        pixels = pixels.flip(3)
+    if convention.channels == "first":
+        pixels = pixels.permute(0, 3, 1, 2)
+    return pixels.to(place.dtype)
+
+
+def list_layers(module: torch.nn.Module, card: ModelCard, convention: Convention) -> list[Layer]:
+    """List the layers that a module runs on a crop, in the order they end.
+
+    Raises:
+        ModelError: the module does not run on such crops.
+    """
+    planes = prepare(varied_crops(card.input_size, 2), convention, _reference_tensor(module))
+    runs, _, _ = trial_run(module.eval(), planes, card.name)
+    return [run.layer for run in runs.values()]
 
 
 def trial_run(
-    run: Callable[[torch.Tensor], object], module: torch.nn.Module, planes: torch.Tensor
+    module: torch.nn.Module, planes: torch.Tensor, name: str
 ) -> tuple[dict[str, Run], ActivationWatch, object]:
     """Run a module on some crops and watch its layers and activation functions.
 
     Returns:
         The layers that ran, the watch, and the output; all with their gradient history.
+
+    Raises:
+        ModelError: the module fails.
     """
     watch = ActivationWatch()
     with torch.enable_grad(), watch_layers(module) as runs, watch:
-        output = run(planes.requires_grad_())
+        output = _run(module, planes.requires_grad_(), name)
     return runs, watch, output
+
+
+def _run(module: torch.nn.Module, planes: torch.Tensor, name: str) -> object:
+    try:
+        return module(planes)
+    except ModelError:
+        raise
+    except Exception as error:  # the module is the user's, and may raise anything
+        raise ModelError(
+            f"{name} cannot run on an input of the shape {tuple(planes.shape)}: {first_line(error)}"
+        ) from error
 
 
 def _reference_tensor(module: torch.nn.Module) -> torch.Tensor:

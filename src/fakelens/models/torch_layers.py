@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fakelens.errors import ModelError, UsageError
-from fakelens.models.layers import Layer, check_map, find_layout, guess_grid
+from fakelens.models.layers import Layer, before_last_pool, check_map, find_layout, guess_grid
 from fakelens.records.conventions import LayerLayout
 from fakelens.records.models import AUTO_LAYER
 
@@ -20,7 +20,7 @@ _PLANES = (
 _PLANE_KINDS = frozenset(f"{kind}2d" for kind in _PLANES) | {"GroupNorm", "PixelShuffle"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """A layer in a trial run.
 
@@ -71,17 +71,17 @@ def watch_layers(module: nn.Module) -> Iterator[dict[str, Run]]:
 
 def named_layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the layers inside a module; those of Keras have the names that Keras gives them."""
-    layers: dict[str, nn.Module] = {}
-    for path, layer in module.named_modules():
-        if layer is not module:
-            own = str(layer.name) if _is_keras(layer) else path
-            layers.setdefault(path if own in layers else own, layer)
-    return list(layers.items())
-
-
-def _is_keras(layer: nn.Module) -> bool:
     keras = sys.modules.get("keras")
-    return keras is not None and isinstance(layer, keras.Layer)
+    if keras is None or not isinstance(module, keras.Layer):
+        return [(path, layer) for path, layer in module.named_modules() if path]
+    # Keras keeps its layers in lists, which torch does not look into.
+    layers: dict[str, nn.Module] = {}
+    for layer in module._flatten_layers(include_self=False):
+        name = str(layer.name)
+        while name in layers:  # of another part of the model
+            name += "'"
+        layers[name] = layer
+    return list(layers.items())
 
 
 def find_layer(module: nn.Module, name: str, model: str) -> nn.Module:
@@ -153,9 +153,10 @@ def _assume_layout(layer: Layer, model: str) -> LayerLayout:
 def _choose_automatically(
     runs: dict[str, Run], logit: torch.Tensor, stated: LayerLayout | None, model: str
 ) -> tuple[Run, LayerLayout]:
+    layers = before_last_pool([_with_axis(run, runs.values()) for run in runs.values()])
     found = [
         (run, layout)
-        for run in runs.values()
+        for run in (runs[layer.name] for layer in layers)
         if run.calls == 1 and (layout := _usable_layout(run, runs.values(), stated, model))
     ]
     if not found:
@@ -165,6 +166,11 @@ def _choose_automatically(
     )
     for (run, layout), gradient in reversed(list(zip(found, gradients, strict=True))):
         if gradient is not None and bool(to_planes(gradient, layout).any()):
+            if stated is None and len(_tokens_after(run, runs)) > 1:
+                raise ModelError(
+                    f"{model}: the last layer that returns a map is {run.layer.name}, but layers "
+                    f"of tokens follow{_advice(runs)}; or state {run.layer.name}"
+                )
             return run, layout
     raise ModelError(
         f"{model}: the logit depends on no layer that returns a map: state the layer to explain"
@@ -200,17 +206,27 @@ def _with_axis(run: Run, runs: Iterable[Run]) -> Layer:
     return replace(layer, axis=axis)
 
 
+def _tokens_after(run: Run | None, runs: dict[str, Run]) -> list[Layer]:
+    """Return the layers after a run that return tokens, such as those of a transformer."""
+    layers = list(runs.values())
+    later = layers[layers.index(run) + 1 :] if run else layers
+    return [
+        other.layer
+        for other in later
+        if len(other.layer.shape) == 2 and guess_grid(other.layer.shape[0])
+    ]
+
+
 def _advice(runs: dict[str, Run]) -> str:
-    tokens = [run.layer for run in runs.values() if len(run.layer.shape) == 2]
-    for layer in reversed(tokens):
-        if guess := guess_grid(layer.shape[0]):
-            (height, width), extra = guess
-            return (
-                f", but {layer.name} returns {layer.shape[0]} tokens: state a layer before the "
-                f"last attention and its layout, such as grid = [{height}, {width}] and "
-                f"class_tokens = {extra}"
-            )
-    return ": 'fakelens models layers' lists its layers"
+    tokens = _tokens_after(None, runs)
+    guess = guess_grid(tokens[-1].shape[0]) if tokens else None
+    if guess is None:
+        return ": 'fakelens models layers' lists its layers"
+    (height, width), extra = guess
+    return (
+        f': state a layout with kind = "tokens", grid = [{height}, {width}] and class_tokens = '
+        f"{extra}, and a layer before the last attention"
+    )
 
 
 def to_planes(values: torch.Tensor, layout: LayerLayout) -> torch.Tensor:

@@ -282,6 +282,7 @@ class Evidence:
     features: FloatArray | None = None
 
 
+@runtime_checkable
 class Model(Protocol):
     """Scores face crops and returns what a heatmap is computed from.
 
