@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
 
 from fakelens.explain.cam import METHODS
+from fakelens.models.quantize import quantized
 from fakelens.records.models import Evidence
 from training.network import PatchNet, load_imagenet
 from training.onnx_graph import build_graph
-from training.quantize import quantized
 
 Task = Callable[[NDArray[np.uint8]], object]
 

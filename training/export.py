@@ -12,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from fakelens.models.onnx import OnnxModel, save_evidence_model
+from fakelens.models.quantize import quantized
 from fakelens.records.faces import CropGeometry
 from fakelens.records.models import ModelCard, Thresholds
 from training.augment import AugmentSettings, BatchRng, make_batch
@@ -27,7 +28,6 @@ from training.faces.bank import load_bank
 from training.network import PatchNet, load_state
 from training.objective import REAL
 from training.onnx_graph import LAYER, build_graph, calibrate
-from training.quantize import quantized
 from training.yardstick.items import Item, read_items
 from training.yardstick.scoring import Scorer, face_logits
 

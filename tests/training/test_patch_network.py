@@ -18,13 +18,13 @@ import fakelens
 from fakelens.explain.cam import METHODS
 from fakelens.models.loading import find_card, find_weights, load_model
 from fakelens.models.onnx import OnnxModel
+from fakelens.models.quantize import quantized
 from fakelens.models.registry import DEFAULT
 from fakelens.records.models import Evidence, Model
 from support.meso_reference import make_card, random_crops
 from support.patch_models import drawn_crops, planes, random_patchnet
 from training.network import load_imagenet, predict
 from training.onnx_graph import build_graph, calibrate
-from training.quantize import quantized
 
 _SIDE = 256
 _TOLERANCE = 1e-4

@@ -19,6 +19,7 @@ from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.media.reader import open_video
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face, FaceDetector
+from fakelens.records.models import ModelCard
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, PART_NAMES, forge
 
 PICTURES = (
@@ -88,6 +89,33 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
         inside = sorted(place.iterdir()) if place.is_dir() else [place]
         found.extend(path for path in inside if path == place or path.suffix.lower() in PICTURES)
     return found
+
+
+def crop_pictures(
+    places: Sequence[Path], detector: FaceDetector, card: ModelCard
+) -> NDArray[np.uint8]:
+    """Crop the largest face of each picture as a model takes it.
+
+    Args:
+        places: pictures, or folders of them; pictures without a face are skipped.
+        detector: finds the faces.
+        card: of the model.
+
+    Returns:
+        (N, S, S, 3) uint8 RGB.
+
+    Raises:
+        MediaError: a picture cannot be read, or no picture shows a face.
+    """
+    crops = []
+    for path in find_pictures(places):
+        image = _read_picture(path)
+        face = largest_face(detector.detect([image])[0])
+        if face is not None:
+            crops.append(extract_crop(image, crop_area(face, card.crop), card.input_size))
+    if not crops:
+        raise MediaError(f"no face was found in {', '.join(map(str, places))}")
+    return np.stack(crops)
 
 
 def synthetic_forgeries(

@@ -57,6 +57,6 @@ def _importing(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message; its type if it has none."""
     return (str(error).strip().splitlines() or [""])[0] or type(error).__name__

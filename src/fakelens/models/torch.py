@@ -73,7 +73,7 @@ class TorchModel:
         if card.layer != AUTO_LAYER:
             find_layer(module, card.layer, name)
         _check_finite(module, name)
-        self._module = module.eval()
+        self.module = module.eval()
         self.convention = convention
         self.sha256 = sha256
         self._stated = card, layout
@@ -81,19 +81,19 @@ class TorchModel:
         self.device = self._place.device.type
         reader = OutputReader(convention, "none", name)
         crops = varied_crops(card.input_size, _TRIAL_CROPS)
-        runs, watch, output = trial_run(module, self._planes(crops), name)
+        runs, watch, output = trial_run(module, self.planes(crops), name)
         ending = find_ending(output, watch, len(crops), reader)
         self._reader = replace(reader, ending=ending)
         logit = self._reader.logit(output, watch, len(crops))
-        run, self._layout = choose_layer(runs, logit, card.layer, layout, name)
+        run, self.layout = choose_layer(runs, logit, card.layer, layout, name)
         self.card = replace(card, layer=run.layer.name)
-        self._layer = find_layer(module, run.layer.name, name)
-        self.notes = tuple(_describe(run, self._layout, self._reader, card))
+        self.explained = find_layer(module, run.layer.name, name)
+        self.notes = tuple(_describe(run, self.layout, self._reader, card))
 
     def with_convention(self, convention: Convention) -> "TorchModel":
         """Return the same module under another convention."""
         card, layout = self._stated
-        return TorchModel(self._module, card, convention, self.sha256, layout=layout)
+        return TorchModel(self.module, card, convention, self.sha256, layout=layout)
 
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Run the module on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1, in one pass.
@@ -112,7 +112,7 @@ class TorchModel:
             return captured[-1].clone()
 
         with torch.enable_grad():
-            logit = self._logit(self._planes(crops), capture)
+            logit = self._logit(self.planes(crops), capture)
             if len(captured) != 1:
                 raise ModelError(
                     f"{self._name}: the layer {self.card.layer} must run once per forward "
@@ -124,7 +124,7 @@ class TorchModel:
                 f"{self._name}: the logit does not depend on the layer {self.card.layer}: "
                 "choose a layer on the way to the output"
             )
-        maps = (to_planes(values, self._layout) for values in (captured[0], gradient))
+        maps = (to_planes(values, self.layout) for values in (captured[0], gradient))
         evidence = Evidence(_array(logit), *map(_array, maps))
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
@@ -145,13 +145,14 @@ class TorchModel:
 
     def _run_head(self, activation: FloatArray) -> FloatArray:
         planes = torch.from_numpy(activation).to(self._place)
-        replacement = from_planes(planes, self._layout, self.card.name)
+        replacement = from_planes(planes, self.layout, self.card.name)
         side = self.card.input_size
-        black = self._planes(np.zeros((len(activation), side, side, 3), np.uint8))
+        black = self.planes(np.zeros((len(activation), side, side, 3), np.uint8))
         with torch.inference_mode():
             return _array(self._logit(black, lambda _: replacement.clone()))
 
-    def _planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
+    def planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
+        """Return the input of the module for crops (N, S, S, 3) uint8 RGB."""
         return prepare(crops, self.convention, self._place)
 
     def _logit(
@@ -169,10 +170,10 @@ class TorchModel:
             return (replaced, *output[1:])  # type: ignore[index]
 
         watch = ActivationWatch() if self._reader.watches else None
-        handle = self._layer.register_forward_hook(hook)
+        handle = self.explained.register_forward_hook(hook)
         try:
             with watch or nullcontext():
-                output = _run(self._module, planes, self._name)
+                output = _run(self.module, planes, self._name)
         finally:
             handle.remove()
         return self._reader.logit(output, watch, len(planes))
