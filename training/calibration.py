@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from fakelens.evaluation.auc import balanced_weights
 from fakelens.records.arrays import sigmoid
 from fakelens.records.models import Calibration, CalibrationBin, Thresholds
-from training.yardstick.figures import balanced_weights
 from training.yardstick.items import Item
 
 FALSE_ALARMS = 0.05

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakelens.evaluation.labels import LabelledFile
+
 _PICTURES = "images"
 # Without a remark in parentheses, and without the method after the compression of FF++, so that
 # the forgeries are with the videos they were made from.
@@ -25,6 +27,11 @@ class Clip:
         """The data set without a remark and without the method of a forgery."""
         found = _DATASET.match(self.dataset)
         return found.group().strip() if found else self.dataset
+
+    @property
+    def labelled(self) -> LabelledFile:
+        """The clip under the short name of its data set."""
+        return LabelledFile(self.path, self.fake, self.group, self.short_dataset)
 
 
 def read_manifest(folder: Path, use: str) -> list[Clip]:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fakelens.evaluation.auc import bootstrap
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.models.loading import load_model
 from fakelens.records.arrays import RGBImage, sigmoid
@@ -25,7 +26,6 @@ from fakelens.records.models import Model, ModelCard
 from training.clips import read_manifest
 from training.codecs import compress_h264
 from training.videos import largest_faces
-from training.yardstick.figures import bootstrap
 
 _FRAMES = 8
 # Side of the stored part of a frame, relative to the longer side of the face's box: larger than any

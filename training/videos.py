@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from fakelens import analyze, load_model
 from fakelens.analysis.statistics import trimmed_mean
+from fakelens.evaluation.auc import bootstrap
+from fakelens.evaluation.error_records import build_record, finding_logits, measure_cllr
 from fakelens.faces.crops import crop_area, extract_crop
 from fakelens.faces.yunet import YuNet
 from fakelens.media.reader import open_video
@@ -25,15 +27,7 @@ from fakelens.records.findings import Finding, Verdict
 from fakelens.records.models import Model
 from fakelens.records.settings import Settings
 from training.clips import Clip, read_manifest, read_pictures
-from training.error_records import (
-    ORIGIN,
-    build_record,
-    command_line,
-    finding_logits,
-    measure_cllr,
-    write_record,
-)
-from training.yardstick.figures import bootstrap
+from training.error_records import ORIGIN, command_line, write_record
 
 _FRAMES = 15
 """Frames per video used for other margins, evenly spread."""
@@ -140,6 +134,7 @@ def main(
         raise typer.BadParameter(f"the manifest has no labelled clip for the use {use!r}")
     # A record counts the verdicts that users get, and trust measures can change a verdict.
     trust = trust or record is not None
+    labelled = [clip.labelled for clip in clips]
     loaded = [load_model(name) for name in models]
     names = [Path(name).name for name in models]
     for name, model in zip(names, loaded, strict=True):
@@ -148,7 +143,7 @@ def main(
         typer.echo(f"{name}, results of fakelens analyze:")
         _echo_aucs(clips, logits)
         _echo_verdicts(clips, findings)
-        if (cost := measure_cllr(clips, findings, model.card)) is not None:
+        if (cost := measure_cllr(labelled, findings, model.card)) is not None:
             typer.echo(f"  likelihood ratios: Cllr {cost:.2f} (0 perfect, 1 no information)")
         for clip, finding in zip(clips, findings, strict=True):
             label = "fake" if clip.fake else "real"
@@ -156,7 +151,7 @@ def main(
         if record:
             command = command_line(models[0], use, independent=independent, origin=origin)
             found = build_record(
-                clips,
+                labelled,
                 findings,
                 model.card,
                 name=use,

@@ -19,18 +19,18 @@ from typer.testing import CliRunner
 
 from fakelens.analysis.verdicts import judge_track
 from fakelens.errors import FakelensError
+from fakelens.evaluation.labels import LabelledFile
 from fakelens.models.onnx import load_evidence_model, save_evidence_model
 from fakelens.records.findings import Finding, Verdict
-from fakelens.records.models import Calibration, ErrorRecord, ModelCard, VerdictCounts
+from fakelens.records.models import Calibration, ErrorRecord, VerdictCounts
 from fakelens.records.settings import Settings
 from support.builders import CARD, THRESHOLDS, make_track
 from support.tiny_model import tiny_model
 from training import error_records, videos
 from training.clips import Clip
-from training.error_records import build_record, command_line, read_record, write_record
+from training.error_records import command_line, read_record, write_record
 
-LIMIT = 1.2
-CALIBRATED = replace(CARD, calibration=Calibration("m", "d", LIMIT, ()))
+CALIBRATED = replace(CARD, calibration=Calibration("m", "d", 1.2, ()))
 
 
 def finding(verdict: Verdict, score: float | None = 0.5) -> Finding:
@@ -38,82 +38,20 @@ def finding(verdict: Verdict, score: float | None = 0.5) -> Finding:
     return replace(judged, verdict=verdict, score=score)
 
 
-def clip(dataset: str, fake: bool) -> Clip:
-    return Clip(Path("clip.mp4"), fake, dataset, "group")
-
-
-def record_of(
-    clips: Sequence[Clip], findings: Sequence[Finding | None], card: ModelCard = CARD
-) -> ErrorRecord:
-    return build_record(clips, findings, card, name="n", independent=True, command="c")
-
-
-FAKE, REAL, OPEN = Verdict.FAKE, Verdict.REAL, Verdict.INCONCLUSIVE
-# Data set of the manifest, label, and verdict on each clip.
-CASES: list[tuple[str, bool, list[Verdict | None]]] = [
-    ("FF++ c23 Deepfakes", True, [FAKE, FAKE, None]),
-    ("FF++ c23 NeuralTextures", True, [OPEN]),
-    ("FF++ c40 Deepfakes", True, [REAL]),
-    ("FF++ c23 original", False, [REAL]),
-    ("two (renamed by uploader)", False, [OPEN, OPEN, OPEN, FAKE]),
-    ("two", False, [None, REAL]),
-]
-
-
-def test_counts_of_a_record_equal_those_by_hand() -> None:
-    # Taking turns between the data sets, so that their clips are not consecutive.
-    rows = [
-        (clip(dataset, fake), verdicts[turn] and finding(verdicts[turn]))
-        for turn in range(4)
-        for dataset, fake, verdicts in CASES
-        if turn < len(verdicts)
-    ]
-    record = record_of([row[0] for row in rows], [row[1] for row in rows])
-    assert record.counts == (
-        VerdictCounts("FF++ c23", "real", clips=1, fake=0, real=1, inconclusive=0, not_judged=0),
-        VerdictCounts("FF++ c23", "fake", clips=4, fake=2, real=0, inconclusive=1, not_judged=1),
-        VerdictCounts("FF++ c40", "fake", clips=1, fake=0, real=1, inconclusive=0, not_judged=0),
-        VerdictCounts("two", "real", clips=6, fake=1, real=1, inconclusive=3, not_judged=1),
-    )
-    assert sum(count.clips for count in record.counts) == len(rows) == 12
-    assert record.data == "12 public research clips of 3 datasets"
-    assert (record.name, record.independent, record.command) == ("n", True, "c")
-    assert record_of([clip("one", True)], [None]).data == "1 public research clips of 1 dataset"
-
-
-def test_clips_and_findings_must_correspond() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        record_of([clip("one", True)] * 2, [None])
-
-
-def test_cost_of_a_record_is_that_of_the_limited_ratios() -> None:
-    scores = {True: [0.999, 0.7, 0.2], False: [0.001, 0.4]}
-    rows = [(clip("d", fake), finding(OPEN, s)) for fake in scores for s in scores[fake]]
-    rows += [(clip("d", False), None), (clip("d", True), finding(OPEN, None))]
-    record = record_of([row[0] for row in rows], [row[1] for row in rows], CALIBRATED)
-
-    def ratio(score: float) -> float:
-        return min(max(score / (1 - score), 10**-LIMIT), 10**LIMIT)
-
-    # Bruemmer and du Preez: the mean penalty in bits, of the fakes and of the real clips.
-    of_fake = [math.log2(1 + 1 / ratio(score)) for score in scores[True]]
-    of_real = [math.log2(1 + ratio(score)) for score in scores[False]]
-    cost = (sum(of_fake) / 3 + sum(of_real) / 2) / 2
-    assert record.cllr == pytest.approx(cost, abs=6e-4)
-
-
-@pytest.mark.parametrize(
-    ("card", "labels"), [(CARD, [True, False]), (CALIBRATED, [True, True])], ids=["card", "label"]
-)
-def test_cost_needs_a_calibration_and_both_labels(card: ModelCard, labels: list[bool]) -> None:
-    clips = [clip("d", fake) for fake in labels]
-    # A real clip without a score does not make up for a missing label.
-    assert record_of(
-        [*clips, clip("d", False)], [finding(OPEN), finding(OPEN), None], card
-    ).cllr is (None)
-
-
+FAKE, REAL = Verdict.FAKE, Verdict.REAL
 RECORD = ErrorRecord("test", "d", True, (VerdictCounts("a", "real", 6, 1, 2, 3, 0),), 0.87, "c")
+
+
+def test_forgeries_are_counted_with_the_videos_they_were_made_from() -> None:
+    for dataset, short in (
+        ("FF++ c23 Deepfakes", "FF++ c23"),
+        ("FF++ c23 original", "FF++ c23"),
+        ("FF++ c40 Face2Face", "FF++ c40"),
+        ("two (renamed by uploader)", "two"),
+        ("two", "two"),
+    ):
+        clip = Clip(Path("clip.mp4"), True, dataset, "group")
+        assert clip.labelled == LabelledFile(clip.path, True, "group", short)
 
 
 def test_record_is_written_and_read_unchanged(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 pytest.importorskip("tqdm", reason="training needs the extra [training]")
 
 from benchmarks.explain import aligned_pairs
+from fakelens.evaluation import auc
+from fakelens.evaluation.error_records import likelihood_ratio_cost
 from fakelens.faces.crops import extract_crop
 from fakelens.records.arrays import RGBImage
 from fakelens.records.faces import Box, CropGeometry, Face
@@ -23,9 +25,7 @@ from support.builders import CARD, make_report, make_track
 from support.drawn_faces import LANDMARKS
 from training import sensitivity, videos
 from training.clips import Clip, read_manifest, read_pictures
-from training.error_records import likelihood_ratio_cost
 from training.sensitivity import COLUMNS, Effect
-from training.yardstick import figures
 
 GEOMETRIES = [CropGeometry("box", 0.8), CropGeometry("box", 1.3), CropGeometry("dlib", 1.4)]
 
@@ -197,7 +197,7 @@ def test_sensitivity_is_measured_on_a_real_clip(
     (clip,) = (clip for clip in read_manifest(shared_data, "choose") if clip.group == "lp_d0")
     monkeypatch.setattr(sensitivity, "read_manifest", lambda *_: [clip, replace(clip, fake=True)])
     monkeypatch.setattr(sensitivity, "_FRAMES", 1)
-    monkeypatch.setattr(figures, "_DRAWS", 10)
+    monkeypatch.setattr(auc, "_DRAWS", 10)
     sensitivity.main(["fakelens-patch"], shared_data, tmp_path / "plot.png")
     printed = capsys.readouterr().out
     assert "fakelens-patch, 2 clips: AUC 0.50 (0.50-0.50)" in printed

@@ -6,8 +6,8 @@ from typing import TypeAlias
 import numpy as np
 
 from fakelens.analysis.statistics import trimmed_mean
+from fakelens.evaluation.auc import Auc, bootstrap
 from fakelens.records.arrays import FloatArray, sigmoid
-from training.yardstick.figures import Auc, bootstrap
 from training.yardstick.items import Item
 
 Aggregation: TypeAlias = Callable[[Item, FloatArray], float]

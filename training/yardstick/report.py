@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from training.yardstick.figures import FALSE_ALARMS, Auc, Figures
+from fakelens.evaluation.auc import Auc
+from training.yardstick.figures import FALSE_ALARMS, Figures
 from training.yardstick.items import Item
 
 

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from fakelens.cli.options import one_sentence
+from fakelens.cli.models_calibrate import calibrate
+from fakelens.cli.models_export import export
+from fakelens.cli.options import examples, one_sentence
 from fakelens.cli.printing import say
 
 models = typer.Typer()
@@ -50,3 +52,14 @@ def layers(
         from fakelens.models.described import list_layers
 
         print_table(layer_table(list_layers(model)))
+
+
+models.command(epilog=examples("fakelens models calibrate mine.toml LABELS.csv -o new.toml"))(
+    calibrate
+)
+models.command(
+    epilog=examples(
+        "fakelens models export mine.toml -o mine.onnx",
+        "fakelens models export mine.toml -o mine.onnx --int8 faces/",
+    )
+)(export)

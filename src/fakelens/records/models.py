@@ -119,15 +119,15 @@ class ErrorRecord:
         cllr: cost of the likelihood ratios on these clips in bits: 0 for perfect ratios, 1 for
             no information (Bruemmer and du Preez, "Application-independent evaluation of speaker
             detection", Computer Speech and Language 20, 2006); ``None`` if it was not measured.
-        command: that made the figures.
+        command: that made the figures; empty if unknown.
     """
 
     name: str
     data: str
     independent: bool
     counts: tuple[VerdictCounts, ...]
-    cllr: float | None
-    command: str
+    cllr: float | None = None
+    command: str = ""
 
 
 BASELINE_SIDE = 16
