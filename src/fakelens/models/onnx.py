@@ -3,7 +3,8 @@
 Such a file has the input ``crops`` (N, side, side, 3) uint8 RGB and the float32 outputs ``logit``
 (N,), positive = fake, ``activation`` (N, C, h, w) and ``gradient`` (N, C, h, w), the derivative of
 the logit with respect to the activation. It may have the float32 output ``features`` (N, F), see
-``records.models.Evidence``. It has three metadata entries:
+``records.models.Evidence``. If the batch size of the input is fixed, N = 1, crops run one by one.
+It has three metadata entries:
 
 * ``fakelens.format``: ``"1"``;
 * ``fakelens.card``: a ``ModelCard`` as JSON;
@@ -46,7 +47,7 @@ _LEVELS = {
     "blocked": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 
-_ORT_ERRORS = (  # they have no common base class but Exception
+ORT_ERRORS = (  # they have no common base class but Exception
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
@@ -54,6 +55,7 @@ _ORT_ERRORS = (  # they have no common base class but Exception
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
+"""What onnxruntime raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class OnnxModel:
         layout: Layout = "plain",
         device: str = CPU,
     ) -> None:
-        self._session = _open(model, card.name, threads, _LEVELS[layout], device)
+        self._session = open_session(model, card.name, threads, _LEVELS[layout], device)
         self._model, self._layout = model, layout
         self._random_heads: list[Head] = []  # loaded once and used for all persons
         self.device = device
@@ -126,6 +128,10 @@ class OnnxModel:
         if outputs.get("features") == "tensor(float)":
             self._outputs.append("features")
 
+    def proto(self) -> onnx.ModelProto:
+        """Return a copy of the graph, without fakelens' metadata if it was not read from a file."""
+        return onnx.load_from_string(self._model)
+
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         """Run the model on (N, input_size, input_size, 3) uint8 RGB crops, N >= 1.
 
@@ -135,11 +141,11 @@ class OnnxModel:
         """
         check_crops(crops, self.card.input_size)
         try:
-            logit, activation, gradient, *features = self._session.run(
-                self._outputs, {"crops": crops}
+            logit, activation, gradient, *features = _run(
+                self._session, self._outputs, "crops", crops
             )
-        except _ORT_ERRORS as error:
-            raise ModelError(f"{self.card.name} cannot run: {_one_line(error)}") from error
+        except ORT_ERRORS as error:
+            raise ModelError(f"{self.card.name} cannot run: {one_line(error)}") from error
         evidence = Evidence(logit, activation, gradient, *features)
         check_evidence(evidence, len(crops), self.card.name)
         return evidence
@@ -151,9 +157,9 @@ class OnnxModel:
             ModelError: the logit depends on something other than the explained layer.
         """
         try:
-            (logit,) = self._head.run(["logit"], {"activation": activation})
-        except _ORT_ERRORS as error:
-            raise ModelError(f"{self.card.name} cannot run: {_one_line(error)}") from error
+            (logit,) = _run(self._head, ["logit"], "activation", activation)
+        except ORT_ERRORS as error:
+            raise ModelError(f"{self.card.name} cannot run: {one_line(error)}") from error
         return np.asarray(logit, np.float32)
 
     @cached_property
@@ -175,7 +181,7 @@ class OnnxModel:
         return self._random_heads[:count]
 
     def _open_head(self, model: bytes) -> ort.InferenceSession:
-        return _open(model, self.card.name, 1, _LEVELS["plain"], CPU)
+        return open_session(model, self.card.name, 1, _LEVELS["plain"], CPU)
 
     def randomised(self, seed: int) -> "OnnxModel":
         """Return a copy of the model with permuted weights; see ``graph_editing.randomise``."""
@@ -184,8 +190,21 @@ class OnnxModel:
 
 
 def _run_head(session: ort.InferenceSession, activation: FloatArray) -> Evidence:
-    logit, gradient = session.run(["logit", "gradient"], {"activation": activation})
+    logit, gradient = _run(session, ["logit", "gradient"], "activation", activation)
     return Evidence(logit, activation, gradient)
+
+
+def _run(
+    session: ort.InferenceSession, outputs: list[str], name: str, batch: NDArray[Any]
+) -> list[NDArray[Any]]:
+    """Run a session on a batch, one by one if the input has a fixed batch size of 1."""
+    parts = np.split(batch, len(batch)) if session.get_inputs()[0].shape[0] == 1 else [batch]
+    runs = [session.run(outputs, {name: part}) for part in parts]
+    return (
+        runs[0]
+        if len(runs) == 1
+        else [np.concatenate(values) for values in zip(*runs, strict=True)]
+    )
 
 
 def load_evidence_model(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
@@ -202,7 +221,7 @@ def load_evidence_model(path: Path, *, threads: int | None = None, device: str =
     """
     data = store.read(path)
     # A session only to read the metadata: without optimisation it opens quickly.
-    session = _open(data, str(path), 1, ort.GraphOptimizationLevel.ORT_DISABLE_ALL, CPU)
+    session = open_session(data, str(path), 1, ort.GraphOptimizationLevel.ORT_DISABLE_ALL, CPU)
     try:
         metadata = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
@@ -312,13 +331,25 @@ def _self_test_output(model: OnnxModel) -> tuple[NDArray[np.float64], NDArray[np
     return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
 
 
-def _open(
+def open_session(
     model: bytes,
     name: str,
     threads: int | None,
     level: ort.GraphOptimizationLevel,
     device: str,
 ) -> ort.InferenceSession:
+    """Open a session of onnxruntime.
+
+    Args:
+        model: serialised.
+        name: of the model, for messages.
+        threads: for one run; ``None`` or 0 uses onnxruntime's default, one per core.
+        level: of the optimisation of the graph.
+        device: a key of ``devices.DEVICES``.
+
+    Raises:
+        ModelError: onnxruntime cannot load the model.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Spinning threads take processor time from the decoder that runs in parallel.
@@ -329,11 +360,12 @@ def _open(
         return ort.InferenceSession(
             model, options, providers=providers(device), enable_fallback=False
         )
-    except (*_ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
+    except (*ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
         raise ModelError(
-            f"{name} is damaged or not an ONNX file that onnxruntime can run: {_one_line(error)}"
+            f"{name} is damaged or not an ONNX file that onnxruntime can run: {one_line(error)}"
         ) from error
 
 
-def _one_line(error: Any) -> str:
+def one_line(error: Any) -> str:
+    """Return the message of an error without line breaks."""
     return " ".join(str(error).split())
