@@ -125,19 +125,6 @@ def _advice(tokens: int) -> str:
     return f"; {tokens} tokens would be a grid of {height} x {width} and {extra} class tokens"
 
 
-def last_map(layers: Sequence[Layer]) -> tuple[Layer, LayerLayout] | None:
-    """Return the last of some layers, in the order they ran, whose output is a map.
-
-    Returns:
-        The layer and its layout; ``None`` if there is no such layer.
-    """
-    for layer in reversed(before_last_pool(layers)):
-        layout = find_layout(layer)
-        if layout is not None:
-            return layer, layout
-    return None
-
-
 def before_last_pool(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers before the last pooling, if nothing after it looks at the map again.
 
@@ -147,12 +134,16 @@ def before_last_pool(layers: Sequence[Layer]) -> list[Layer]:
         layers: in the order they ran.
     """
     maps = [layer for layer in layers if len(layer.shape) == 3]
-    for layer in reversed(maps):
-        kind = layer.kind.lower()
-        if "pool" in kind:
+    for number in reversed(range(len(maps))):
+        layer, kind = maps[number], maps[number].kind.lower()
+        # A pool before a layer of another shape is one inside of a block. One that keeps the shape
+        # does not pool.
+        if layer.shape != maps[-1].shape:
+            break
+        if "pool" in kind and (number == 0 or maps[number - 1].shape != layer.shape):
             before = list(layers[: layers.index(layer)])
             return before if any(find_layout(other) for other in before) else list(layers)
-        if "conv" in kind or layer.shape != maps[-1].shape:
+        if "conv" in kind:
             break
     return list(layers)
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 import onnx
 
 from fakelens.errors import ModelError, UsageError
-from fakelens.models.layers import Layer, find_layout, guess_grid
+from fakelens.models.layers import Layer, before_last_pool, find_layout, guess_grid
 from fakelens.models.onnx_arithmetic_rules import SAME_PLACE
 from fakelens.models.onnx_file import RENAMED
 from fakelens.models.onnx_nodes import NEW, GraphEditor, Value, attribute
@@ -121,7 +121,7 @@ def candidates(
     path = editor.ancestors("logit")
     on_path = [layer for layer in layers if layer.name in path]
     found: list[tuple[Layer, LayerLayout]] = []
-    for layer in reversed(on_path):
+    for layer in reversed(before_last_pool(on_path)):
         own = find_layout(layer) if layer.axis is not None else None
         if own is not None and layout in (None, own):
             found.append((layer, own))

@@ -130,6 +130,11 @@ def _remove(ending: onnx.NodeProto, convention: Convention, name: str) -> str:
             f"{name} ends in a {kind} of one output, which is the same for every picture: export "
             "the model without it, or with a sigmoid"
         )
+    if classes > 1 and ending.op_type == "Sigmoid":
+        raise ModelError(
+            f"{name}: each of its {classes} outputs has a sigmoid of its own, so they are not "
+            "classes of which one is right: export the model with one of them"
+        )
     ending.op_type = "Identity"
     del ending.attribute[:]
     return f"The {kind} at the end of the graph was removed, so that the logit is exact."
