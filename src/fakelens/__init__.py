@@ -30,7 +30,7 @@ _switch_telemetry_off()
 
 if TYPE_CHECKING:
     __version__: str
-    from fakelens.analysis.pipeline import analyze
+    from fakelens.analysis.pipeline import analyze, analyze_models
     from fakelens.errors import FakelensError
     from fakelens.faces.detectors import load_detector
     from fakelens.models.loading import load_model
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fakelens.records.findings import Finding, Span, Verdict
     from fakelens.records.media import Frame
     from fakelens.records.models import Evidence, Model, ModelCard, Thresholds
-    from fakelens.records.report import Report
+    from fakelens.records.report import Report, SecondOpinion
     from fakelens.records.settings import Settings
     from fakelens.records.tracks import Observation, Track
     from fakelens.render.style import Style
@@ -59,6 +59,7 @@ _HOMES = {
     "Model": "records.models",
     "ModelCard": "records.models",
     "Report": "records.report",
+    "SecondOpinion": "records.report",
     "Settings": "records.settings",
     "Observation": "records.tracks",
     "Span": "records.findings",
@@ -67,6 +68,7 @@ _HOMES = {
     "Track": "records.tracks",
     "Verdict": "records.findings",
     "analyze": "analysis.pipeline",
+    "analyze_models": "analysis.pipeline",
     "load_detector": "faces.detectors",
     "load_model": "models.loading",
     "read_report": "report.document",
@@ -87,6 +89,7 @@ __all__ = [
     "ModelCard",
     "Observation",
     "Report",
+    "SecondOpinion",
     "Settings",
     "Span",
     "Style",
@@ -94,6 +97,7 @@ __all__ = [
     "Track",
     "Verdict",
     "analyze",
+    "analyze_models",
     "load_detector",
     "load_model",
     "read_report",

@@ -28,12 +28,12 @@ from support.comparing import SEALED, compared, specificity, with_records
 
 def _change_reports(monkeypatch: pytest.MonkeyPatch, change: Callable[[Report], Report]) -> None:
     """Change every report between the analysis and the writing of files."""
-    analyze = pipeline.analyze
+    analyze = pipeline.analyze_models
 
-    def changed(*given: Any, **more: Any) -> Report:
-        return change(analyze(*given, **more))
+    def changed(*given: Any, **more: Any) -> tuple[Report, ...]:
+        return tuple(map(change, analyze(*given, **more)))
 
-    monkeypatch.setattr(pipeline, "analyze", changed)
+    monkeypatch.setattr(pipeline, "analyze_models", changed)
 
 
 def test_analyze_writes_everything_it_promises(clip: Path, analyzed: Path) -> None:

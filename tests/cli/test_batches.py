@@ -145,14 +145,14 @@ def test_any_error_is_about_one_input_only(
         "text.png": UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
         "bug.png": RuntimeError("a bug"),
     }
-    analyze = pipeline.analyze
+    analyze = pipeline.analyze_models
 
     def failing(path: Path, **more: Any) -> Any:
         if path.name in errors:
             raise errors[path.name]
         return analyze(path, **more)
 
-    monkeypatch.setattr(pipeline, "analyze", failing)
+    monkeypatch.setattr(pipeline, "analyze_models", failing)
     made = [make_picture(tmp_path / name, 1) for name in errors]
     last = tmp_path / "last.png"
     last.write_bytes(portrait.read_bytes())
@@ -178,7 +178,7 @@ def no_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     def called(*given: Any, **more: Any) -> None:
         raise AssertionError("the analysis has begun")
 
-    monkeypatch.setattr(pipeline, "analyze", called)
+    monkeypatch.setattr(pipeline, "analyze_models", called)
 
 
 @pytest.mark.usefixtures("no_analysis")

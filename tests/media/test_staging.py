@@ -180,6 +180,16 @@ def test_files_that_cannot_be_moved_back_are_kept_and_named(
     assert _contents(tmp_path / "out") == OLD
 
 
+def test_folders_in_folders_are_recovered_and_removed_when_empty(tmp_path: Path) -> None:
+    _write(tmp_path / f"{staging.PREFIX}x", {"old/faces/a/b/1.png": "old", "lock": ""})
+    recover(tmp_path, _NAMES)
+    assert _contents(tmp_path) == {"faces/a/b/1.png": "old"}
+    with staging_folder(tmp_path) as made:
+        _write(made, {"report.json": "new"})
+        move_into_place(made, tmp_path, ["faces/*/*/*.png"], force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
 def test_only_files_of_a_result_are_recovered_and_only_beside_it(tmp_path: Path) -> None:
     """A folder of someone else's files may contain anything."""
     (tmp_path / "thesis.txt").write_text("mine")

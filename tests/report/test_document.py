@@ -103,7 +103,7 @@ def test_a_long_report_is_written_in_pieces(
 ) -> None:
     """Columns of 30 and 20 rows, whole and in pieces of 7 rows."""
     for name, piece in (("whole", 1000), ("pieces", 7)):
-        monkeypatch.setattr("fakelens.report.document._PIECE", piece)
+        monkeypatch.setattr("fakelens.report.track_columns._PIECE", piece)
         (tmp_path / name).mkdir()
         write_document(random_report, tmp_path / name, tmp_path / name)
     whole, pieces = ((tmp_path / name / "report.json").read_text() for name in ("whole", "pieces"))

@@ -15,7 +15,7 @@ from fakelens.records.faces import Box
 from fakelens.records.report import Report
 from fakelens.render.style import Style
 from fakelens.report.document import read_report
-from fakelens.report.portraits import Portraits
+from fakelens.report.portraits import Portraits, take_portraits
 from fakelens.report.save import save_drawings, save_report
 from support.report_files import DRAWINGS, FILES, FRAMES, contents, files
 from support.toys import (
@@ -71,7 +71,7 @@ def test_a_portrait_is_taken_at_the_key_frame_of_its_person(
         for finding, key in zip(report.findings, keys, strict=True)
     ]
     changed = dataclasses.replace(report, findings=tuple(findings))
-    Portraits(changed, tmp_path / "faces", Style()).write_all()
+    take_portraits(changed, [Portraits(changed, tmp_path / "faces", Style())])
     with open_video(clip) as reader:
         images = [frame.image for frame in reader.frames()]
     for person, track, key in zip((1, 2), report.tracks, keys, strict=True):

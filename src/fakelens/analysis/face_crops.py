@@ -1,6 +1,9 @@
-"""Produces the face crops that a model examines: decode, detect, track, crop."""
+"""Produces the face crops that models examine: decode, detect, track, crop.
 
-from collections.abc import Generator, Iterable, Iterator
+Decoding, detection and tracking run once for all models; each gets its own crops and samples.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,7 +61,7 @@ class FaceCrop:
 
 @dataclass(frozen=True, slots=True)
 class FrameFaces:
-    """The faces of one frame, without the frame.
+    """The faces of one frame as one model takes them, without the frame.
 
     Attributes:
         frame: index; ``None`` after the last frame, when only ``finished`` is filled.
@@ -75,11 +78,13 @@ class FrameFaces:
 def face_crops(
     reader: MediaReader,
     detector: FaceDetector,
-    card: ModelCard,
+    cards: Sequence[ModelCard],
     settings: Settings,
     profile: Profile,
-) -> Iterator[Iterator[FrameFaces]]:
-    """Return a context with the face crops of every frame.
+) -> Iterator[Iterator[tuple[FrameFaces, ...]]]:
+    """Return a context with the face crops of every frame, in the order of the models' cards.
+
+    Models with the same crop geometry and input size get the same objects.
 
     One thread decodes and finds the shot changes, another one detects, tracks and crops. Both have
     ended when the context is left.
@@ -94,29 +99,52 @@ def face_crops(
         tracked = track_faces(
             frames, detector, every=stride, full_search_seconds=FULL_SEARCH_SECONDS
         )
-        cropping = _crop_frames(tracked, card, gates, settings)
+        cropping = _crop_frames(tracked, cards, gates, settings)
         timed = profile.measure_items("detect and track faces", cropping)
         with closing(prefetch(timed, _CROPS_AHEAD)) as frame_faces:
             yield frame_faces
 
 
 def _crop_frames(
-    frames: Iterable[TrackedFrame], card: ModelCard, gates: QualityGates, settings: Settings
-) -> Generator[FrameFaces]:
-    sampler = FaceSampler(card)
+    frames: Iterable[TrackedFrame],
+    cards: Sequence[ModelCard],
+    gates: QualityGates,
+    settings: Settings,
+) -> Generator[tuple[FrameFaces, ...]]:
+    shapes = [(card.crop, card.input_size) for card in cards]
+    croppers = {
+        shape: _Cropper(card, gates, settings) for shape, card in zip(shapes, cards, strict=True)
+    }
     for tracked in frames:
-        examined = tracked.frame.index % settings.every == 0
-        crops = _crop_faces(tracked, card, gates) if examined else []
+        faces = {shape: cropper.crop(tracked) for shape, cropper in croppers.items()}
+        yield tuple(faces[shape] for shape in shapes)
+    rest = {shape: cropper.finish() for shape, cropper in croppers.items()}
+    yield tuple(rest[shape] for shape in shapes)
+
+
+class _Cropper:
+    """Crops the faces of one frame after another for a model, and keeps samples of them."""
+
+    def __init__(self, card: ModelCard, gates: QualityGates, settings: Settings) -> None:
+        self._card, self._gates, self._settings = card, gates, settings
+        self._sampler = FaceSampler(card)
+
+    def crop(self, tracked: TrackedFrame) -> FrameFaces:
+        examined = tracked.frame.index % self._settings.every == 0
+        crops = _crop_faces(tracked, self._card, self._gates) if examined else []
         for crop in crops:
-            sampler.add(
+            self._sampler.add(
                 crop.tracked.track,
                 crop.time,
                 tracked.frame.pixels,
                 crop.tracked.face,
-                usable=settings.trust and not crop.quality_flags,
+                usable=self._settings.trust and not crop.quality_flags,
             )
-        yield FrameFaces(tracked.frame.index, crops, sampler.pop_gone(float(tracked.frame.time)))
-    yield FrameFaces(None, [], sampler.pop_all())
+        gone = self._sampler.pop_gone(float(tracked.frame.time))
+        return FrameFaces(tracked.frame.index, crops, gone)
+
+    def finish(self) -> FrameFaces:
+        return FrameFaces(None, [], self._sampler.pop_all())
 
 
 def _crop_faces(frame: TrackedFrame, card: ModelCard, gates: QualityGates) -> list[FaceCrop]:

@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,7 +17,7 @@ from fakelens.cli.options import (
     SOME_FAILED,
     BaselineChoice,
     Force,
-    ModelName,
+    ModelNames,
     NoSmooth,
     Output,
     Quiet,
@@ -42,7 +43,7 @@ _MODEL, _SPEED, _TRUST, _OUTPUT = "Model and face detector", "Speed", "Trust mea
 def analyze(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or pictures.")],
     output: Output = None,
-    model: ModelName = DEFAULT,
+    model: ModelNames = None,
     detector: Annotated[
         str,
         typer.Option(help=f"Face detector: {', '.join(DETECTORS)}.", rich_help_panel=_MODEL),
@@ -137,16 +138,16 @@ def analyze(
         if cam is not None:
             find_method(cam)
 
+        from fakelens.analysis.pipeline import check_models
         from fakelens.cli.results import plan, without_repetitions
         from fakelens.faces.detectors import load_detector
         from fakelens.models.loading import load_model
         from fakelens.render.style import Style
-        from fakelens.trust.imputation import check_ablation
 
-        if settings.trust:
-            check_ablation(settings.ablation)
+        models = [load_model(name, device=device) for name in model or [DEFAULT]]
+        check_models(models, settings)
         job = _Job(
-            model=load_model(model, device=device),
+            models=models,
             detector=load_detector(detector),
             settings=settings,
             style=Style(smooth=not no_smooth, baseline=baseline),
@@ -173,7 +174,7 @@ def analyze(
 class _Job:
     """What is the same for all inputs."""
 
-    model: "Model"
+    models: "Sequence[Model]"
     detector: "FaceDetector"
     settings: Settings
     style: "Style"
@@ -201,7 +202,7 @@ def _outcome(target: "Target", job: _Job) -> int:
 
 def _analyze(target: "Target", job: _Job) -> bool:
     """Analyze an input, unless that has been done, and return whether it shows a face."""
-    from fakelens.analysis.pipeline import analyze
+    from fakelens.analysis.pipeline import analyze_models
     from fakelens.cli.console import print_table, profile_table, progress_bar
     from fakelens.cli.finished import check_complete, check_same, has_face
     from fakelens.cli.results import find_folder
@@ -214,7 +215,7 @@ def _analyze(target: "Target", job: _Job) -> bool:
     check_source(path)
     folder, known = find_folder(target, force=job.force)
     if known and not job.force:
-        check_same(path, known, job.model, job.detector, job.settings)
+        check_same(path, known, job.models, job.detector, job.settings)
         check_complete(path, known, folder, video=job.video)
         if not job.quiet:
             say(
@@ -225,16 +226,25 @@ def _analyze(target: "Target", job: _Job) -> bool:
     check_free(folder, path, force=job.force)
     spent, began = Profile(), time.perf_counter()
     with progress_bar(f"examining {path.name}", quiet=job.quiet) as progress:
-        report = analyze(
+        report, *others = analyze_models(
             path,
-            model=job.model,
+            models=job.models,
             detector=job.detector,
             settings=job.settings,
             progress=progress,
             profile=spent,
             workspace=nearest_existing(folder),
         )
-    save(report, folder, job.style, spent, video=job.video, force=job.force, quiet=job.quiet)
+    save(
+        report,
+        folder,
+        job.style,
+        spent,
+        others=others,
+        video=job.video,
+        force=job.force,
+        quiet=job.quiet,
+    )
     if job.profile:
         print_table(profile_table(spent, time.perf_counter() - began))
     return bool(report.tracks)
@@ -246,13 +256,24 @@ def save(
     style: "Style",
     profile: "Profile | None" = None,
     *,
+    others: "Sequence[Report]" = (),
     video: bool,
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write the results of an analysis and print the summary."""
-    from fakelens.cli.console import print_table, progress_bar, summary
-    from fakelens.report.error_rates import error_rate_sentence
+    """Write the results of an analysis and print the summary.
+
+    Args:
+        report: of the first model.
+        folder: for the results.
+        style: how to draw.
+        profile: collects the time spent in each stage.
+        others: reports of the other models.
+        video: also write the annotated video and copy the input.
+        force: overwrite existing results.
+        quiet: print errors only.
+    """
+    from fakelens.cli.console import print_table, progress_bar, summary, verdict_sentences
     from fakelens.report.save import save_report
     from fakelens.report.wording import damage_sentences
 
@@ -260,6 +281,7 @@ def save(
         save_report(
             report,
             folder,
+            others=others,
             style=style,
             video=video,
             force=force,
@@ -273,8 +295,8 @@ def save(
     if quiet:
         return
     if report.tracks:
-        print_table(summary(report))
-        say(error_rate_sentence(report.model, report.thresholds))
+        print_table(summary(report, *others))
+        say("\n".join(verdict_sentences(report)))
     say(f"Results: {folder} (open report.html). A score is evidence, not proof.")
 
 

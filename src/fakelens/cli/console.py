@@ -25,9 +25,18 @@ from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
 from fakelens.records.trust import SpecificityMark
+from fakelens.report.error_rates import error_rate_sentence
+from fakelens.report.opinions import (
+    NOT_INDEPENDENT,
+    agreement_sentence,
+    answers,
+    model_labels,
+)
 
 _COLOURS = {Verdict.FAKE: "bold red", Verdict.REAL: "green", Verdict.INCONCLUSIVE: "yellow"}
 _SPANS_SHOWN = 3
+_PEOPLE_COMPARED = 6
+_WIDTH_OF_A_MODEL = 24
 _WIDTH_OF_A_FILE = 160
 _WIDTH_OF_ALL_COLUMNS = 140
 
@@ -60,14 +69,21 @@ def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int | No
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def summary(report: Report) -> Table:
+def summary(report: Report, *others: Report) -> Table:
     """Build the table of persons; those without a usable face are only counted.
 
     In a terminal too narrow for all columns, and for a picture, it has fewer columns.
+
+    Args:
+        report: to summarise.
+        others: reports of other models from the same analysis; each person then has a row per
+            model.
     """
-    unjudged = sum(finding.score is None for finding in report.findings)
     table = Table(title=escape(report.provenance.input_name), title_justify="left")
-    for heading in ("person", "verdict", "score"):
+    table.add_column("person", no_wrap=True)
+    if others:
+        table.add_column("model", overflow="fold", max_width=_WIDTH_OF_A_MODEL)
+    for heading in ("verdict", "score"):
         table.add_column(heading, no_wrap=True)
     console = Console()
     wide = not console.is_terminal or console.width >= _WIDTH_OF_ALL_COLUMNS
@@ -78,28 +94,54 @@ def summary(report: Report) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
     start = float(report.video.start)
-    for finding in report.findings:
-        if finding.score is None:
+    labels = model_labels(report)
+    people = list(zip(*(one.findings for one in (report, *others)), strict=True))
+    for findings in people:
+        if all(finding.score is None for finding in findings):
             continue
-        cells = {
-            "95 % interval": "-"
-            if finding.interval is None
-            else "{:.2f} - {:.2f}".format(*finding.interval),
-            "robustness": _range(finding),
-            "heatmap": _heatmap(finding),
-            "seen": f"{format_time(finding.first - start)} - {format_time(finding.last - start)}",
-            "high": _spans(finding, start),
-        }
-        table.add_row(
-            str(finding.person),
-            Text(finding.verdict, style=_COLOURS[finding.verdict]),
-            f"{finding.score:.2f}",
-            *(cells[heading] for heading in (*measured, *times)),
-            escape(finding.reasons[0]),
-        )
+        for number, finding in enumerate(findings):
+            cells = _cells(finding, start)
+            table.add_row(
+                "" if number else str(finding.person),
+                *([escape(labels[number])] if others else []),
+                Text(finding.verdict, style=_COLOURS[finding.verdict]),
+                "-" if finding.score is None else f"{finding.score:.2f}",
+                *(cells[heading] for heading in (*measured, *times)),
+                escape(finding.reasons[0]),
+                end_section=bool(others) and number == len(others),
+            )
+    unjudged = sum(all(finding.score is None for finding in findings) for findings in people)
     if unjudged:
         table.caption = f"{unjudged} more without a usable face: see the report"
     return table
+
+
+def verdict_sentences(report: Report) -> list[str]:
+    """Return what stands below the table: whether the models agree, and how often they err."""
+    rates = [
+        error_rate_sentence(report.model, report.thresholds),
+        *(error_rate_sentence(one.model, one.thresholds) for one in report.second_opinions),
+    ]
+    if not report.second_opinions:
+        return rates
+    rows = answers(report)
+    said = [agreement_sentence(row) for row in rows[:_PEOPLE_COMPARED]]
+    if hidden := len(rows) - len(said):
+        said.append(f"{hidden} more people are compared in the report.")
+    labelled = zip(model_labels(report), rates, strict=True)
+    return [*said, *(f"{label}: {rate}" for label, rate in labelled), NOT_INDEPENDENT]
+
+
+def _cells(finding: Finding, start: float) -> dict[str, str]:
+    """Return the cells of the columns that a narrow table does not have."""
+    interval = finding.interval
+    return {
+        "95 % interval": "-" if interval is None else "{:.2f} - {:.2f}".format(*interval),
+        "robustness": _range(finding),
+        "heatmap": _heatmap(finding),
+        "seen": f"{format_time(finding.first - start)} - {format_time(finding.last - start)}",
+        "high": _spans(finding, start),
+    }
 
 
 def _heatmap(finding: Finding) -> str:

@@ -25,6 +25,17 @@ ModelName = Annotated[
         rich_help_panel="Model and face detector",
     ),
 ]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|FILE",
+        help="Detector model: a name from 'fakelens models' or a file. Repeat it for the second "
+        "opinion of another model.",
+        show_default=DEFAULT,
+        rich_help_panel="Model and face detector",
+    ),
+]
 NoSmooth = Annotated[
     bool,
     typer.Option(
@@ -49,6 +60,7 @@ __all__ = [
     "BaselineChoice",
     "Force",
     "ModelName",
+    "ModelNames",
     "NoSmooth",
     "Output",
     "Quiet",

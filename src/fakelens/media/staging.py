@@ -120,7 +120,7 @@ def recover(folder: Path, names: Collection[str]) -> None:
             kind = _NEW if (holder / _REPLACED).exists() else _OLD
             for path in _files(holder / kind):
                 if path.parts[0] in names and not (folder / path).is_symlink():
-                    (folder / path).parent.mkdir(exist_ok=True)
+                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
                     (holder / kind / path).replace(folder / path)
             shutil.rmtree(holder, ignore_errors=True)
 
@@ -163,9 +163,10 @@ def _exchange(
                 target.replace(source)
             raise
     shutil.rmtree(holder / _OLD, ignore_errors=True)
-    for parent in {(folder / path).parent for path in old} - {folder}:
+    parents = {parent for path in old for parent in path.parents} - {Path()}
+    for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # not empty
-            parent.rmdir()
+            (folder / parent).rmdir()
     return [folder / path for path in new]
 
 

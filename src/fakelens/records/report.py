@@ -1,7 +1,7 @@
-"""The report of an analysis: its tracks, findings, heatmaps and provenance."""
+"""The report of an analysis: its tracks, findings, heatmaps, provenance and second opinions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +69,31 @@ class Provenance:
     device: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What another model says about the people of a report, from the same pass over the input.
+
+    That model's own report has the heatmaps, the trust measures and the rest of its card.
+
+    Attributes:
+        model: card of the other model, without its baseline and its domain.
+        model_sha256: SHA-256 of its weights file, hexadecimal; empty if they came from no file.
+        thresholds: scores at which its verdict changes.
+        cam: its heatmap method, a key of ``explain.cam.METHODS``.
+        findings: one per track of the report, in the same order, without assessment and domain
+            check.
+        folder: of that model's own report, relative to the folder of this one, with slashes; empty
+            if it was not written beside this one.
+    """
+
+    model: ModelCard
+    model_sha256: str
+    thresholds: Thresholds
+    cam: str
+    findings: tuple[Finding, ...]
+    folder: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """The result of an analysis.
@@ -90,6 +115,7 @@ class Report:
             ``explain.regions.mean_face``; not part of ``report.json``.
         signature: device, inode, size and time of change of the input when it was examined, to
             tell whether it changed since; ``None`` in a report that was read from a file.
+        second_opinions: of the other models that were run on the same pass over the input.
     """
 
     source: Path
@@ -106,6 +132,20 @@ class Report:
     provenance: Provenance
     mean_faces: Mapping[int, bytes] = field(default_factory=dict)
     signature: tuple[int, int, int, int] | None = None
+    second_opinions: tuple[SecondOpinion, ...] = ()
+
+    @property
+    def opinion(self) -> SecondOpinion:
+        """What this report says, as a second opinion for the report of another model."""
+        return SecondOpinion(
+            model=replace(self.model, baseline=None, domain=None),
+            model_sha256=self.provenance.model_sha256,
+            thresholds=self.thresholds,
+            cam=self.cam,
+            findings=tuple(
+                replace(finding, assessment=None, domain=None) for finding in self.findings
+            ),
+        )
 
     @property
     def decisive(self) -> Finding | None:

@@ -1,7 +1,9 @@
 """``annotated.mp4``: the video with heatmaps, boxes and scores drawn on it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from fakelens.media.frames import DecodedFrame
 from fakelens.media.planes import Planes
 from fakelens.media.profile import Profile
 from fakelens.media.transcode import transcode
@@ -11,7 +13,6 @@ from fakelens.render.overlay import Overlay
 from fakelens.render.painter import Canvas, Painter
 from fakelens.render.style import Style
 from fakelens.report.error_rates import error_rate_caption
-from fakelens.report.portraits import Portraits
 
 FILE_NAME = "annotated.mp4"
 
@@ -20,17 +21,17 @@ def write_video(
     report: Report,
     folder: Path,
     style: Style,
-    portraits: Portraits,
+    on_frame: Callable[[DecodedFrame], None],
     progress: Progress | None,
     profile: Profile,
 ) -> tuple[str, ...]:
-    """Write the annotated video, and the portraits in the same pass over the frames.
+    """Write the annotated video, and show every frame to another consumer in the same pass.
 
     Args:
         report: to draw.
         folder: for the file ``FILE_NAME``.
         style: how to draw.
-        portraits: given every decoded frame before it is drawn on.
+        on_frame: called with every decoded frame before it is drawn on.
         progress: called after each frame.
         profile: records how long each stage takes.
 
@@ -55,7 +56,7 @@ def write_video(
         folder / FILE_NAME,
         draw,
         stream=report.video.stream,
-        on_frame=portraits.add_frame,
+        on_frame=on_frame,
         side_by_side=style.side_by_side,
         progress=progress,
         profile=profile,

@@ -4,94 +4,40 @@ The schema is published as ``docs/reference/report.schema.json``. ``schema_versi
 a field is removed, renamed or changes its meaning, not when one is added.
 """
 
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, pairwise
-from math import isclose
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fakelens.errors import ReportError, UsageError
 from fakelens.explain.cam import METHODS
 from fakelens.explain.heatmaps import HeatmapStore
-from fakelens.faces.quality import QualityFlag
 from fakelens.media.source_file import file_sha256
 from fakelens.records.findings import Finding
 from fakelens.records.media import Damage, VideoInfo
 from fakelens.records.models import ModelCard, Thresholds
-from fakelens.records.report import SCHEMA_VERSION, Provenance, Report
+from fakelens.records.report import SCHEMA_VERSION, Provenance, Report, SecondOpinion
 from fakelens.records.settings import Settings
-from fakelens.records.tracks import Track
 from fakelens.render.overlay import specificity_of
 from fakelens.report.error_rates import error_rate_sentence
+from fakelens.report.opinions import is_folder
 from fakelens.report.source_video import NAMES as ORIGINAL_NAMES
+from fakelens.report.track_columns import (
+    Count,
+    Part,
+    TrackColumns,
+    read_columns,
+    write_columns,
+)
 
 FILE_NAME = "report.json"
 HEATMAPS_NAME = "heatmaps.f16"
 
-# Limits beyond which a value can only be damage, and drawing it would fail.
-_MAX_SIDE = 100_000  # pixels
-Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
-Seconds = Annotated[float, Field(ge=-1e7, le=1e7)]
-Quad = tuple[Pixel, Pixel, Pixel, Pixel]
-Point = tuple[Pixel, Pixel]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-QualityBits = Annotated[int, Field(ge=0, le=(~QualityFlag(0)).value)]
-
-
-class Part(BaseModel):
-    """A part of the document."""
-
-    # Unknown fields are ignored: a later version may have added them.
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-
-class TrackColumns(Part):
-    """A person's observations, column by column, ordered by frame; see ``tracks.Track``."""
-
-    frames: list[Count]
-    times: Annotated[list[Seconds], Field(description="seconds")]
-    boxes: Annotated[list[Quad], Field(description="face: x1, y1, x2, y2, pixels")]
-    areas: Annotated[list[Quad], Field(description="area of the face crop: x1, y1, x2, y2, pixels")]
-    landmarks: Annotated[
-        list[tuple[Point, Point, Point, Point, Point] | None],
-        Field(description="two eyes, nose, two mouth corners: x, y, pixels"),
-    ]
-    confidences: list[float]
-    detected: Annotated[list[bool], Field(description="false: interpolated")]
-    sharpness: list[float]
-    quality_flags: Annotated[
-        list[QualityBits], Field(description="failed quality gates, bits; 0 = usable")
-    ]
-    logits: Annotated[list[float], Field(description="positive = fake")]
-    heatmaps: Annotated[list[Count], Field(description="row of the heatmap file")]
-    peaks: Annotated[list[float], Field(description="largest absolute value in the heatmap")]
-
-    @model_validator(mode="after")
-    def _is_a_table(self) -> Self:
-        if len({len(column) for _, column in self}) > 1 or not self.frames:
-            raise PydanticCustomError("columns", "the columns are empty or of unequal length")
-        if not all(before < after for before, after in pairwise(self.frames)):
-            raise PydanticCustomError("frames", "the frames are not in order")
-        if not all(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in chain(self.boxes, self.areas)):
-            raise PydanticCustomError("boxes", "a box has no width or height")
-        if not all(isclose(x2 - x1, y2 - y1, rel_tol=0.01) for x1, y1, x2, y2 in self.areas):
-            raise PydanticCustomError("areas", "the area of a face crop is not a square")
-        return self
+_MAX_SIDE = 100_000  # pixels; beyond it, a value can only be damage
+_FINDING = TypeAdapter(Finding)
 
 
 class Person(Part):
@@ -144,6 +90,10 @@ class Document(Part):
         str,
         Field(description="how often the model was wrong on labelled clips"),
     ] = ""
+    second_opinions: Annotated[
+        tuple[SecondOpinion, ...],
+        Field(description="what other models say, from the same pass over the input"),
+    ] = ()
     persons: list[Person]
     heatmaps: HeatmapFile
     provenance: Provenance
@@ -171,6 +121,23 @@ class Document(Part):
         if not abs(video.start) < 1e7 or not 0 <= (video.duration or 0) < 1e7:
             raise PydanticCustomError("times", "has no valid start and duration")
         return video
+
+    @field_validator("second_opinions")
+    @classmethod
+    def _are_beside_it(cls, opinions: tuple[SecondOpinion, ...]) -> tuple[SecondOpinion, ...]:
+        if any(one.cam not in METHODS for one in opinions):
+            raise PydanticCustomError("method", "has an unknown heatmap method")
+        if not all(is_folder(one.folder) for one in opinions):
+            raise PydanticCustomError("folder", "has a folder that is not one of a second opinion")
+        return opinions
+
+    @model_validator(mode="after")
+    def _is_about_its_persons(self) -> Self:
+        persons = [person.finding.person for person in self.persons]
+        for opinion in self.second_opinions if persons else ():  # none yet while it is written
+            if [finding.person for finding in opinion.findings] != persons:
+                raise PydanticCustomError("persons", "a second opinion is about other persons")
+        return self
 
     @model_validator(mode="after")
     def _has_its_heatmaps(self) -> Self:
@@ -210,6 +177,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         thresholds=report.thresholds,
         error_rates=error_rate_sentence(report.model, report.thresholds),
         persons=[],
+        second_opinions=report.second_opinions,
         heatmaps=HeatmapFile(
             file=HEATMAPS_NAME,
             rows=len(report.heatmaps),
@@ -231,7 +199,7 @@ def write_document(report: Report, folder: Path, final_folder: Path) -> None:
         for number, (track, finding) in enumerate(zip(report.tracks, report.findings, strict=True)):
             file.write("," if number else "")
             file.write(f'{{"finding":{_FINDING.dump_json(finding).decode()},"track":{{')
-            for text in _columns(track):
+            for text in write_columns(track):
                 file.write(text)
             file.write("}}")
         file.write(f"]{after}")
@@ -265,10 +233,13 @@ def read_report(path: Path | str, *, source: Path | None = None) -> Report:
         settings=document.settings,
         cam=saved.method,
         thresholds=document.thresholds,
-        tracks=tuple(_track(person) for person in document.persons),
+        tracks=tuple(
+            read_columns(person.track, person.finding.person) for person in document.persons
+        ),
         findings=tuple(person.finding for person in document.persons),
         heatmaps=HeatmapStore.open(path.parent / saved.file, shape, saved.rows, saved.sha256),
         provenance=document.provenance,
+        second_opinions=document.second_opinions,
     )
 
 
@@ -301,12 +272,16 @@ def relative_path(source: Path, folder: Path) -> str:
 
 
 def _find_input(folder: Path, document: Document) -> Path:
-    """Return the recorded path of the input, or its exact copy if only that is there."""
+    """Return the recorded path of the input, or its exact copy if only that is there.
+
+    The copy lies beside the report of the first model.
+    """
     recorded = (folder / document.input_path).resolve()
     made = document.provenance
     if _has_size(recorded, made.input_bytes):
         return recorded
-    for copy in (folder / name for name in ORIGINAL_NAMES):
+    folders = [folder, *(folder / one.folder for one in document.second_opinions)]
+    for copy in (place / name for place in folders for name in ORIGINAL_NAMES):
         if _has_size(copy, made.input_bytes) and file_sha256(copy) == made.input_sha256:
             return copy
     return recorded
@@ -321,71 +296,3 @@ def _has_size(path: Path, size: int) -> bool:
 
 def _has_shape(rows: Sequence[Sequence[float]], height: int, width: int) -> bool:
     return len(rows) == height and all(len(row) == width for row in rows)
-
-
-def _columns(track: Track) -> Iterator[str]:
-    """Yield ``TrackColumns`` as JSON, in pieces and without the outer braces."""
-    for number, (name, to_list) in enumerate(_COLUMNS.items()):
-        yield f'{"," if number else ""}"{name}":['
-        for begin in range(0, len(track), _PIECE):
-            piece = json.dumps(
-                to_list(track, slice(begin, begin + _PIECE)), separators=(",", ":"), allow_nan=False
-            )
-            yield ("," if begin else "") + piece[1:-1]
-        yield "]"
-
-
-def _rounded(column: NDArray[Any], digits: int) -> list[Any]:
-    rounded: list[Any] = np.round(column.astype(np.float64), digits).tolist()
-    return rounded
-
-
-def _landmarks(landmarks: NDArray[np.float32]) -> list[Any]:
-    missing = np.flatnonzero(np.isnan(landmarks).any(axis=(1, 2)))
-    points = _rounded(landmarks, 2)
-    for row in missing:
-        points[row] = None
-    return points
-
-
-_PIECE = 4096  # rows in memory at a time
-_FINDING = TypeAdapter(Finding)
-_COLUMNS: dict[str, Callable[[Track, slice], list[Any]]] = {
-    "frames": lambda track, rows: track.frames[rows].tolist(),
-    "times": lambda track, rows: _rounded(track.times[rows], 6),
-    "boxes": lambda track, rows: _rounded(track.boxes[rows], 2),
-    "areas": lambda track, rows: _rounded(track.areas[rows], 2),
-    "landmarks": lambda track, rows: _landmarks(track.landmarks[rows]),
-    "confidences": lambda track, rows: _rounded(track.confidences[rows], 4),
-    "detected": lambda track, rows: track.detected[rows].tolist(),
-    "sharpness": lambda track, rows: _rounded(track.sharpness[rows], 3),
-    "quality_flags": lambda track, rows: track.quality_flags[rows].tolist(),
-    "logits": lambda track, rows: _rounded(track.logits[rows], 6),
-    "heatmaps": lambda track, rows: track.heatmaps[rows].tolist(),
-    "peaks": lambda track, rows: track.peaks[rows].astype(np.float64).tolist(),
-}
-
-
-def _track(person: Person) -> Track:
-    columns = person.track
-    rows = len(columns.frames)
-    missing = [(np.nan, np.nan)] * 5
-
-    def floats(values: ArrayLike, *shape: int) -> NDArray[np.float32]:
-        return np.asarray(values, dtype=np.float32).reshape(rows, *shape)
-
-    return Track(
-        person=person.finding.person,
-        frames=np.asarray(columns.frames, dtype=np.int64),
-        times=np.asarray(columns.times, dtype=np.float64),
-        boxes=floats(columns.boxes, 4),
-        areas=floats(columns.areas, 4),
-        landmarks=floats([points or missing for points in columns.landmarks], 5, 2),
-        confidences=floats(columns.confidences),
-        detected=np.asarray(columns.detected, dtype=np.bool_),
-        sharpness=floats(columns.sharpness),
-        quality_flags=np.asarray(columns.quality_flags, dtype=np.uint8),
-        logits=floats(columns.logits),
-        heatmaps=np.asarray(columns.heatmaps, dtype=np.int64),
-        peaks=floats(columns.peaks),
-    )

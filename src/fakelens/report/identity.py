@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from fakelens.errors import UsageError
 from fakelens.records.settings import Settings
-from fakelens.report.document import Count, Part, unreadable
+from fakelens.report.document import unreadable
+from fakelens.report.track_columns import Count, Part
 
 # How ``write_document`` begins and ends the list of persons. Neither can occur inside a JSON
 # string, where quotation marks are escaped, nor elsewhere in the document.
@@ -35,10 +36,17 @@ class _Origin(Part):
     detector: str
 
 
+class _Opinion(Part):
+    model: _Card
+    model_sha256: str
+    cam: str
+    folder: str
+
+
 class Identity(Part):
     """The part of ``report.json`` that tells whether an analysis has to be repeated.
 
-    These fields are in every version of the document.
+    The fields without a default are in every version of the document.
     """
 
     schema_version: int
@@ -46,6 +54,7 @@ class Identity(Part):
     video: _Input
     model: _Card
     settings: Settings
+    second_opinions: tuple[_Opinion, ...] = ()
     heatmaps: _Heatmaps
     provenance: _Origin
 

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from fakelens.explain.cam import METHODS
-from fakelens.media.images import decode_image, encode_jpeg
+from fakelens.media.images import decode_image
 from fakelens.media.reader import open_video
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
@@ -33,6 +33,8 @@ from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
 from fakelens.report.error_rates import error_rate_sentence, error_rows
 from fakelens.report.heatmap_layer import pack
 from fakelens.report.legend import make_legend, shows_both_sides
+from fakelens.report.opinion_section import compare_opinions
+from fakelens.report.opinions import NOT_INDEPENDENT
 from fakelens.report.source_video import Timing
 
 FILE_NAME = "report.html"
@@ -50,6 +52,7 @@ class PageFiles:
 
     Attributes:
         video: URL of the original video, relative to the page; ``None`` if the page has no player.
+        copied: whether ``video`` is a file of the results, and not the input itself.
         exact: whether ``video`` is an exact copy of the input, or the input itself.
         timing: frame timestamps of ``video``.
         unplayable: whether there is no video because browsers cannot play the input.
@@ -59,6 +62,7 @@ class PageFiles:
     """
 
     video: str | None = None
+    copied: bool = False
     exact: bool = False
     timing: Timing | None = None
     unplayable: bool = False
@@ -112,6 +116,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             style=style,
             axis=axis,
             summary=wording.overall(report),
+            opinions=compare_opinions(report, folder, FILE_NAME),
+            not_independent=NOT_INDEPENDENT,
             error_rates=error_rate_sentence(report.model, report.thresholds),
             error_records=[(one, error_rows(one)) for one in report.model.error_records],
             ratio_limit=wording.ratio_limit_sentence(report.model),
@@ -127,7 +133,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             notes=files.notes,
             not_examined=wording.not_examined(report),
             video=files.video,
-            copied_videos=source_video.NAMES,
+            video_advice=_advice(files),
             picture=_still(report) if report.video.is_picture and not files.lost else None,
             shown_video=_describe_video(report, files),
             annotated=_if_exists(folder, annotated_video.FILE_NAME)
@@ -154,6 +160,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["side"] = _SIDES.__getitem__  # of a verdict
     environment.filters["clock"] = format_time
     environment.filters["keep_units"] = lambda text: text.replace(" %", "\u00a0%")  # on one line
     return environment
@@ -238,9 +245,9 @@ def _card(
         "trust": wording.trust_sentences(assessment),
         "score_range": robustness.score_range if robustness else finding.interval,
         "curve": score_curve(track, report.settings.every, axis, curves),
-        "key_face": key and _data_url(key, _KEY_SIDE if detailed else _SMALL_KEY_SIDE),
+        "key_face": key and _picture(key, _KEY_SIDE if detailed else _SMALL_KEY_SIDE),
         "key_time": _seconds(track, finding.key_frame) - axis.start,
-        "mean": _data_url(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
+        "mean": _picture(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
         "film": _film(track, finding, faces, axis) if has_film else [],
         "part_colours": part_colours(regions) if regions else [],
         "part_areas": part_areas(regions, axis) if regions else [],
@@ -256,7 +263,7 @@ def _film(
     for frame in frames:
         observation = track[int(np.searchsorted(track.frames, frame))]
         face = faces.get(frame)
-        picture = _data_url(face, portraits.FILM_SIDE) if face else None
+        picture = _picture(face, portraits.FILM_SIDE) if face else None
         strip.append((observation.time - axis.start, frame, observation.score, picture))
     return strip
 
@@ -286,10 +293,19 @@ def _describe_video(report: Report, files: PageFiles) -> str:
     if files.video is None:
         return f"no video: {'browsers cannot play the input' if files.unplayable else 'left out'}"
     if files.exact:
-        is_copy = files.video in source_video.NAMES
-        return f"{files.video}, {'an exact copy of the input' if is_copy else 'the input itself'}"
+        kind = "an exact copy of the input" if files.copied else "the input itself"
+        return f"{files.video}, {kind}"
     changes = " ".join(("", *files.notes))
     return f"{files.video}, re-encoded: browsers do not show the input as examined.{changes}"
+
+
+def _advice(files: PageFiles) -> str:
+    """Say what to do if the browser does not find the video."""
+    if not files.copied:
+        return "Move the file back to where it was when it was analyzed."
+    if files.video in source_video.NAMES:
+        return "Keep the file in the same folder as this page."
+    return "Keep the folder of this page inside the folder of the results."
 
 
 def _identity(report: Report) -> str:
@@ -303,10 +319,9 @@ def _still(report: Report) -> str:
     """Return the original picture as a data URL, scaled down to the size of a screen."""
     with open_video(report.source, report.video.stream) as reader:
         image = next(iter(reader.frames())).image
-    return _data_url(encode_jpeg(image, 95), _MAX_STILL_WIDTH)
+    return portraits.data_url(image, _MAX_STILL_WIDTH)
 
 
-def _data_url(picture: bytes, width: int) -> str:
+def _picture(encoded: bytes, width: int) -> str:
     """Return a JPEG or PNG as the data URL of a JPEG that is at most ``width`` pixels wide."""
-    jpeg = encode_jpeg(portraits.shrink(decode_image(picture), width), 82)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return portraits.data_url(decode_image(encoded), width)

@@ -1,6 +1,8 @@
 """Portraits: a picture of each person, their mean face, and the annotated still picture."""
 
+import base64
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,13 +108,25 @@ class Portraits:
                 crop = extract_crop(frame.pixels, mark.area, _SIDE if key else FILM_SIDE)
                 self.faces[number][frame.index] = encode_jpeg(crop)
 
-    def write_all(self) -> None:
-        """Read the video up to the last key frame and take all portraits."""
-        with open_video(self._report.source, self._report.video.stream) as reader:
-            for picture in reader.decoded_frames():
-                self.add_frame(picture)
-                if not self._missing_keys:
-                    break
+    @property
+    def is_complete(self) -> bool:
+        """Whether all key frames have passed by."""
+        return not self._missing_keys
+
+
+def take_portraits(report: Report, portraits: Sequence[Portraits]) -> None:
+    """Read a report's video up to the last key frame and take all portraits.
+
+    Args:
+        report: of the video.
+        portraits: of reports on this video.
+    """
+    with open_video(report.source, report.video.stream) as reader:
+        for picture in reader.decoded_frames():
+            for one in portraits:
+                one.add_frame(picture)
+            if all(one.is_complete for one in portraits):
+                break
 
 
 def write_means(report: Report, folder: Path, style: Style) -> None:
@@ -187,6 +201,12 @@ def shrink(image: RGBImage, width: int) -> RGBImage:
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return resized.astype(np.uint8, copy=False)
+
+
+def data_url(image: RGBImage, width: int) -> str:
+    """Return an image as the data URL of a JPEG that is at most ``width`` pixels wide."""
+    jpeg = encode_jpeg(shrink(image, width), 82)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:

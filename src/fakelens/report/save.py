@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fakelens.errors import MediaError, OutputError
 from fakelens.media import results_folder
+from fakelens.media.frames import DecodedFrame
 from fakelens.media.profile import Profile
 from fakelens.media.source_file import SourceFile, check_unchanged, copy_source, file_sha256
 from fakelens.media.staging import move_into_place, staging_folder
@@ -18,6 +19,8 @@ from fakelens.report.annotated_video import FILE_NAME as VIDEO_NAME
 from fakelens.report.annotated_video import write_video
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
+from fakelens.report.opinions import FOLDER as OPINIONS_FOLDER
+from fakelens.report.opinions import place_reports
 from fakelens.report.page import FILE_NAME as PAGE_NAME
 from fakelens.report.page import PageFiles, write_page
 from fakelens.report.portraits import (
@@ -25,6 +28,7 @@ from fakelens.report.portraits import (
     MEANS_FOLDER,
     STILL_NAME,
     Portraits,
+    take_portraits,
     write_means,
     write_still,
 )
@@ -39,12 +43,17 @@ _REPORT_NAMES = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
     *(VIDEO_NAME, STILL_NAME, FACES_FOLDER, MEANS_FOLDER),
     *ORIGINAL_NAMES,
+    OPINIONS_FOLDER,
 )
-_REPORT_FILES = (
+_FILES_OF_A_MODEL = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
     *_DRAWINGS,
     f"{MEANS_FOLDER}/person-[0-9]*.png",
+)
+_REPORT_FILES = (
+    *_FILES_OF_A_MODEL,
     *ORIGINAL_NAMES,
+    *(f"{OPINIONS_FOLDER}/*/{pattern}" for pattern in _FILES_OF_A_MODEL),
 )
 
 
@@ -52,6 +61,7 @@ def save_report(
     report: Report,
     folder: Path | str,
     *,
+    others: Sequence[Report] = (),
     style: Style | None = None,
     video: bool = True,
     force: bool = False,
@@ -60,9 +70,13 @@ def save_report(
 ) -> list[Path]:
     """Write all files: JSON, heatmaps, CSV, page, portraits and the annotated video.
 
+    The reports of other models go to folders of their own in ``second_opinions``. They have no
+    annotated video, and their pages play the same original video.
+
     Args:
         report: to write.
         folder: created if it does not exist; files in it that no report writes are left alone.
+        others: reports of other models from the same ``analyze_models``.
         style: how to draw.
         video: also write the annotated video, unless no face was found, and copy the original
             video so that the page can play it.
@@ -78,43 +92,67 @@ def save_report(
         OutputError: the folder already contains a report, or contains the input under the name of
             a file of the report, or cannot be written.
         MediaError: the input cannot be read again, or is not the one that was examined any more.
-            The report is written nevertheless, without drawings and without the input.
+            The reports are written nevertheless, without drawings and without the input.
+        UsageError: the other reports are not of the same analysis.
     """
     folder, profile, style = Path(folder), profile or Profile(), style or Style()
+    reports = place_reports(report, others)
     check_free(folder, report.source, force=force)
     try:
         with staging_folder(folder) as staging:
             draws, encodes = _passes(report, progress, video=video)
-            page_files = _draw(report, staging, style, profile, video=video, progress=draws)
-            page_files = _add_video(
-                page_files, report, staging, folder, profile, copy=video, progress=encodes
+            places = _make_folders(reports, staging)
+            drawn = _draw(reports, places, style, profile, video=video, progress=draws)
+            drawn[0] = _add_video(
+                drawn[0], report, staging, folder, profile, copy=video, progress=encodes
             )
-            _write_report(report, staging, folder, style, page_files, profile)
+            drawn[1:] = [
+                _share_video(files, drawn[0], one, folder / place.relative_to(staging))
+                for files, one, place in zip(drawn[1:], reports[1:], places[1:], strict=True)
+            ]
+            _write_reports(reports, staging, folder, style, drawn, profile)
             check_unchanged(_source_file(report))
             return move_into_place(staging, folder, _REPORT_FILES, force=force)
     except MediaError as error:  # the analysis is not lost because its input is
         with staging_folder(folder) as staging:
-            page_files = PageFiles(lost=str(error))
-            _write_report(report, staging, folder, style, page_files, profile)
+            _make_folders(reports, staging)
+            lost = [PageFiles(lost=str(error)) for _ in reports]
+            _write_reports(reports, staging, folder, style, lost, profile)
             move_into_place(staging, folder, _REPORT_FILES, force=force)
         raise MediaError(f"{error}. The report was written without pictures: {folder}") from error
 
 
-def _write_report(
-    report: Report,
+def _folders(reports: Sequence[Report], folder: Path) -> list[Path]:
+    """Return the folder of each report; the first is in ``folder`` itself."""
+    return [folder, *(folder / opinion.folder for opinion in reports[0].second_opinions)][
+        : len(reports)
+    ]
+
+
+def _make_folders(reports: Sequence[Report], staging: Path) -> list[Path]:
+    places = _folders(reports, staging)
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+    return places
+
+
+def _write_reports(
+    reports: Sequence[Report],
     staging: Path,
     folder: Path,
     style: Style,
-    page_files: PageFiles,
+    drawn: Sequence[PageFiles],
     profile: Profile,
 ) -> None:
-    with profile.measure("write tables"):
-        write_document(report, staging, folder)
-        write_table(report, staging)
-    with profile.measure("portraits"):
-        write_means(report, staging / MEANS_FOLDER, style)
-    with profile.measure("write the page"):
-        write_page(report, staging, style, page_files)
+    places, finals = _folders(reports, staging), _folders(reports, folder)
+    for report, place, final, page_files in zip(reports, places, finals, drawn, strict=True):
+        with profile.measure("write tables"):
+            write_document(report, place, final)
+            write_table(report, place)
+        with profile.measure("portraits"):
+            write_means(report, place / MEANS_FOLDER, style)
+        with profile.measure("write the page"):
+            write_page(report, place, style, page_files)
 
 
 def save_drawings(
@@ -154,7 +192,7 @@ def save_drawings(
             "the right one with --video"
         )
     with staging_folder(folder) as staging:
-        _draw(report, staging, style, Profile(), video=True, progress=progress)
+        _draw([report], [staging], style, Profile(), video=True, progress=progress)
         return move_into_place(staging, folder, _DRAWINGS, force=force)
 
 
@@ -210,25 +248,37 @@ def _passes(
 
 
 def _draw(
-    report: Report,
-    folder: Path,
+    reports: Sequence[Report],
+    folders: Sequence[Path],
     style: Style,
     profile: Profile,
     *,
     video: bool,
     progress: Progress | None,
-) -> PageFiles:
+) -> list[PageFiles]:
+    """Draw on one pass over the video: that of the first report, and the portraits of all."""
+    report = reports[0]
     if not report.tracks:
-        return PageFiles()
-    portraits = Portraits(report, folder / FACES_FOLDER, style)
+        return [PageFiles() for _ in reports]
+    portraits = [
+        Portraits(one, folder / FACES_FOLDER, style)
+        for one, folder in zip(reports, folders, strict=True)
+    ]
+    files = [PageFiles(faces=one.faces) for one in portraits]
     if video and not report.video.is_picture:
-        notes = write_video(report, folder, style, portraits, progress, profile)
-        return PageFiles(faces=portraits.faces, notes=notes)
+
+        def take(picture: DecodedFrame) -> None:
+            for one in portraits:
+                one.add_frame(picture)
+
+        notes = write_video(report, folders[0], style, take, progress, profile)
+        return [replace(one, notes=notes) for one in files]
     with profile.measure("portraits"):
-        portraits.write_all()
+        take_portraits(report, portraits)
         if report.video.is_picture:
-            write_still(report, folder, style)
-    return PageFiles(faces=portraits.faces)
+            for one, folder in zip(reports, folders, strict=True):
+                write_still(one, folder, style)
+    return files
 
 
 def _add_video(
@@ -250,11 +300,34 @@ def _add_video(
         with profile.measure("copy the video"):
             copy_source(_source_file(report), staging / playable)
         timing = read_timing(staging / playable)
-        return replace(page_files, video=playable, exact=True, timing=timing)
+        return replace(page_files, video=playable, copied=True, exact=True, timing=timing)
     if copy and report.tracks and not playable:
         name = transcode_original(report, staging, progress, profile)
-        return replace(page_files, video=name, timing=read_timing(staging / name))
+        timing = read_timing(staging / name)
+        return replace(page_files, video=name, copied=True, timing=timing)
     if playable:
-        address = quote(os.fsencode(relative_path(report.source, folder)))
+        address = _address(report.source, folder)
         return replace(page_files, video=address, exact=True, timing=read_timing(report.source))
     return replace(page_files, unplayable=True)
+
+
+def _share_video(
+    page_files: PageFiles, first: PageFiles, report: Report, folder: Path
+) -> PageFiles:
+    """Add the video of the first model's page to the page of another model.
+
+    Args:
+        page_files: of that page.
+        first: of the first model's page.
+        report: of the other model.
+        folder: of its page in the end.
+    """
+    address = first.video
+    if address is not None:
+        address = f"../../{address}" if first.copied else _address(report.source, folder)
+    return replace(first, video=address, faces=page_files.faces)
+
+
+def _address(path: Path, folder: Path) -> str:
+    """Return the URL of a file, relative to a page in a folder."""
+    return quote(os.fsencode(relative_path(path, folder)))
