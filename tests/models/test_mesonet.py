@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from fakelens.errors import ModelError
 from fakelens.explain import cam as explain
+from fakelens.models.loading import load_model
 from fakelens.models.mesonet import load_mesonet_h5
 from fakelens.models.mesonet_graph import Architecture, MesoWeights, build_graph, weight_shapes
 from fakelens.models.onnx import OnnxModel
 from fakelens.records.models import Evidence
 from support.meso_reference import TorchMeso, make_card, random_crops, write_keras_h5
+from support.model_files import write_model_file
 
 ARCHITECTURES: tuple[Architecture, ...] = ("meso4", "mesoinception4")
 WEIGHTS = ("Meso4_DF", "Meso4_F2F", "MesoInception_DF", "MesoInception_F2F")
@@ -235,6 +237,48 @@ def test_damage_anywhere_is_a_model_error_or_harmless(tmp_path: Path) -> None:
         except ModelError:
             refused += 1
     assert refused > 10
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_polarity_of_retrained_weights_is_assumed_or_stated(
+    tmp_path: Path, architecture: Architecture
+) -> None:
+    meso = TorchMeso(architecture, 64, seed=3)
+    path = tmp_path / "own.h5"
+    write_keras_h5(meso, path)  # its output is the class real
+    crops = random_crops(3, 64)
+    wanted = graph_model(meso).examine(crops)
+    alone = load_mesonet_h5(path)
+    assert alone.card.polarity.startswith("assumed: 0 = fake")
+    assert "State it in a model file" in alone.card.limits[0]
+    np.testing.assert_allclose(alone.examine(crops).logit, wanted.logit, atol=1e-5)
+    for output, sign in (("real", 1), ("fake", -1)):
+        stated = write_model_file(tmp_path / "m.toml", "file = 'own.h5'", outputs=(output,))
+        model = load_model(stated)
+        assert model.card.name == "m"
+        assert model.card.polarity.startswith(f"outputs: {output}; fake: ")
+        assert model.card.limits == ()
+        found = model.examine(crops)
+        np.testing.assert_allclose(found.logit, sign * wanted.logit, atol=1e-5)
+        np.testing.assert_allclose(found.gradient, sign * wanted.gradient, atol=1e-5)
+
+
+def test_statements_that_do_not_fit_mesonet_weights_are_refused(tmp_path: Path) -> None:
+    write_keras_h5(TorchMeso("meso4", 64), tmp_path / "own.h5")
+    layout = "kind = 'channels_last'"
+    for stated, words in (
+        ({"outputs": ("real", "fake")}, "have one output"),
+        ({"convention": "colour = 'bgr'"}, "take RGB pixels from 0 to 1"),
+        ({"side": 96}, "takes pictures of 64 pixels, not 96"),
+        ({"card": "layer = 'conv3'"}, "explains the last convolution"),
+        ({"layout": layout}, "state no other layer and no layout"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            load_model(write_model_file(tmp_path / "m.toml", "file = 'own.h5'", **stated))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["conv2d_1/conv2d_1/kernel:0"] = np.zeros((3, 3, 3, 8))
+    with pytest.raises(ModelError, match="states the factory of its architecture"):
+        load_model(write_model_file(tmp_path / "m.toml", "file = 'other.h5'"))
 
 
 def golden(shared_data: Path, weights: str, feed: str) -> tuple[dict[str, NDArray], Evidence]:

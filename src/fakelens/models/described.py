@@ -1,6 +1,7 @@
 """Loads the classifiers that a model file (TOML) describes."""
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,13 @@ from fakelens.models.checks import check_plausible, varied_crops
 from fakelens.models.factories import call_factory, import_modules
 from fakelens.models.layers import Layer
 from fakelens.models.mesonet import is_mesonet_h5, load_mesonet_h5
+from fakelens.models.mesonet_graph import LAYER
 from fakelens.models.model_file import ModelFile, read_model_file
-from fakelens.records.models import Model, ModelCard
+from fakelens.records.models import AUTO_LAYER, Model, ModelCard
 
 if TYPE_CHECKING:
     from torch import nn
 
-_KERAS_SUFFIXES = (".keras", ".h5")
 _TORCH_DEVICES = ("cpu", "cuda")
 
 
@@ -51,10 +52,11 @@ def load_described(path: Path, *, threads: int | None = None, device: str = "cpu
         real = _mesonet_output(path, described)
         model = load_mesonet_h5(file, threads=threads, device=device, card=card, real=real)
     else:
+        module, remarks = _torch_module(path, described, file, threads, device)
         from fakelens.models.torch import TorchModel  # noqa: PLC0415 - of an extra
 
-        module = _torch_module(path, described, file, threads, device)
         model = TorchModel(module, card, described.convention, sha256, layout=described.layout)
+        model.notes += remarks
     check_plausible(model, path)
     return model
 
@@ -75,9 +77,9 @@ def list_layers(path: Path) -> list[Layer]:
         return onnx_classifier.list_layers(data, described.convention, described.card.input_size)
     if file is not None and _is_mesonet(described, data):
         raise ModelError(f"{file} is a MesoNet, of which fakelens explains the last convolution")
+    module, _ = _torch_module(path, described, file, None, "cpu")
     from fakelens.models.torch import list_layers as list_torch_layers  # noqa: PLC0415
 
-    module = _torch_module(path, described, file, None, "cpu")
     return list_torch_layers(module, described.card, described.convention)
 
 
@@ -114,7 +116,12 @@ def _is_mesonet(described: ModelFile, data: bytes) -> bool:
 
 def _mesonet_output(path: Path, described: ModelFile) -> bool:
     """Return whether the output of MesoNet weights is the class real."""
-    convention = described.convention
+    convention, layer = described.convention, described.card.layer
+    if layer not in (AUTO_LAYER, LAYER) or described.layout is not None:
+        raise ModelError(
+            f"{path}: of MesoNet weights, fakelens explains the last convolution ({LAYER}): state "
+            "no other layer and no layout, or the factory of the architecture"
+        )
     plain = (convention.mean, convention.std, convention.colour)
     if plain != ((0, 0, 0), (1, 1, 1), "rgb") or len(convention.outputs) != 1:
         raise ModelError(
@@ -126,37 +133,48 @@ def _mesonet_output(path: Path, described: ModelFile) -> bool:
 
 def _torch_module(
     path: Path, described: ModelFile, file: Path | None, threads: int | None, device: str
-) -> "nn.Module":
-    import torch  # noqa: PLC0415 - of an extra; fakelens.models.torch explains a missing one
-
+) -> "tuple[nn.Module, tuple[str, ...]]":
+    """Return a torch or Keras model, and remarks about it."""
     if device not in _TORCH_DEVICES:
         raise UsageError(f"a torch or Keras model runs on cpu or cuda, not on {device}")
-    if threads:
-        torch.set_num_threads(threads)
+    from fakelens.models import keras  # noqa: PLC0415 - slow to load
+
+    keras.choose_backend(device)  # the user's modules may import it
+    is_keras = file is not None and file.suffix.lower() in keras.SUFFIXES
+    if is_keras:
+        keras.import_keras(device)
+    from fakelens.models.torch import prepare  # noqa: PLC0415 - of an extra
+
+    if "keras" in sys.modules:
+        keras.restart_names()
+    _set_threads(threads)
     weights, folder = described.weights, path.parent
     convention, side = described.convention, described.card.input_size
-    keras = file is not None and file.suffix.lower() in _KERAS_SUFFIXES
-    if keras:
-        from fakelens.models.keras import import_keras  # noqa: PLC0415 - of an extra
-
-        import_keras()  # chooses the backend before the user's modules import it
     import_modules(weights.modules, folder)
     architecture = (
         call_factory(weights.factory, weights.arguments, folder) if weights.factory else None
     )
-    module: Any
-    if keras or _is_keras(architecture):
-        from fakelens.models.keras import load_keras_model  # noqa: PLC0415 - of an extra
+    import torch  # noqa: PLC0415 - of an extra
 
-        module = load_keras_model(file, weights, architecture, convention, side)
+    example = prepare(varied_crops(side, 2), convention, torch.empty(0, device=device))
+    remarks: tuple[str, ...] = ()
+    module: Any
+    if is_keras or _is_keras(architecture):
+        keras.import_keras(device)
+        module = keras.load_keras_model(file, weights, architecture, convention, side, example)
+        remarks = tuple(keras.describe_rescaling(module, convention))
     else:
-        from fakelens.models.torch import prepare  # noqa: PLC0415 - of an extra
         from fakelens.models.torch_files import load_module  # noqa: PLC0415 - of an extra
 
-        example = prepare(varied_crops(side, 2), convention, torch.empty(0))
-        module = load_module(file, weights, architecture, example)
-    moved: nn.Module = module.to(device)
-    return moved
+        module = load_module(file, weights, architecture, example.cpu())
+    return module.to(device), remarks
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads:
+        import torch  # noqa: PLC0415 - of an extra
+
+        torch.set_num_threads(threads)
 
 
 def _is_keras(architecture: object) -> bool:

@@ -8,7 +8,7 @@ from fakelens.errors import UsageError, WeightsMissingError
 from fakelens.models import store
 from fakelens.models.factories import call_factory
 from fakelens.models.registry import find_known
-from fakelens.records.models import Model, ModelCard
+from fakelens.records.models import HasDevice, Model, ModelCard
 
 LOADERS = {
     ".onnx": "fakelens.models.onnx:load_evidence_model",
@@ -51,7 +51,7 @@ def load_model(
     """
     from fakelens.models.devices import find_device  # noqa: PLC0415 - slow to load
 
-    device = find_device(device)
+    wanted, device = device, find_device(device)
     path = Path(name_or_path)
     if str(name_or_path).lower().endswith(_WEIGHTS_ALONE):
         raise UsageError(
@@ -60,19 +60,25 @@ def load_model(
         )
     if path.suffix.lower() not in LOADERS:
         if _FACTORY.fullmatch(str(name_or_path)):
-            return _call(str(name_or_path))
+            return _call(str(name_or_path), device if wanted != "auto" else "cpu")
         path = store.locate(find_known(str(name_or_path)))
     module, _, function = LOADERS[path.suffix.lower()].partition(":")
     model: Model = getattr(import_module(module), function)(path, threads=threads, device=device)
     return model
 
 
-def _call(factory: str) -> Model:
+def _call(factory: str, device: str) -> Model:
     model = call_factory(factory, {}, Path.cwd())
     if not isinstance(model, Model):
         raise UsageError(
             f"the factory {factory} returns an object of the type {type(model).__name__}, which is "
             "no fakelens.Model: return a TorchModel, or state the factory in a model file (TOML)"
+        )
+    found = model.device if isinstance(model, HasDevice) else "cpu"
+    if device not in ("cpu", found):
+        raise UsageError(
+            f"the factory {factory} returns a model on {found}, not on {device}: move it there in "
+            "the factory"
         )
     return model
 

@@ -162,8 +162,8 @@ def _read_weights(path: Path, data: bytes) -> MesoWeights:
         return _convert(layers)
     except ModelError as error:
         raise ModelError(
-            f"{path} contains neither Meso4 nor MesoInception4 ({error}): write a model file for "
-            "another Keras model"
+            f"{path} contains neither Meso4 nor MesoInception4 ({error}): for another Keras "
+            "model, write a model file (TOML) that states the factory of its architecture"
         ) from error
 
 

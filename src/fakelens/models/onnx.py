@@ -229,7 +229,8 @@ def load_evidence_model(path: Path, *, threads: int | None = None, device: str =
     version = metadata.get("fakelens.format")
     if version is None:
         raise ModelError(
-            f"{path} is an ONNX file but not an evidence model: it has no fakelens metadata"
+            f"{path} is an ONNX file but not an evidence model: it has no fakelens metadata; for a "
+            "plain classifier, write a model file (TOML) and give that instead"
         )
     if version != FORMAT:
         raise ModelError(

@@ -1,7 +1,7 @@
 """Adapts torch modules to the ``Model`` interface (extra ``torch``)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +23,12 @@ except ImportError as error:
 from fakelens.models.torch_layers import (
     Run,
     choose_layer,
+    differentiate,
     find_layer,
     first_tensor,
     from_planes,
+    reference_tensor,
+    replace_first,
     to_planes,
     watch_layers,
 )
@@ -33,6 +36,8 @@ from fakelens.models.torch_outputs import ActivationWatch, OutputReader, find_en
 
 _HEAD_BATCH = 16
 _TRIAL_CROPS = 4
+# Of the logit in batches of another size, relative and absolute.
+_TOLERANCES = {torch.float16: (0.02, 0.02), torch.bfloat16: (0.1, 0.1)}
 
 __all__ = ["Convention", "TorchModel", "list_layers", "prepare"]
 
@@ -47,7 +52,7 @@ class TorchModel:
 
     Args:
         module: takes (N, 3, side, side) RGB, or as the convention says, and returns scores. It is
-            set to evaluation mode.
+            set to evaluation mode, again by each run, and is not changed otherwise.
         card: description of the model. ``card.layer`` is the dotted name of the submodule to
             explain, which runs once per forward pass, or ``AUTO_LAYER``.
         convention: the module's preprocessing and the meaning of its outputs.
@@ -57,7 +62,8 @@ class TorchModel:
     Raises:
         UsageError: the module has no submodule ``card.layer``.
         ModelError: the weights are not finite, the module does not run on such crops, its outputs
-            are not as stated, or the output of the layer is not a map.
+            are not as stated or depend on the other crops of a batch, or the output of the layer
+            is not a map.
     """
 
     def __init__(
@@ -73,22 +79,36 @@ class TorchModel:
         if card.layer != AUTO_LAYER:
             find_layer(module, card.layer, name)
         _check_finite(module, name)
-        self.module = module.eval()
+        self.module = module
         self.convention = convention
         self.sha256 = sha256
         self._stated = card, layout
-        self._place = _reference_tensor(module).detach()
+        self._place = reference_tensor(module)
         self.device = self._place.device.type
         reader = OutputReader(convention, "none", name)
         crops = varied_crops(card.input_size, _TRIAL_CROPS)
-        runs, watch, output = trial_run(module, self.planes(crops), name)
-        ending = find_ending(output, watch, len(crops), reader)
-        self._reader = replace(reader, ending=ending)
-        logit = self._reader.logit(output, watch, len(crops))
-        run, self.layout = choose_layer(runs, logit, card.layer, layout, name)
+        with _gradients():
+            runs, watch, output = trial_run(module, self.planes(crops), name)
+            ending = find_ending(output, watch, len(crops), reader)
+            self._reader = replace(reader, ending=ending)
+            self._watched = self._reader.watches or watch.held_gradients
+            logit = self._reader.logit(output, watch, len(crops))
+            run, self.layout = choose_layer(runs, logit, card.layer, layout, name)
         self.card = replace(card, layer=run.layer.name)
         self.explained = find_layer(module, run.layer.name, name)
         self.notes = tuple(_describe(run, self.layout, self._reader, card))
+        self._check_repeatable(crops, _array(logit))
+
+    def _check_repeatable(self, crops: NDArray[np.uint8], logits: FloatArray) -> None:
+        alone = self.examine(crops[:1]).logit
+        relative, absolute = _TOLERANCES.get(self._place.dtype, (1e-3, 1e-4))
+        tolerance = absolute + relative * float(np.abs(logits).max())
+        if abs(alone[0] - logits[0]) > tolerance:
+            raise ModelError(
+                f"{self._name}: the logit of a crop is {logits[0]:.4g} in a batch and "
+                f"{alone[0]:.4g} alone: dropout or batch statistics are in use although the module "
+                "is in evaluation mode"
+            )
 
     def with_convention(self, convention: Convention) -> "TorchModel":
         """Return the same module under another convention."""
@@ -111,14 +131,17 @@ class TorchModel:
             captured.append(output.detach().requires_grad_())
             return captured[-1].clone()
 
-        with torch.enable_grad():
+        with _gradients():
             logit = self._logit(self.planes(crops), capture)
             if len(captured) != 1:
                 raise ModelError(
                     f"{self._name}: the layer {self.card.layer} must run once per forward "
                     f"pass, not {len(captured)} times"
                 )
-            (gradient,) = torch.autograd.grad(logit.sum(), captured[0], allow_unused=True)
+            if not logit.requires_grad:
+                gradient = None
+            else:
+                (gradient,) = differentiate(logit, captured, self._name)
         if gradient is None:
             raise ModelError(
                 f"{self._name}: the logit does not depend on the layer {self.card.layer}: "
@@ -144,12 +167,13 @@ class TorchModel:
         return np.concatenate([self._run_head(batch) for batch in batches])
 
     def _run_head(self, activation: FloatArray) -> FloatArray:
-        planes = torch.from_numpy(activation).to(self._place)
-        replacement = from_planes(planes, self.layout, self.card.name)
+        # A copy, since the module may change it in place.
+        planes = torch.from_numpy(np.array(activation, np.float32))
+        replacement = from_planes(planes, self.layout, self.card.name).contiguous()
         side = self.card.input_size
         black = self.planes(np.zeros((len(activation), side, side, 3), np.uint8))
-        with torch.inference_mode():
-            return _array(self._logit(black, lambda _: replacement.clone()))
+        with torch.no_grad():  # inference_mode would spoil what the module keeps for later runs
+            return _array(self._logit(black, replacement.to))
 
     def planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
         """Return the input of the module for crops (N, S, S, 3) uint8 RGB."""
@@ -164,12 +188,9 @@ class TorchModel:
             found = first_tensor(output)
             if found is None:
                 raise ModelError(f"{self._name}: {self.card.layer} returns no array any more")
-            replaced = replace_output(found)
-            if isinstance(output, torch.Tensor):
-                return replaced
-            return (replaced, *output[1:])  # type: ignore[index]
+            return replace_first(output, replace_output(found))
 
-        watch = ActivationWatch() if self._reader.watches else None
+        watch = ActivationWatch() if self._watched else None
         handle = self.explained.register_forward_hook(hook)
         try:
             with watch or nullcontext():
@@ -190,12 +211,14 @@ def prepare(crops: NDArray[np.uint8], convention: Convention, place: torch.Tenso
     mean, std = (
         torch.tensor(values, device=place.device) for values in (convention.mean, convention.std)
     )
-    pixels = (torch.from_numpy(crops).to(place.device).float() / 255 - mean) / std
+    pixels = torch.from_numpy(np.require(crops, requirements=["C", "W"])).to(place.device)
+    pixels = (pixels.float() / 255 - mean) / std
     if convention.colour == "bgr":
         pixels = pixels.flip(3)
     if convention.channels == "first":
         pixels = pixels.permute(0, 3, 1, 2)
-    return pixels.to(place.dtype)
+    # Many modules look at their maps as rows, which those of another memory order do not allow.
+    return pixels.to(place.dtype).contiguous()
 
 
 def list_layers(module: torch.nn.Module, card: ModelCard, convention: Convention) -> list[Layer]:
@@ -204,8 +227,8 @@ def list_layers(module: torch.nn.Module, card: ModelCard, convention: Convention
     Raises:
         ModelError: the module does not run on such crops.
     """
-    planes = prepare(varied_crops(card.input_size, 2), convention, _reference_tensor(module))
-    runs, _, _ = trial_run(module.eval(), planes, card.name)
+    planes = prepare(varied_crops(card.input_size, 2), convention, reference_tensor(module))
+    runs, _, _ = trial_run(module, planes, card.name)
     return [run.layer for run in runs.values()]
 
 
@@ -214,6 +237,8 @@ def trial_run(
 ) -> tuple[dict[str, Run], ActivationWatch, object]:
     """Run a module on some crops and watch its layers and activation functions.
 
+    The module is set to evaluation mode.
+
     Returns:
         The layers that ran, the watch, and the output; all with their gradient history.
 
@@ -221,12 +246,20 @@ def trial_run(
         ModelError: the module fails.
     """
     watch = ActivationWatch()
-    with torch.enable_grad(), watch_layers(module) as runs, watch:
+    with _gradients(), watch_layers(module, len(planes)) as runs, watch:
         output = _run(module, planes.requires_grad_(), name)
     return runs, watch, output
 
 
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Return a context with gradients, whatever the caller has switched off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def _run(module: torch.nn.Module, planes: torch.Tensor, name: str) -> object:
+    module.eval()  # a user may have trained it in the meantime
     try:
         return module(planes)
     except ModelError:
@@ -237,15 +270,12 @@ def _run(module: torch.nn.Module, planes: torch.Tensor, name: str) -> object:
         ) from error
 
 
-def _reference_tensor(module: torch.nn.Module) -> torch.Tensor:
-    """Return a weight of the module, whose type and device its input must have."""
-    tensors = (*module.parameters(), *module.buffers(), torch.empty(0))
-    return next(tensor for tensor in tensors if tensor.is_floating_point())
-
-
 def _check_finite(module: torch.nn.Module, name: str) -> None:
     for weight, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        # Masks of an attention layer contain minus infinity.
+        mask = not isinstance(tensor, torch.nn.Parameter)
+        valid = tensor.isfinite() | (tensor.isneginf() if mask else False)
+        if tensor.is_floating_point() and not bool(valid.all()):
             raise ModelError(
                 f"{name}: the weights are damaged: {weight} has values that are not finite"
             )

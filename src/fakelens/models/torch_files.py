@@ -1,6 +1,8 @@
 """Loads torch modules from files: states of an architecture, TorchScript, ``torch.export``.
 
-Pickles can run any code, so they are not read unless the user trusts the file.
+Pickles can run any code while they are loaded, and so can programs of ``torch.export``: they may
+contain pickles and compiled code, and their shapes are evaluated as Python expressions. They are
+not read unless the user trusts the file.
 """
 
 import pickle
@@ -17,7 +19,7 @@ from fakelens.models.model_file import Weights
 from fakelens.models.torch_graphs import ExportedModule, ScriptedModule
 
 _SCRIPTS = (".pt", ".pth", ".ts", ".torchscript")
-_WRAPPER = "module."  # of every name, if the module was trained by ``DataParallel``
+_WRAPPERS = ("module.", "_orig_mod.")  # of every name, by DataParallel and torch.compile
 _COUNTERS = "num_batches_tracked"  # not used in evaluation mode, and missing in old files
 
 
@@ -52,7 +54,7 @@ def load_module(
 
 def _load_program(path: Path, weights: Weights, example: torch.Tensor) -> nn.Module:
     if path.suffix.lower() == ".pt2":
-        return _load_exported(path)
+        return _load_exported(path, trusted=weights.trusted)
     if path.suffix.lower() in _SCRIPTS:
         try:
             with warnings.catch_warnings():
@@ -72,9 +74,16 @@ def _load_program(path: Path, weights: Weights, example: torch.Tensor) -> nn.Mod
     raise ModelError(f"{path} contains weights alone: state the factory of their architecture")
 
 
-def _load_exported(path: Path) -> nn.Module:
+def _load_exported(path: Path, *, trusted: bool) -> nn.Module:
+    if not trusted:
+        raise ModelError(
+            f"{path} is a program of torch.export, which can run any code while it is loaded: "
+            "state trusted = true if you made the file yourself, or save the model as TorchScript"
+        )
     try:
-        return ExportedModule(torch.export.load(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about files of other versions, and of torch itself
+            return ExportedModule(torch.export.load(path))
     except ModelError:
         raise
     except Exception as error:  # of many kinds, depending on what is damaged
@@ -107,13 +116,20 @@ def _read_pickle(path: Path, *, trusted: bool) -> object:
             warnings.simplefilter("ignore")  # about files of other versions
             return torch.load(path, map_location="cpu", weights_only=not trusted)
     except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error) and "Weights only" not in str(error):
-            raise ModelError(f"{path} is damaged: {first_line(error)}") from error
+        if "unsupported global" in str(error).lower():
+            raise ModelError(
+                f"{path} contains Python objects, which can run any code while they are loaded: "
+                "save the state_dict alone, or state trusted = true if you made the file yourself"
+            ) from error
         raise ModelError(
-            f"{path} contains Python objects, which can run any code while they are loaded: save "
-            "the state_dict alone, or state trusted = true if you made the file yourself"
+            f"{path} is damaged, or a pickle that torch did not write: save the state_dict with "
+            "torch.save"
         ) from error
     except Exception as error:  # of many kinds, depending on what is damaged
+        if "TorchScript archive" in str(error):
+            raise ModelError(
+                f"{path} is TorchScript, which contains its own architecture: leave out the factory"
+            ) from error
         raise ModelError(f"{path} is damaged or not a torch file: {first_line(error)}") from error
 
 
@@ -126,14 +142,17 @@ def _select_state(content: object, key: str, path: Path) -> dict[str, torch.Tens
     chosen = content[key] if key else content
     if not _is_state(chosen):
         states = [str(name) for name, value in content.items() if _is_state(value)]
-        if len(states) != 1 or key:
+        if key:
+            raise ModelError(
+                f"{path}: the key {key!r} does not contain weights; those that do: "
+                f"{', '.join(states) or 'none'}"
+            )
+        if len(states) != 1:
             found = (
                 f"several: {', '.join(states)}: state key in the model file" if states else "none"
             )
             raise ModelError(f"{path} must contain one set of weights, but contains {found}")
         chosen = content[states[0]]
-    if all(name.startswith(_WRAPPER) for name in chosen):
-        return {name.removeprefix(_WRAPPER): tensor for name, tensor in chosen.items()}
     return dict(chosen)
 
 
@@ -141,6 +160,7 @@ def _is_state(value: object) -> bool:
     return (
         isinstance(value, Mapping)
         and len(value) > 0
+        and all(isinstance(name, str) for name in value)
         and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
     )
 
@@ -148,7 +168,19 @@ def _is_state(value: object) -> bool:
 def _load_state(module: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     """Load weights into an architecture: all of them, and nothing else."""
     own = module.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith(_COUNTERS)]
+    for wrapper in _WRAPPERS:
+        everywhere, own_too = (
+            all(name.startswith(wrapper) for name in names) for names in (state, own)
+        )
+        if everywhere and not own_too:
+            state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
+    # Some files have a tensor that two layers share only once.
+    given = {_memory(own[name]) for name in state if name in own}
+    missing = [
+        name
+        for name, tensor in own.items()
+        if name not in state and not name.endswith(_COUNTERS) and _memory(tensor) not in given
+    ]
     unknown = [name for name in state if name not in own]
     if missing or unknown:
         parts = [
@@ -166,4 +198,13 @@ def _load_state(module: nn.Module, state: Mapping[str, torch.Tensor], path: Path
                 f"{path} does not fit the architecture: {name} has the shape "
                 f"{tuple(tensor.shape)} instead of {tuple(own[name].shape)}"
             )
+        if tensor.is_floating_point() != own[name].is_floating_point():
+            raise ModelError(
+                f"{path} does not fit the architecture: {name} has the type {tensor.dtype} instead "
+                f"of {own[name].dtype}"
+            )
     module.load_state_dict(state, strict=False)
+
+
+def _memory(tensor: torch.Tensor) -> tuple[int, tuple[int, ...]]:
+    return tensor.data_ptr(), tuple(tensor.shape)

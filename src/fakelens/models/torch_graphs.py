@@ -5,7 +5,7 @@ graph, and each operation that returns a map or tokens gets a module of its own.
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +13,10 @@ from torch import fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from fakelens.errors import ModelError
+from fakelens.models.torch_layers import reference_tensor
+
+_UNCHANGED = ("clone", "detach", "alias", "dropout", "contiguous", "_to_copy")
+"""Operations whose result has the values of their input."""
 
 
 class Tap(nn.Identity):
@@ -36,7 +40,8 @@ class _Runner(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        return self._taps[n.name](result) if n.name in self._taps else result
+        key = _key(n)
+        return self._taps[key](result) if key in self._taps else result
 
 
 class ExportedModule(nn.Module):
@@ -74,7 +79,10 @@ class ScriptedModule(nn.Module):
 
     Args:
         script: loaded TorchScript module.
-        example: input (2, ...) for the first recording.
+        example: input (2, ...) for the first recording, of any floating-point type.
+
+    Raises:
+        ModelError: it does not run on the example, or it decides by the values in its input.
     """
 
     def __init__(self, script: nn.Module, example: torch.Tensor) -> None:
@@ -82,7 +90,8 @@ class ScriptedModule(nn.Module):
         self._script = [script.eval()]  # in a list, so that its own layers are not listed
         self._graphs: dict[int, fx.GraphModule] = {}
         self._register_weights(script)
-        self.taps = nn.ModuleDict(dict(_taps(self._graph(example))))
+        graph = self._graph(example.to(reference_tensor(self)))
+        self.taps = nn.ModuleDict(dict(_taps(graph)))
 
     def _register_weights(self, script: nn.Module) -> None:
         for number, tensor in enumerate((*script.parameters(), *script.buffers())):
@@ -92,8 +101,16 @@ class ScriptedModule(nn.Module):
         count = len(planes)
         if count not in self._graphs:
             (script,) = self._script
-            with torch.no_grad():  # otherwise, steps of the automatic differentiation are recorded
-                graph = make_fx(torch.func.functionalize(script))(planes.detach())
+            try:
+                # Otherwise, steps of the automatic differentiation are recorded. A watch of the
+                # functions that run would keep it on.
+                with torch._C.DisableTorchFunction(), torch.no_grad():
+                    graph = make_fx(torch.func.functionalize(script))(planes.detach())
+            except Exception as error:  # of many kinds, depending on what the module does
+                raise ModelError(
+                    f"the TorchScript module cannot be recorded for an input of the shape "
+                    f"{tuple(planes.shape)}: {_reason(error)}"
+                ) from error
             graph.graph.eliminate_dead_code()
             graph.recompile()
             self._graphs[count] = graph
@@ -103,13 +120,34 @@ class ScriptedModule(nn.Module):
         """Run the recorded operations."""
         return _Runner(self._graph(planes), self.taps).run(planes)
 
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "ScriptedModule":
+        # The recorded operations use the weights of the script itself.
+        (script,) = self._script
+        script._apply(fn)  # type: ignore[no-untyped-call]
+        self._graphs.clear()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
 
 def _taps(graph: fx.GraphModule) -> Iterator[tuple[str, Tap]]:
     for node in graph.graph.nodes:
         value = node.meta.get("val", node.meta.get("tensor_meta"))
         shape = getattr(value, "shape", ())
-        if node.op == "call_function" and len(shape) in (3, 4):
-            yield node.name, Tap(_operation(node))
+        operation = _operation(node)
+        if node.op == "call_function" and len(shape) in (3, 4) and operation not in _UNCHANGED:
+            yield _key(node), Tap(operation)
+
+
+def _key(node: fx.Node) -> str:
+    """Return the name of the tap of a node, which must not be that of a method."""
+    return f"{node.name}_" if hasattr(nn.ModuleDict, node.name) else node.name
+
+
+def _reason(error: Exception) -> str:
+    """Return the last line of an error's message: those of TorchScript begin with a trace."""
+    last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+    reason = last[0].partition("Error: ")[2] or last[0]
+    return reason if not reason.endswith("Error:") else "the sizes of its layers do not fit"
 
 
 def _operation(node: fx.Node) -> str:

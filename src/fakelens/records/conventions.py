@@ -29,7 +29,7 @@ class Convention:
 
     Raises:
         UsageError: no class is fake or all of several are; a class is unknown or repeated; a
-            standard deviation is not positive.
+            standard deviation is not positive, or a value is above 1.
     """
 
     outputs: tuple[str, ...]
@@ -61,6 +61,11 @@ class Convention:
             )
         if min(self.std) <= 0:
             raise UsageError(f"the standard deviations must be positive, not {self.std}")
+        if max(*map(abs, self.mean), *self.std) > 1:
+            raise UsageError(
+                f"mean and std are those of pixels scaled to 0..1, not {self.mean} and {self.std}: "
+                "divide them by 255"
+            )
 
     @property
     def is_fake(self) -> tuple[bool, ...]:

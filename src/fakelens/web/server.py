@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from fakelens.errors import OutputError, UsageError
-from fakelens.models.loading import load_model
+from fakelens.models.loading import LOADERS, load_model
 from fakelens.web.app import create_app
 from fakelens.web.connections import BACKLOG, MAX_HEADER_BYTES, Connections, ErrorLog
 from fakelens.web.guard import Access, is_loopback
@@ -24,7 +24,6 @@ from fakelens.web.store import Store
 _GRACE_SECONDS = 2  # for open responses when the server shuts down
 _TOKEN_BYTES = 24
 _ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - only compared with
-_MODEL_SUFFIXES = (".onnx", ".h5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def serve(options: Options, listening: Callable[[Address], None]) -> None:
     local = is_loopback(options.host)
     _check_token(options, local=local)
     model = options.model
-    if model.lower().endswith(_MODEL_SUFFIXES):
+    if model.lower().endswith(tuple(LOADERS)):
         model = str(Path(model).absolute())
     name = load_model(model).card.name  # fails now rather than with the first job
     with _listen(options.host, options.port) as listener:

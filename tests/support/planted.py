@@ -1,0 +1,131 @@
+"""Models with a mistake that a user could make, made of sound models."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fakelens.evaluation.check_statistics import NormStatistics
+from fakelens.models import mesonet
+from fakelens.models.mesonet import load_mesonet_h5
+from fakelens.models.torch import TorchModel, prepare
+from fakelens.records.conventions import Convention
+from fakelens.records.models import Evidence, Model, ModelCard
+from support.meso_reference import TorchMeso
+
+RGB_0_1 = Convention(("fake",), values="logits")
+
+
+class Planted:
+    """A model whose crops or evidence are changed; it has no head."""
+
+    def __init__(
+        self,
+        model: Model,
+        crops: Callable[[NDArray], NDArray] = lambda crops: crops,
+        evidence: Callable[[Evidence], Evidence] = lambda evidence: evidence,
+    ) -> None:
+        self._model, self._crops, self._evidence = model, crops, evidence
+        self.card: ModelCard = model.card
+        self.sha256 = ""
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        changed = np.ascontiguousarray(self._crops(crops))
+        return self._evidence(self._model.examine(changed))
+
+
+class StatedEvidenceModel:
+    """An evidence model whose preprocessing, really RGB of 0 to 255, can be stated wrongly.
+
+    Its graph takes float pixels instead of bytes, so no value is clipped.
+    """
+
+    sha256, notes = "", ()
+
+    def __init__(self, graph: bytes, card: ModelCard, convention: Convention = RGB_0_1) -> None:
+        self._graph, self.card, self.convention = graph, card, convention
+        proto = onnx.load_from_string(graph)
+        (cast,) = (node for node in proto.graph.node if "crops" in node.input)
+        assert cast.op_type == "Cast"
+        proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        self._session = ort.InferenceSession(proto.SerializeToString(), options)
+
+    def with_convention(self, convention: Convention) -> "StatedEvidenceModel":
+        return StatedEvidenceModel(self._graph, self.card, convention)
+
+    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
+        scaled = (crops / np.float32(255) - self.convention.mean) / self.convention.std
+        if self.convention.colour == "bgr":
+            scaled = scaled[..., ::-1]
+        pixels = np.ascontiguousarray(scaled * 255, np.float32)
+        return Evidence(*self._session.run(["logit", "activation", "gradient"], {"crops": pixels}))
+
+
+class NormTorchModel(TorchModel):
+    """A torch model that returns what enters its batch normalisations."""
+
+    def __init__(self, module: nn.Module, card: ModelCard, convention: Convention) -> None:
+        super().__init__(module, card, convention)
+        self._normed = module
+
+    def with_convention(self, convention: Convention) -> "NormTorchModel":
+        return NormTorchModel(self._normed, self.card, convention)
+
+    def norm_statistics(self, crops: NDArray[np.uint8]) -> list[NormStatistics]:
+        norms = {
+            name: module
+            for name, module in self._normed.named_modules()
+            if isinstance(module, nn.BatchNorm2d)
+        }
+        found: list[NormStatistics] = []
+
+        def watch(name: str, norm: nn.BatchNorm2d) -> Callable[..., None]:
+            def hook(_module: object, inputs: tuple[torch.Tensor]) -> None:
+                values = inputs[0].float()
+                arrays = (
+                    values.mean((2, 3)),
+                    (values**2).mean((2, 3)),
+                    norm.running_mean,
+                    norm.running_var + norm.eps,
+                )
+                found.append(NormStatistics(name, *(array.numpy() for array in arrays)))
+
+            return hook
+
+        with ExitStack() as hooks, torch.inference_mode():
+            for name, norm in norms.items():
+                hooks.callback(norm.register_forward_pre_hook(watch(name, norm)).remove)
+            self._normed(prepare(crops, self.convention, torch.empty(0)))
+        return found
+
+
+def torch_mesonet(path: Path, convention: Convention = RGB_0_1) -> NormTorchModel:
+    """Load published MesoNet weights into the torch port."""
+    weights = mesonet._read_weights(path, path.read_bytes())
+    port = TorchMeso(weights.architecture, weights.input_size)
+    with torch.no_grad():
+        for name, target in _tensors(port):
+            target.copy_(torch.from_numpy(weights.tensors[name].reshape(target.shape).copy()))
+    card = replace(load_mesonet_h5(path).card, layer="relu4")
+    return NormTorchModel(port.eval(), card, convention)
+
+
+def _tensors(port: TorchMeso) -> Iterator[tuple[str, torch.Tensor]]:
+    layers: dict[str, nn.Module] = dict(port.convs())
+    layers |= {"dense1": port.dense1, "dense2": port.dense2}
+    for name, layer in layers.items():
+        yield f"{name}.weight", layer.weight
+        yield f"{name}.bias", layer.bias
+    parts: Sequence[str] = ("weight", "bias", "running_mean", "running_var")
+    for stage, norm in enumerate(port.norms, 1):
+        for part, ours in zip(parts, ("gamma", "beta", "mean", "variance"), strict=True):
+            yield f"bn{stage}.{ours}", getattr(norm, part)
