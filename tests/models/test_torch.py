@@ -410,3 +410,29 @@ def test_no_hook_stays_behind_a_failed_load() -> None:
     with pytest.raises(ModelError, match="2 outputs per crop"):
         adapt(module, "fake", "real")
     assert not any(layer._forward_hooks for layer in module.modules())
+
+
+def test_the_head_runs_the_layers_before_it_once_if_they_do_not_matter() -> None:
+    class Counting(Tiny):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.crops.append(len(x))
+            return super().forward(x)
+
+    class Joined(Counting):
+        """The logit depends on the number of crops of an earlier layer."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.crops.append(len(x))
+            first = self.conv(x)
+            joined = torch.cat([self.relu(first.clone()), 0 * first], 1)
+            return self.linear(joined[:, :5].mean((2, 3)))
+
+    for kind, pictures in ((Counting, 1), (Joined, 3)):
+        module = kind(1)
+        module.crops = []
+        model = adapt(module, "fake", layer="relu")
+        evidence = model.examine(random_crops(3, SIDE))
+        model.head(evidence.activation)
+        module.crops.clear()
+        np.testing.assert_allclose(model.head(evidence.activation), evidence.logit, atol=1e-5)
+        assert module.crops == [pictures]

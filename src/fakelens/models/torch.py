@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ class TorchModel:
             return captured[-1].clone()
 
         with _gradients():
-            logit = self._logit(self.planes(crops), capture)
+            logit = self._logit(self.planes(crops), capture, len(crops))
             if len(captured) != 1:
                 raise ModelError(
                     f"{self._name}: the layer {self.card.layer} must run once per forward "
@@ -161,28 +162,46 @@ class TorchModel:
         Raises:
             ModelError: the activations do not contain all of the layer, such as class tokens.
         """
-        # In batches, since each activation takes a run of the whole module.
         starts = range(0, len(activation), _HEAD_BATCH)
-        batches = (activation[start : start + _HEAD_BATCH] for start in starts)
-        return np.concatenate([self._run_head(batch) for batch in batches])
+        batches = [activation[start : start + _HEAD_BATCH] for start in starts]
+        return np.concatenate(
+            [self._run_head(batch, 1 if self._one_picture else len(batch)) for batch in batches]
+        )
 
-    def _run_head(self, activation: FloatArray) -> FloatArray:
+    @cached_property
+    def _one_picture(self) -> bool:
+        """Whether one picture is enough for many outputs of the layer.
+
+        Then the layers before it, which are most of the work, run for a single crop.
+        """
+        crops = varied_crops(self.card.input_size, _TRIAL_CROPS)
+        activation = self.examine(crops).activation
+        try:
+            logits = self._run_head(activation, 1)
+        except ModelError:  # such as a concatenation with the output of an earlier layer
+            return False
+        return np.allclose(logits, self._run_head(activation, len(crops)), rtol=1e-5, atol=1e-5)
+
+    def _run_head(self, activation: FloatArray, pictures: int) -> FloatArray:
         # A copy, since the module may change it in place.
         planes = torch.from_numpy(np.array(activation, np.float32))
         replacement = from_planes(planes, self.layout, self.card.name).contiguous()
         side = self.card.input_size
-        black = self.planes(np.zeros((len(activation), side, side, 3), np.uint8))
+        black = self.planes(np.zeros((pictures, side, side, 3), np.uint8))
         with torch.no_grad():  # inference_mode would spoil what the module keeps for later runs
-            return _array(self._logit(black, replacement.to))
+            return _array(self._logit(black, replacement.to, len(activation)))
 
     def planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
         """Return the input of the module for crops (N, S, S, 3) uint8 RGB."""
         return prepare(crops, self.convention, self._place)
 
     def _logit(
-        self, planes: torch.Tensor, replace_output: Callable[[torch.Tensor], torch.Tensor]
+        self,
+        planes: torch.Tensor,
+        replace_output: Callable[[torch.Tensor], torch.Tensor],
+        count: int,
     ) -> torch.Tensor:
-        """Run the module with the output of the explained layer replaced."""
+        """Run the module with the output of the explained layer replaced by one for N crops."""
 
         def hook(_module: object, _inputs: object, output: object) -> object:
             found = first_tensor(output)
@@ -197,7 +216,7 @@ class TorchModel:
                 output = _run(self.module, planes, self._name)
         finally:
             handle.remove()
-        return self._reader.logit(output, watch, len(planes))
+        return self._reader.logit(output, watch, count)
 
 
 def prepare(crops: NDArray[np.uint8], convention: Convention, place: torch.Tensor) -> torch.Tensor:
