@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -39,35 +37,6 @@ class Planted:
     def examine(self, crops: NDArray[np.uint8]) -> Evidence:
         changed = np.ascontiguousarray(self._crops(crops))
         return self._evidence(self._model.examine(changed))
-
-
-class StatedEvidenceModel:
-    """An evidence model whose preprocessing, really RGB of 0 to 255, can be stated wrongly.
-
-    Its graph takes float pixels instead of bytes, so no value is clipped.
-    """
-
-    sha256, notes = "", ()
-
-    def __init__(self, graph: bytes, card: ModelCard, convention: Convention = RGB_0_1) -> None:
-        self._graph, self.card, self.convention = graph, card, convention
-        proto = onnx.load_from_string(graph)
-        (cast,) = (node for node in proto.graph.node if "crops" in node.input)
-        assert cast.op_type == "Cast"
-        proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        self._session = ort.InferenceSession(proto.SerializeToString(), options)
-
-    def with_convention(self, convention: Convention) -> "StatedEvidenceModel":
-        return StatedEvidenceModel(self._graph, self.card, convention)
-
-    def examine(self, crops: NDArray[np.uint8]) -> Evidence:
-        scaled = (crops / np.float32(255) - self.convention.mean) / self.convention.std
-        if self.convention.colour == "bgr":
-            scaled = scaled[..., ::-1]
-        pixels = np.ascontiguousarray(scaled * 255, np.float32)
-        return Evidence(*self._session.run(["logit", "activation", "gradient"], {"crops": pixels}))
 
 
 class NormTorchModel(TorchModel):

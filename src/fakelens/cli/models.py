@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fakelens.cli.models_calibrate import calibrate
+from fakelens.cli.models_check import EPILOG, check
 from fakelens.cli.models_export import export
 from fakelens.cli.options import examples, one_sentence
 from fakelens.cli.printing import say
@@ -54,6 +55,7 @@ def layers(
         print_table(layer_table(list_layers(model)))
 
 
+models.command(epilog=EPILOG)(check)
 models.command(epilog=examples("fakelens models calibrate mine.toml LABELS.csv -o new.toml"))(
     calibrate
 )

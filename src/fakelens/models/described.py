@@ -42,7 +42,7 @@ def load_described(path: Path, *, threads: int | None = None, device: str = "cpu
     card = _complete(described, sha256)
     model: Model
     if file is not None and file.suffix.lower() == ".onnx":
-        from fakelens.models.onnx_classifier import load_classifier  # noqa: PLC0415 - slow to load
+        from fakelens.models.plain_onnx.classifier import load_classifier  # noqa: PLC0415 - slow to load
 
         convention, layout = described.convention, described.layout
         model = load_classifier(
@@ -72,9 +72,7 @@ def list_layers(path: Path) -> list[Layer]:
     described = read_model_file(path)
     file, data = _weights(path, described)
     if file is not None and file.suffix.lower() == ".onnx":
-        from fakelens.models import onnx_classifier  # noqa: PLC0415 - slow to load
-
-        return onnx_classifier.list_layers(data, described.convention, described.card.input_size)
+        return classifier.list_layers(data, described.convention, described.card.input_size)
     if file is not None and _is_mesonet(described, data):
         raise ModelError(f"{file} is a MesoNet, of which fakelens explains the last convolution")
     module, _ = _torch_module(path, described, file, None, "cpu")

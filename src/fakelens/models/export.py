@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fakelens.errors import ModelError, OutputError
 from fakelens.models.checks import varied_crops
 from fakelens.models.onnx import Layout, OnnxModel, load_evidence_model, save_evidence_model
-from fakelens.models.onnx_evidence import evidence_graph
+from fakelens.models.plain_onnx.evidence import evidence_graph
 from fakelens.models.quantize import quantize_trunk
 from fakelens.records.models import Evidence, Model
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fakelens.models.onnx_backward import Backward, NoRuleError, Rule
-from fakelens.models.onnx_nodes import Value
+from fakelens.models.plain_onnx.backward import Backward, NoRuleError, Rule
+from fakelens.models.plain_onnx.nodes import Value
 
 _Gradients = Sequence[Value | None]
 

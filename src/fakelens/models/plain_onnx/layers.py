@@ -6,10 +6,10 @@ import onnx
 
 from fakelens.errors import ModelError, UsageError
 from fakelens.models.layers import Layer, before_last_pool, find_layout, guess_grid
-from fakelens.models.onnx_arithmetic_rules import SAME_PLACE
-from fakelens.models.onnx_file import RENAMED
-from fakelens.models.onnx_nodes import NEW, GraphEditor, Value, attribute
-from fakelens.models.onnx_trial import Trial
+from fakelens.models.plain_onnx.arithmetic_rules import SAME_PLACE
+from fakelens.models.plain_onnx.file import RENAMED
+from fakelens.models.plain_onnx.nodes import NEW, GraphEditor, Value, attribute
+from fakelens.models.plain_onnx.trial import Trial
 from fakelens.records.conventions import LayerLayout
 
 _PLANES = {

@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 from fakelens.errors import ModelError
 from fakelens.models.devices import CPU
 from fakelens.models.onnx import ORT_ERRORS, one_line, open_session
-from fakelens.models.onnx_nodes import GraphEditor
+from fakelens.models.plain_onnx.nodes import GraphEditor
 
 _FLOATS = {"float", "float16", "double", "bfloat16"}
 _INTEGERS = {"int64", "int32"}

@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from fakelens.models.onnx_nodes import GraphEditor, Value, attribute
-from fakelens.models.onnx_trial import Trial
+from fakelens.models.plain_onnx.nodes import GraphEditor, Value, attribute
+from fakelens.models.plain_onnx.trial import Trial
 
 
 class NoRuleError(Exception):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from fakelens.errors import ModelError
 from fakelens.models.devices import CPU
 from fakelens.models.onnx import open_session
-from fakelens.models.onnx_file import add_preprocessing, batch_size, read_classifier
-from fakelens.models.onnx_nodes import GraphEditor
-from fakelens.models.onnx_outputs import find_ending, find_output, is_over_classes
-from fakelens.models.onnx_trial import UNOPTIMISED, declare_outputs, run
+from fakelens.models.plain_onnx.file import add_preprocessing, batch_size, read_classifier
+from fakelens.models.plain_onnx.nodes import GraphEditor
+from fakelens.models.plain_onnx.outputs import find_ending, find_output, is_over_classes
+from fakelens.models.plain_onnx.trial import UNOPTIMISED, declare_outputs, run
 from fakelens.records.arrays import FloatArray
 from fakelens.records.conventions import Convention
 

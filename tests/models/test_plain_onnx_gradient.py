@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from fakelens.errors import ModelError
-from fakelens.models.onnx_gradient import differentiate
-from fakelens.models.onnx_nodes import GraphEditor
-from fakelens.models.onnx_trial import Trial
+from fakelens.models.plain_onnx.gradient import differentiate
+from fakelens.models.plain_onnx.nodes import GraphEditor
+from fakelens.models.plain_onnx.trial import Trial
 from support.onnx_export import export, load
 
 SHAPE = (4, 6, 6)

@@ -17,11 +17,11 @@ from operator import add
 import numpy as np
 
 from fakelens.errors import ModelError
-from fakelens.models.onnx_arithmetic_rules import ARITHMETIC_RULES
-from fakelens.models.onnx_arrangement_rules import ARRANGEMENT_RULES
-from fakelens.models.onnx_backward import Backward, NoRuleError, Rule
-from fakelens.models.onnx_nodes import GraphEditor, Value, all_inputs
-from fakelens.models.onnx_trial import Trial
+from fakelens.models.plain_onnx.arithmetic_rules import ARITHMETIC_RULES
+from fakelens.models.plain_onnx.arrangement_rules import ARRANGEMENT_RULES
+from fakelens.models.plain_onnx.backward import Backward, NoRuleError, Rule
+from fakelens.models.plain_onnx.nodes import GraphEditor, Value, all_inputs
+from fakelens.models.plain_onnx.trial import Trial
 
 RULES: Mapping[str, Rule] = ARITHMETIC_RULES | ARRANGEMENT_RULES
 """From the standard operators to their derivatives."""

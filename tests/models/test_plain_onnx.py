@@ -13,8 +13,8 @@ from torch import nn
 from fakelens.errors import ModelError, UsageError
 from fakelens.models.mesonet_graph import build_graph
 from fakelens.models.onnx import OnnxModel, load_evidence_model, save_evidence_model
-from fakelens.models.onnx_classifier import list_layers
-from fakelens.models.onnx_evidence import evidence_graph
+from fakelens.models.plain_onnx.classifier import list_layers
+from fakelens.models.plain_onnx.evidence import evidence_graph
 from fakelens.records.conventions import Convention, LayerLayout
 from support.meso_reference import TorchMeso, make_card, random_crops
 from support.onnx_export import export, load

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fakelens.models.onnx_backward import Backward, NoRuleError, Rule
-from fakelens.models.onnx_nodes import Value
+from fakelens.models.plain_onnx.backward import Backward, NoRuleError, Rule
+from fakelens.models.plain_onnx.nodes import Value
 
 _Gradients = Sequence[Value | None]
 

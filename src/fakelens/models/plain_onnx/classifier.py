@@ -5,10 +5,10 @@ from dataclasses import replace
 from fakelens.models.devices import CPU
 from fakelens.models.layers import Layer
 from fakelens.models.onnx import OnnxModel
-from fakelens.models.onnx_evidence import EvidenceGraph, evidence_graph
-from fakelens.models.onnx_layers import all_layers
-from fakelens.models.onnx_preparation import draw_pictures, prepare
-from fakelens.models.onnx_trial import run_trial
+from fakelens.models.plain_onnx.evidence import EvidenceGraph, evidence_graph
+from fakelens.models.plain_onnx.layers import all_layers
+from fakelens.models.plain_onnx.preparation import draw_pictures, prepare
+from fakelens.models.plain_onnx.trial import run_trial
 from fakelens.records.conventions import Convention, LayerLayout
 from fakelens.records.models import ModelCard
 

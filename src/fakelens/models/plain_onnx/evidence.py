@@ -14,12 +14,18 @@ from fakelens.errors import ModelError
 from fakelens.models.devices import CPU
 from fakelens.models.layers import CHANNELS_FIRST, Layer, check_map, find_layout
 from fakelens.models.onnx import open_session
-from fakelens.models.onnx_gradient import differentiate
-from fakelens.models.onnx_layers import all_layers, arrange, arrange_back, candidates, find_layer
-from fakelens.models.onnx_nodes import GraphEditor
-from fakelens.models.onnx_outputs import append_logit
-from fakelens.models.onnx_preparation import agree, draw_pictures, prepare
-from fakelens.models.onnx_trial import UNOPTIMISED, Trial, run, run_trial
+from fakelens.models.plain_onnx.gradient import differentiate
+from fakelens.models.plain_onnx.layers import (
+    all_layers,
+    arrange,
+    arrange_back,
+    candidates,
+    find_layer,
+)
+from fakelens.models.plain_onnx.nodes import GraphEditor
+from fakelens.models.plain_onnx.outputs import append_logit
+from fakelens.models.plain_onnx.preparation import agree, draw_pictures, prepare
+from fakelens.models.plain_onnx.trial import UNOPTIMISED, Trial, run, run_trial
 from fakelens.records.conventions import Convention, LayerLayout
 from fakelens.records.models import ModelCard
 

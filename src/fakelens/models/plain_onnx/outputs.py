@@ -7,8 +7,8 @@ import onnx
 from onnx import TensorProto
 
 from fakelens.errors import ModelError
-from fakelens.models.onnx_file import RENAMED
-from fakelens.models.onnx_nodes import GraphEditor, Value, attribute
+from fakelens.models.plain_onnx.file import RENAMED
+from fakelens.models.plain_onnx.nodes import GraphEditor, Value, attribute
 from fakelens.records.arrays import FloatArray
 from fakelens.records.conventions import Convention
 

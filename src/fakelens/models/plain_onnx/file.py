@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, inliner, numpy_helper, version_converter
 
 from fakelens.errors import ModelError
-from fakelens.models.onnx_nodes import GraphEditor, all_inputs, attribute, find_opset
+from fakelens.models.plain_onnx.nodes import GraphEditor, all_inputs, attribute, find_opset
 from fakelens.records.conventions import Convention
 
 OPSET = 17
