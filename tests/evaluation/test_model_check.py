@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from fakelens.evaluation.check_results import Check
-from fakelens.evaluation.check_statistics import NormStatistics, Resamples, layer_distances
+from fakelens.evaluation.check_statistics import Resamples, layer_distances
 from fakelens.evaluation.labelled_faces import LabelledFace
 from fakelens.evaluation.model_check import check_model
 from fakelens.evaluation.sample_faces import sample_faces
 from fakelens.records.conventions import Convention
 from fakelens.records.faces import CropGeometry
-from fakelens.records.models import Evidence
+from fakelens.records.models import Evidence, NormStatistics
 from support.builders import CARD
 
 SIDE, CELLS = 32, 4

@@ -1,7 +1,6 @@
 """Models with a mistake that a user could make, made of sound models."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fakelens.evaluation.check_statistics import NormStatistics
 from fakelens.models import mesonet
 from fakelens.models.mesonet import load_mesonet_h5
-from fakelens.models.torch import TorchModel, prepare
+from fakelens.models.torch import TorchModel
 from fakelens.records.conventions import Convention
 from fakelens.records.models import Evidence, Model, ModelCard
 from support.meso_reference import TorchMeso
@@ -39,45 +37,7 @@ class Planted:
         return self._evidence(self._model.examine(changed))
 
 
-class NormTorchModel(TorchModel):
-    """A torch model that returns what enters its batch normalisations."""
-
-    def __init__(self, module: nn.Module, card: ModelCard, convention: Convention) -> None:
-        super().__init__(module, card, convention)
-        self._normed = module
-
-    def with_convention(self, convention: Convention) -> "NormTorchModel":
-        return NormTorchModel(self._normed, self.card, convention)
-
-    def norm_statistics(self, crops: NDArray[np.uint8]) -> list[NormStatistics]:
-        norms = {
-            name: module
-            for name, module in self._normed.named_modules()
-            if isinstance(module, nn.BatchNorm2d)
-        }
-        found: list[NormStatistics] = []
-
-        def watch(name: str, norm: nn.BatchNorm2d) -> Callable[..., None]:
-            def hook(_module: object, inputs: tuple[torch.Tensor]) -> None:
-                values = inputs[0].float()
-                arrays = (
-                    values.mean((2, 3)),
-                    (values**2).mean((2, 3)),
-                    norm.running_mean,
-                    norm.running_var + norm.eps,
-                )
-                found.append(NormStatistics(name, *(array.numpy() for array in arrays)))
-
-            return hook
-
-        with ExitStack() as hooks, torch.inference_mode():
-            for name, norm in norms.items():
-                hooks.callback(norm.register_forward_pre_hook(watch(name, norm)).remove)
-            self._normed(prepare(crops, self.convention, torch.empty(0)))
-        return found
-
-
-def torch_mesonet(path: Path, convention: Convention = RGB_0_1) -> NormTorchModel:
+def torch_mesonet(path: Path, convention: Convention = RGB_0_1) -> TorchModel:
     """Load published MesoNet weights into the torch port."""
     weights = mesonet._read_weights(path, path.read_bytes())
     port = TorchMeso(weights.architecture, weights.input_size)
@@ -85,7 +45,7 @@ def torch_mesonet(path: Path, convention: Convention = RGB_0_1) -> NormTorchMode
         for name, target in _tensors(port):
             target.copy_(torch.from_numpy(weights.tensors[name].reshape(target.shape).copy()))
     card = replace(load_mesonet_h5(path).card, layer="relu4")
-    return NormTorchModel(port.eval(), card, convention)
+    return TorchModel(port.eval(), card, convention)
 
 
 def _tensors(port: TorchMeso) -> Iterator[tuple[str, torch.Tensor]]:

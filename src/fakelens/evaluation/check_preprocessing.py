@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from fakelens.evaluation.check_conventions import Alternative, other_scales, reversed_colours
 from fakelens.evaluation.check_results import Check, Outcome
 from fakelens.evaluation.check_statistics import (
-    HasNormStatistics,
     Interval,
-    NormStatistics,
     Resamples,
     interval,
     layer_distances,
@@ -27,7 +25,7 @@ from fakelens.evaluation.check_statistics import (
 from fakelens.evaluation.labelled_faces import LabelledFace
 from fakelens.models.batching import compute_logits, stack_batches
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Model
+from fakelens.records.models import HasNormStatistics, Model, NormStatistics
 
 # Logarithms of how many times nearer the statistics must be. Measured on four MesoNets and a patch
 # network: a wrong scale is at least 2.7 farther than the right one. Reversed colours are between

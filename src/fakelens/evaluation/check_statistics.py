@@ -5,50 +5,17 @@ Faces of one group are alike, so all intervals are bootstrap intervals over whol
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.records.arrays import FloatArray
+from fakelens.records.models import NormStatistics
 
 EARLY = 10
 """Layers whose statistics are compared: the first ones, which the input changes most."""
 
 _DRAWS = 1000
 _FEW = 5  # groups (of each label), below which a bootstrap over groups is meaningless
-
-
-@dataclass(frozen=True, slots=True)
-class NormStatistics:
-    """What enters a batch normalisation, for N crops, and what entered it in training.
-
-    Attributes:
-        layer: name of the normalisation.
-        mean: (N, C) mean over the cells of each crop.
-        square: (N, C) mean square, likewise.
-        trained_mean: (C,) mean in training, from the weights.
-        trained_variance: (C,) variance in training, likewise.
-    """
-
-    layer: str
-    mean: FloatArray
-    square: FloatArray
-    trained_mean: FloatArray
-    trained_variance: FloatArray
-
-
-@runtime_checkable
-class HasNormStatistics(Protocol):
-    """A model with batch normalisations, which keep the statistics of the training data."""
-
-    def norm_statistics(self, crops: NDArray[np.uint8]) -> Sequence[NormStatistics]:
-        """Return the statistics of each batch normalisation, in the order they run.
-
-        Args:
-            crops: (N, input_size, input_size, 3) uint8 RGB, N >= 1.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ def list_layers(path: Path) -> list[Layer]:
     described = read_model_file(path)
     file, data = _weights(path, described)
     if file is not None and file.suffix.lower() == ".onnx":
+        from fakelens.models.plain_onnx import classifier  # noqa: PLC0415 - slow to load
+
         return classifier.list_layers(data, described.convention, described.card.input_size)
     if file is not None and _is_mesonet(described, data):
         raise ModelError(f"{file} is a MesoNet, of which fakelens explains the last convolution")

@@ -34,7 +34,7 @@ from fakelens.models import graph_editing, store
 from fakelens.models.checks import check_crops, check_evidence
 from fakelens.models.devices import CPU, providers
 from fakelens.records.arrays import FloatArray
-from fakelens.records.models import Evidence, Head, ModelCard
+from fakelens.records.models import Evidence, Head, ModelCard, NormStatistics
 
 FORMAT = "1"
 """Version of the evidence model format."""
@@ -81,7 +81,8 @@ _SELF_TEST = TypeAdapter(SelfTest)
 class OnnxModel:
     """A serialised ONNX model.
 
-    Implements ``Model``, ``HasHead``, ``HasRandomHeads`` and ``HasDevice``.
+    Implements ``Model``, ``HasHead``, ``HasRandomHeads``, ``HasDevice`` and
+    ``HasNormStatistics``.
 
     Args:
         model: ONNX model, with the inputs and outputs of an evidence model.
@@ -182,6 +183,41 @@ class OnnxModel:
 
     def _open_head(self, model: bytes) -> ort.InferenceSession:
         return open_session(model, self.card.name, 1, _LEVELS["plain"], CPU)
+
+    def norm_statistics(self, crops: NDArray[np.uint8]) -> list[NormStatistics]:
+        """Return the statistics of each batch normalisation in the graph, in its order.
+
+        Exporters often fold normalisations into convolutions, so a graph may have none.
+
+        Args:
+            crops: (N, input_size, input_size, 3) uint8 RGB, N >= 1.
+
+        Raises:
+            ModelError: the run fails.
+        """
+        session, norms = self._norm_session
+        if not norms:
+            return []
+        names = [name for norm in norms for name in (norm.mean, norm.square)]
+        try:
+            values = dict(zip(names, _run(session, names, "crops", crops), strict=True))
+        except ORT_ERRORS as error:
+            raise ModelError(f"{self.card.name} cannot run: {one_line(error)}") from error
+        return [
+            NormStatistics(
+                norm.name,
+                values[norm.mean],
+                values[norm.square],
+                norm.trained_mean,
+                norm.trained_variance,
+            )
+            for norm in norms
+        ]
+
+    @cached_property
+    def _norm_session(self) -> tuple[ort.InferenceSession, list[graph_editing.NormInput]]:
+        model, norms = graph_editing.watch_norms(self._model)
+        return open_session(model, self.card.name, 1, _LEVELS["plain"], CPU), norms
 
     def randomised(self, seed: int) -> "OnnxModel":
         """Return a copy of the model with permuted weights; see ``graph_editing.randomise``."""

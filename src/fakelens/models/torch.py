@@ -14,7 +14,7 @@ from fakelens.models.factories import first_line
 from fakelens.models.layers import Layer
 from fakelens.records.arrays import FloatArray
 from fakelens.records.conventions import Convention, LayerLayout
-from fakelens.records.models import AUTO_LAYER, Evidence, ModelCard
+from fakelens.records.models import AUTO_LAYER, Evidence, ModelCard, NormStatistics
 
 try:
     import torch
@@ -33,6 +33,7 @@ from fakelens.models.torch_layers import (
     to_planes,
     watch_layers,
 )
+from fakelens.models.torch_norms import NormWatch
 from fakelens.models.torch_outputs import ActivationWatch, OutputReader, find_ending
 
 _HEAD_BATCH = 16
@@ -46,7 +47,7 @@ __all__ = ["Convention", "TorchModel", "list_layers", "prepare"]
 class TorchModel:
     """A torch image classifier.
 
-    Implements ``Model``, ``HasHead``, ``HasDevice`` and ``HasConvention``.
+    Implements ``Model``, ``HasHead``, ``HasDevice``, ``HasConvention`` and ``HasNormStatistics``.
 
     A trial run finds out how the classifier ends and which layer to explain. The classifier runs in
     the floating-point type of its weights; results are float32.
@@ -190,6 +191,19 @@ class TorchModel:
         black = self.planes(np.zeros((pictures, side, side, 3), np.uint8))
         with torch.no_grad():  # inference_mode would spoil what the module keeps for later runs
             return _array(self._logit(black, replacement.to, len(activation)))
+
+    def norm_statistics(self, crops: NDArray[np.uint8]) -> list[NormStatistics]:
+        """Return the statistics of each batch normalisation, in the order they run.
+
+        Args:
+            crops: (N, input_size, input_size, 3) uint8 RGB, N >= 1.
+
+        Raises:
+            ModelError: the module fails.
+        """
+        with NormWatch(self.module) as watch, torch.no_grad():
+            _run(self.module, self.planes(crops), self._name)
+        return watch.found
 
     def planes(self, crops: NDArray[np.uint8]) -> torch.Tensor:
         """Return the input of the module for crops (N, S, S, 3) uint8 RGB."""

@@ -286,7 +286,8 @@ class Evidence:
 class Model(Protocol):
     """Scores face crops and returns what a heatmap is computed from.
 
-    A model may also be a ``HasHead``, ``HasRandomHeads``, ``HasDevice`` or ``HasConvention``.
+    A model may also be a ``HasHead``, ``HasRandomHeads``, ``HasDevice``, ``HasConvention`` or
+    ``HasNormStatistics``.
     """
 
     @property
@@ -361,4 +362,36 @@ class HasDevice(Protocol):
     @property
     def device(self) -> str:
         """Name of the device, such as ``"cpu"`` or ``"cuda"``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NormStatistics:
+    """What enters a batch normalisation, for N crops, and what entered it in training.
+
+    Attributes:
+        layer: name of the normalisation.
+        mean: (N, C) mean over the cells of each crop.
+        square: (N, C) mean square, likewise.
+        trained_mean: (C,) mean in training, from the weights.
+        trained_variance: (C,) variance in training, likewise.
+    """
+
+    layer: str
+    mean: FloatArray
+    square: FloatArray
+    trained_mean: FloatArray
+    trained_variance: FloatArray
+
+
+@runtime_checkable
+class HasNormStatistics(Protocol):
+    """A model with batch normalisations, which keep the statistics of the training data."""
+
+    def norm_statistics(self, crops: NDArray[np.uint8]) -> Sequence[NormStatistics]:
+        """Return the statistics of each batch normalisation, in the order they run.
+
+        Args:
+            crops: (N, input_size, input_size, 3) uint8 RGB, N >= 1.
+        """
         ...
