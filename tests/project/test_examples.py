@@ -40,7 +40,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "clips").mkdir()
     for name in ("swapped.mp4", "interview.mp4"):
         shutil.copy(clip, folder / "clips" / name)
-    table = "video,label\ninterview.mp4,real\nswapped.mp4,fake\n"
+    table = "path,label\ninterview.mp4,real\nswapped.mp4,fake\n"
     (folder / "clips" / "labels.csv").write_text(table, encoding="utf-8")
     weights = TorchMeso("mesoinception4", 256)
     write_keras_h5(weights, folder / "own.h5")
@@ -56,14 +56,23 @@ def run_example(script: str, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+SCORED = r"Person 2: score [01]\.\d\d\n$"
+MARKED = r"Person 2: score [01]\.\d\d, heatmap faithfulness: (weak|supported|not .*)\n$"
+
 # What each example prints without arguments, in the folder above.
 OUTPUT = {
     "analyze_video.py": r"2: likely fake, score 0\.9\d(.|\n)*Open example-report.report\.html",
     "compare_models.py": r"fakelens-patch\tdemo\.mp4\t\tlikely fake\t0\.9\d+\n$",
+    "model_efficientnet.py": rf"Explained layer: head\n(.|\n)*{MARKED}",
+    "model_keras.py": rf"^\d+% of new pictures(.|\n)*layer: last_map\n(.|\n)*{MARKED}",
+    "model_mesonet_h5.py": rf"example-mesonet: outputs: fake; fake: fake\n(.|\n)*{SCORED}",
+    "model_onnx_softmax.py": rf"Explained layer: relu2\n(.|\n)*{MARKED}",
+    "model_swin.py": rf"Heatmaps of \(7, 7\) cells from norm\n(.|\n)*{SCORED}",
+    "model_vit.py": rf"Heatmaps of \(8, 8\) cells from blocks\.2\.norm1\n(.|\n)*{SCORED}",
     "own_detector.py": r"large faces of yunet.*: 2 persons\nPerson 1: \d+ pixels wide\n",
     "read_heatmaps.py": r"hirescam, 16 x 16 cells, unit: logit\nPerson 1: 38 faces(.|\n)*Person 2",
     "redraw_report.py": r"example-drawings.annotated\.mp4\n(.*person-\d\.png\n){2}$",
-    "torch_model.py": r"Person 2: score 0\.\d\d, heatmap faithfulness: (weak|supported|not .*)\n",
+    "torch_model.py": MARKED,
 }
 
 

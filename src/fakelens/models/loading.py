@@ -22,9 +22,10 @@ A loader is called as ``loader(path, threads=..., device=...)`` and returns a ``
 
 _FACTORY = re.compile(r"[\w.]+:\w+")
 
+_KERAS_WEIGHTS = ".weights.h5"
 _WEIGHTS_ALONE = (
     *(".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pt2", ".ts", ".torchscript"),
-    *(".keras", ".weights.h5"),
+    *(".keras", _KERAS_WEIGHTS),
 )
 """Suffixes of files that do not say how to use what they contain."""
 
@@ -53,12 +54,13 @@ def load_model(
 
     wanted, device = device, find_device(device)
     path = Path(name_or_path)
-    if str(name_or_path).lower().endswith(_WEIGHTS_ALONE):
-        raise UsageError(
-            f"{path} contains weights, but not how to use them: write a model file (TOML) with "
-            "their preprocessing and outputs, and give that instead"
-        )
-    if path.suffix.lower() not in LOADERS:
+    is_known = path.suffix.lower() in LOADERS and not path.name.lower().endswith(_KERAS_WEIGHTS)
+    if not is_known:
+        if path.name.lower().endswith(_WEIGHTS_ALONE):
+            raise UsageError(
+                f"{path} contains weights, but not how to use them: write a model file (TOML) with "
+                "their preprocessing and outputs, and give that instead"
+            )
         if _FACTORY.fullmatch(str(name_or_path)):
             return _call(str(name_or_path), device if wanted != "auto" else "cpu")
         path = store.locate(find_known(str(name_or_path)))
