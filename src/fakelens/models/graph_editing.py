@@ -124,9 +124,8 @@ def watch_norms(model: bytes) -> tuple[bytes, list[NormInput]]:
             graph.output.append(onnx.ValueInfoProto(name=name))
         mean, variance = (numpy_helper.to_array(weights[put]) for put in node.input[3:5])
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-        found.append(
-            NormInput(node.name or node.output[0], *outputs, mean, np.float32(variance + epsilon))
-        )
+        variance = np.asarray(variance + epsilon, np.float32)
+        found.append(NormInput(node.name or node.output[0], *outputs, mean, variance))
     serialised: bytes = copy.SerializeToString()
     return serialised, found
 
