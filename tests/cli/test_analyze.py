@@ -1,7 +1,6 @@
 """``fakelens analyze``: what it writes and prints."""
 
 import csv
-import io
 import json
 import os
 import signal
@@ -15,13 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rich.console import Console
 
 from fakelens.analysis import pipeline
-from fakelens.cli import console
 from fakelens.evaluation import demo
 from fakelens.records.report import Report
-from support.builders import make_report, make_track
 from support.commands import FILES, one_sentence, run, sound, timestamps
 from support.comparing import SEALED, compared, specificity, with_records
 
@@ -167,18 +163,3 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert errors.strip() == "fakelens: interrupted; unfinished results were removed"
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
-
-
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_verdict_score_and_reason_fit_into_any_terminal(
-    width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=width))
-    report = make_report(make_track(np.full(100, 3.0)), maps=np.zeros((100, 4, 4)))
-    screen = Console(file=io.StringIO(), width=width)
-    screen.print(console.summary(report))
-    shown = screen.file.getvalue()  # type: ignore[attr-defined]
-    assert "likely fake" in shown
-    assert "0.95" in shown
-    assert "the score" in " ".join(shown.split())
-    assert ("robustness" in shown) == (width == 200)

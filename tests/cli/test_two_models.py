@@ -1,24 +1,19 @@
 """``fakelens analyze --model A --model B``: what it writes, prints and refuses."""
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from fakelens.analysis import pipeline
-from fakelens.analysis.pipeline import analyze_models
-from fakelens.cli import console
 from fakelens.models.onnx import save_evidence_model
 from support.builders import CARD
 from support.commands import FILES, one_sentence, run
 from support.pages import Page
 from support.plain_pictures import make_picture
 from support.tiny_model import tiny_model
-from support.toys import FAKE, REAL, RedModel, ScriptedDetector, film
 
 PLACE = "second_opinions/tiny"
 
@@ -92,9 +87,18 @@ def test_verdicts_of_all_models_and_their_agreement_are_printed(compared: Path) 
     ]
     named = [row[1:5] for row in rows if row[2]]
     own, other = read(compared), read(compared / PLACE)
+    ranked = sorted(
+        range(2),
+        key=lambda number: max(
+            (finding["verdict"] == "likely fake", finding["score"])
+            for document in (own, other)
+            for finding in [document["persons"][number]["finding"]]
+        ),
+        reverse=True,
+    )
     expected = [
         [str(document["persons"][number]["finding"]["person"]) if first else "", name, verdict]
-        for number in range(2)
+        for number in ranked
         for document, name, first in ((own, "fakelens-patch", True), (other, "tiny", False))
         for verdict in [document["persons"][number]["finding"]["verdict"]]
     ]
@@ -174,26 +178,6 @@ def test_the_report_of_the_other_model_can_be_drawn(compared: Path, tmp_path: Pa
     out = tmp_path / "drawn"
     assert run("render", compared / PLACE, "-o", out, "--quiet").exit_code == 0
     assert {path.name for path in out.iterdir()} == {"annotated.mp4", "faces"}
-
-
-@pytest.mark.parametrize("width", [80, 200])
-def test_the_table_of_two_models_fits_into_the_terminal(
-    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=width))
-    models = [RedModel(), RedModel(replace(CARD, name="a-model-with-a-rather-long-name"))]
-    clip = film(tmp_path / "two.mp4", FAKE, REAL)
-    reports = analyze_models(clip, models=models, detector=ScriptedDetector(FAKE, REAL))
-    screen = Console(file=io.StringIO(), width=width)
-    screen.print(console.summary(*reports))
-    shown = screen.file.getvalue()  # type: ignore[attr-defined]
-    lines = shown.splitlines()
-    assert max(map(len, lines)) <= width
-    for report in reports:
-        for finding in report.findings:
-            assert any(finding.verdict in line and f"{finding.score:.2f}" in line for line in lines)
-    assert shown.count("toy ") == 2
-    assert ("robustness" in shown) == (width == 200)
 
 
 def test_one_pass_serves_both_models(

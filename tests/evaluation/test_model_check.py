@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fakelens.errors import ModelError
 from fakelens.evaluation.check_results import Check
 from fakelens.evaluation.check_statistics import Resamples, layer_distances
 from fakelens.evaluation.labelled_faces import LabelledFace
@@ -182,6 +183,23 @@ def test_probabilities_taken_for_logits_are_wrong(
     found = check(ColourModel(TRUE, inside))
     assert "saturation" in wrong(found)
     assert 'values = "probabilities"' in found["saturation"].advice
+
+
+class SigmoidModel(ColourModel):
+    """Ends in a sigmoid, as its adapter has found out."""
+
+    def with_convention(self, convention: Convention) -> "SigmoidModel":
+        if convention.values == "logits":
+            raise ModelError("its outputs are probabilities, not logits as stated")
+        return SigmoidModel(convention, self._logit, self._gradient)
+
+
+@pytest.mark.parametrize("values", ["auto", "probabilities"])
+def test_an_undecided_model_is_not_told_to_state_what_is_known(values: str) -> None:
+    found = check(SigmoidModel(replace(TRUE, values=values), lambda logits: -probability(logits)))
+    assert found["saturation"].outcome == "caution"
+    assert "undecided" in found["saturation"].finding
+    assert "probabilities" not in found["saturation"].sentence
 
 
 def test_certain_scores_call_for_caution() -> None:

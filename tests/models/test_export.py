@@ -53,6 +53,18 @@ class Flattened(Pooled):
         return self.end(self.out(nn.functional.leaky_relu(self.dense(x), 0.1)))
 
 
+class InPlace(nn.Module):
+    """Changes the output of its last layer in place, as DenseNets do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last, self.out = nn.Conv2d(3, 6, 4, stride=4), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(nn.functional.relu(self.last(x), inplace=True).mean((2, 3)))
+
+
 class Tokens(nn.Module):
     """A transformer with a class token, which counts its crops with ``len``."""
 
@@ -87,6 +99,7 @@ CASES = {
     "two logits": lambda: adapt(Pooled(), "real", "fake"),
     "softmax": lambda: adapt(Pooled(2, nn.Softmax(1)), "fake", "real", colour="bgr"),
     "three classes": lambda: adapt(Pooled(3), "live", "swap", "puppet", fake=("swap", "puppet")),
+    "changed in place": lambda: adapt(InPlace(), "real", "fake", layer="last"),
     "sigmoid, flattened": lambda: adapt(Flattened(), "real"),
     "tokens": lambda: adapt(
         Tokens(),

@@ -2,7 +2,9 @@
 
 import pickle
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -47,6 +49,7 @@ def states(module: nn.Module) -> dict[str, object]:
         "nested, parallel": {"net": wrapped, "args": {"lr": 0.1}},
         "compiled": {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
         "both": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
+        "inside": {f"model.backbone.{name}": tensor for name, tensor in state.items()},
         "no counters": {name: t for name, t in state.items() if "num_batches" not in name},
     }
 
@@ -165,15 +168,38 @@ def test_a_pickled_module_needs_trust(tmp_path: Path) -> None:
     torch.save(make(0), path)
     for architecture in (make(1), None):
         weights = Weights(file="w", factory="a:b")
-        with pytest.raises(ModelError, match=r"trusted = true if you made|not TorchScript"):
+        with pytest.raises(ModelError, match=r"trusted = true if you made"):
             load_module(path, weights, architecture, EXAMPLE)
         trusted = Weights(file="w", factory="a:b", trusted=True)
         same(load_module(path, trusted, architecture, EXAMPLE).eval(), make(0))
 
 
+def test_a_pickled_module_whose_code_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, code = tmp_path / "w.pth", ModuleType("lost_module_x")
+    code.Net = type("Net", (nn.Linear,), {"__module__": code.__name__})
+    monkeypatch.setitem(sys.modules, code.__name__, code)
+    torch.save(code.Net(2, 2), path)
+    trusted = Weights(file="w", trusted=True)
+    delattr(code, "Net")
+    with pytest.raises(ModelError, match=r"not found \(.*Net.*: name its modules as weights"):
+        load_module(path, trusted, None, EXAMPLE)
+    monkeypatch.delitem(sys.modules, code.__name__)
+    with pytest.raises(ModelError, match=r"not found \(.*lost_module_x.*: name its modules as"):
+        load_module(path, trusted, None, EXAMPLE)
+
+
+def test_a_name_before_weights_of_another_architecture_stays(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({f"net.conv.{name}": t for name, t in make(0).state_dict().items()}, path)
+    with pytest.raises(ModelError, match=r"in it are not part of .* such as net\.conv\.0"):
+        load(path, nn.ModuleDict({"other": nn.Linear(2, 2)}))
+
+
 def test_weights_without_an_architecture(tmp_path: Path) -> None:
     for suffix, trusted, message in (
-        (".pth", False, "not TorchScript .* state its factory"),
+        (".pth", False, "contains weights alone: state the factory"),
         (".pth", True, "contains weights alone: state the factory"),
         (".ckpt", False, "contains weights alone: state the factory"),
     ):

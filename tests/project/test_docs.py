@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import fakelens
 from docs.make_cli_reference import TABLE, Parameter, commands, updated
 from fakelens.cli.app import app
-from fakelens.cli.console import summary
+from fakelens.cli.summary_table import summary
 from fakelens.evaluation import demo
 from fakelens.models.loading import pull
 from fakelens.models.registry import KNOWN
@@ -266,7 +266,7 @@ def test_labels_of_the_pages_are_those_in_the_docs(page: str, labels: str) -> No
 def test_the_tutorial_shows_the_output_of_the_demo() -> None:
     tutorial = TEXTS[ROOT / "docs" / "tutorial.md"]
     report = make_report(make_track([2.0] * 100), maps=np.zeros((100, 2, 2)))
-    columns = [column.header for column in summary(report).columns]
+    columns = [column.header for column in summary(report, width=160).columns]
     (shown,) = re.findall(r"^┃ (person.*) ┃$", tutorial, re.MULTILINE)
     assert re.split(r" *┃ *", shown.strip()) == columns
     table = tutorial.partition("| column | meaning |")[2].partition("\n\n")[0]

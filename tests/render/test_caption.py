@@ -43,20 +43,60 @@ def test_the_caption_is_at_the_bottom_left_and_small(shape: tuple[int, int]) -> 
     assert (tile.max(axis=2) < 80).mean() > 0.5
 
 
-@pytest.mark.parametrize("shape", [(144, 240), (90, 1920), (1920, 150), (20, 20), (1, 1)])
+@pytest.mark.parametrize("shape", [(144, 240), (90, 1920), (1920, 60), (20, 20), (1, 1)])
 def test_a_picture_too_small_to_read_it_has_no_caption(shape: tuple[int, int]) -> None:
     image = noise_picture(*shape)
     np.testing.assert_array_equal(with_caption(image), image)
 
 
-def test_a_narrow_picture_has_the_caption_on_two_lines() -> None:
-    def height(width: int) -> int:
-        image = noise_picture(640, width)
-        top, bottom, _, right = extent(changed_pixels(image, with_caption(image)))
-        assert right < width
-        return bottom - top
+def lines_drawn(
+    monkeypatch: pytest.MonkeyPatch, height: int, width: int, text: str = TEXT
+) -> list[str]:
+    """Return the lines of the caption of a picture, within which they have to be."""
+    drawn: list[list[str]] = []
+    draw = captions.draw_lines
+    monkeypatch.setattr(
+        captions, "draw_lines", lambda lines, *rest: (drawn.append(lines), draw(lines, *rest))[1]
+    )
+    image = noise_picture(height, width)
+    changed = changed_pixels(image, with_caption(image, text))
+    if not changed.any():
+        return []
+    top, _, _, right = extent(changed)
+    assert right < width
+    assert height - top <= height / 8 + 1
+    return drawn[-1]
 
-    assert height(320) > 1.6 * height(640)
+
+LONG = f"{TEXT}, tuned on these clips (at its own thresholds)"
+
+
+@pytest.mark.parametrize(
+    ("width", "text", "expected"),
+    [
+        (640, TEXT, [TEXT]),
+        (260, TEXT, ["evidence, not proof", "wrong on 1 of 15 genuine clips"]),
+        (
+            260,
+            LONG,
+            [
+                "evidence, not proof",
+                "wrong on 1 of 15 genuine clips, tuned",
+                "on these clips (at its own thresholds)",
+            ],
+        ),
+    ],
+)
+def test_a_caption_wider_than_the_picture_goes_on_in_further_lines(
+    width: int, text: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lines_drawn(monkeypatch, 640, width, text) == expected
+
+
+def test_where_the_whole_caption_does_not_fit_its_first_part_remains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lines_drawn(monkeypatch, 240, 320, LONG) == ["evidence, not proof"]
 
 
 def test_no_caption_draws_nothing() -> None:
@@ -66,9 +106,9 @@ def test_no_caption_draws_nothing() -> None:
 
 def test_the_letters_are_drawn_once_for_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    draw = captions._draw_lines
+    draw = captions.draw_lines
     monkeypatch.setattr(
-        captions, "_draw_lines", lambda *given: (calls.append(given), draw(*given))[1]
+        captions, "draw_lines", lambda *given: (calls.append(given), draw(*given))[1]
     )
     caption = Caption(TEXT, lambda colours: colours)
     images = [noise_picture(540, 960, seed) for seed in range(5)]

@@ -94,6 +94,15 @@ def test_a_label_is_moved_into_the_picture(x: int, y: int) -> None:
     assert letters(x, y) == pytest.approx(letters(60, 100), rel=0.01)
 
 
+def test_the_label_has_the_verdict_on_the_person_whatever_the_score_of_the_frame() -> None:
+    box = Box(100, 90, 200, 190)
+    marks = [make_mark(OUTSIDE, 0, box=box, score=score) for score in (0.02, 0.98)]
+    first, second = (with_marks(grey_picture(), mark) for mark in marks)
+    np.testing.assert_array_equal(first, second)
+    unjudged = make_mark(OUTSIDE, 0, box=box, score=None)
+    assert changed_pixels(first, with_marks(grey_picture(), unjudged)).any()
+
+
 @pytest.mark.parametrize("trust", [None, *TrustMark])
 def test_the_label_shows_the_trust_mark(trust: TrustMark | None) -> None:
     """The trust mark is a second line above the box."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -98,13 +99,13 @@ def test_the_mean_baseline_is_aligned_like_the_heatmaps() -> None:
 def captions_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record every text that is drawn as a caption."""
     drawn: list[str] = []
-    draw = captions._draw_lines
+    draw = captions.draw_lines
 
-    def recording(lines: list[str], scale: float) -> NDArray[np.uint8]:
+    def recording(lines: list[str], *rest: Any) -> NDArray[np.uint8]:
         drawn.append(" / ".join(lines))
-        return draw(lines, scale)
+        return draw(lines, *rest)
 
-    monkeypatch.setattr(captions, "_draw_lines", recording)
+    monkeypatch.setattr(captions, "draw_lines", recording)
     return drawn
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from fakelens.models.onnx_classifier import OnnxClassifier, load_classifier
+from fakelens.models.plain_onnx.classifier import OnnxClassifier, load_classifier
 from fakelens.records.conventions import Convention, LayerLayout
 from support.meso_reference import make_card
 from support.onnx_export import export

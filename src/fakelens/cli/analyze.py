@@ -16,6 +16,7 @@ from fakelens.cli.options import (
     NO_FACE,
     SOME_FAILED,
     BaselineChoice,
+    Ended,
     Force,
     ModelNames,
     NoSmooth,
@@ -116,6 +117,14 @@ def analyze(
     ] = False,
     baseline: BaselineChoice = "subtract",
     no_smooth: NoSmooth = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print a line of JSON for each input, and everything else to standard error.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -155,11 +164,12 @@ def analyze(
             force=force,
             quiet=quiet,
             profile=profile,
+            json=json,
         )
         inputs, repeated = without_repetitions(videos)
         if not quiet:
             for path in repeated:
-                say(f"fakelens: {path}: given more than once, analyzed once")
+                say(f"fakelens: {path}: given more than once, analyzed once", err=json)
         codes = [_outcome(target, job) for target in plan(inputs, output)]
     failures = {code for code in codes if code not in (0, NO_FACE)}
     if failures and (0 in codes or NO_FACE in codes):
@@ -182,22 +192,28 @@ class _Job:
     force: bool
     quiet: bool
     profile: bool
+    json: bool
 
 
 def _outcome(target: "Target", job: _Job) -> int:
     """Analyze an input and return the exit code; whatever happens, the next one can follow."""
+    from fakelens.cli.summary_json import failure, to_line
+
     try:
         with one_sentence(target.path):
             return 0 if _analyze(target, job) else NO_FACE
-    except typer.Exit as ended:
+    except Ended as ended:
         if ended.exit_code == INTERRUPTED:
             raise
-        return ended.exit_code
+        code, problem = ended.exit_code, ended.sentence
     except Exception:
+        code, problem = FAILED, f"{target.path}: an error in fakelens, please report it"
         with surviving(err=True):
             traceback.print_exc()
-        say(f"fakelens: {target.path}: an error in fakelens, please report it", err=True)
-        return FAILED
+        say(f"fakelens: {problem}", err=True)
+    if job.json:
+        say(to_line(failure(target.path, code, problem)))
+    return code
 
 
 def _analyze(target: "Target", job: _Job) -> bool:
@@ -206,9 +222,11 @@ def _analyze(target: "Target", job: _Job) -> bool:
     from fakelens.cli.console import print_table, profile_table, progress_bar
     from fakelens.cli.finished import check_complete, check_same, has_face
     from fakelens.cli.results import find_folder
+    from fakelens.cli.summary_json import summarize, to_line
     from fakelens.media.profile import Profile
     from fakelens.media.source_file import check_source
     from fakelens.media.staging import nearest_existing
+    from fakelens.report.document import FILE_NAME, read_report
     from fakelens.report.save import check_free
 
     path = target.path
@@ -220,8 +238,11 @@ def _analyze(target: "Target", job: _Job) -> bool:
         if not job.quiet:
             say(
                 f"fakelens: {path}: already analyzed, results in {folder}; use --force to analyze "
-                "it again"
+                "it again",
+                err=job.json,
             )
+        if job.json:
+            say(to_line(summarize(read_report(folder / FILE_NAME), path, folder)))
         return has_face(known)
     check_free(folder, path, force=job.force)
     spent, began = Profile(), time.perf_counter()
@@ -245,8 +266,12 @@ def _analyze(target: "Target", job: _Job) -> bool:
         force=job.force,
         quiet=job.quiet,
     )
+    if job.json:
+        say(to_line(summarize(report, path, folder)))
+    elif not job.quiet:
+        print_results(report, folder, others)
     if job.profile:
-        print_table(profile_table(spent, time.perf_counter() - began))
+        print_table(profile_table(spent, time.perf_counter() - began), err=job.json)
     return bool(report.tracks)
 
 
@@ -261,7 +286,7 @@ def save(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write the results of an analysis and print the summary.
+    """Write the results of an analysis, and print what was damaged, and whether faces are missing.
 
     Args:
         report: of the first model.
@@ -271,9 +296,9 @@ def save(
         others: reports of the other models.
         video: also write the annotated video and copy the input.
         force: overwrite existing results.
-        quiet: print errors only.
+        quiet: show no progress.
     """
-    from fakelens.cli.console import print_table, progress_bar, summary, verdict_sentences
+    from fakelens.cli.console import progress_bar
     from fakelens.report.save import save_report
     from fakelens.report.wording import damage_sentences
 
@@ -292,11 +317,22 @@ def save(
         say(f"fakelens: {report.source}: {sentence}", err=True)
     if not report.tracks:
         say(f"fakelens: {report.source}: no face found, nothing to examine", err=True)
-    if quiet:
-        return
+
+
+def print_results(report: "Report", folder: Path, others: "Sequence[Report]" = ()) -> None:
+    """Print the verdicts, how often the models err, and where the results are.
+
+    Args:
+        report: of the first model.
+        folder: of the results.
+        others: reports of the other models.
+    """
+    from fakelens.cli.console import output_width, print_sentences, print_table
+    from fakelens.cli.summary_table import sentences_below, summary
+
     if report.tracks:
-        print_table(summary(report, *others))
-        say("\n".join(verdict_sentences(report)))
+        print_table(summary(report, *others, width=output_width()))
+        print_sentences(sentences_below(report))
     say(f"Results: {folder} (open report.html). A score is evidence, not proof.")
 
 

@@ -15,6 +15,7 @@ from fakelens.cli.models import models
 from fakelens.cli.options import INTERRUPTED, examples
 from fakelens.cli.printing import say
 from fakelens.cli.render import render
+from fakelens.cli.report import report
 from fakelens.cli.serve import serve
 
 
@@ -60,6 +61,7 @@ app.command(
         "fakelens analyze interview.mp4",
         "fakelens analyze *.mp4 -o results --every auto",
         "fakelens analyze clip.mov --model mesoinception4-df --detector dlib --cam gradcam",
+        "fakelens analyze clip.mp4 --model fakelens-patch --model mine.toml",
     )
 )(analyze)
 app.command(
@@ -68,6 +70,12 @@ app.command(
         "fakelens render interview_analyzed/report.json -o drawn --side-by-side --contour",
     )
 )(render)
+app.command(
+    epilog=examples(
+        "fakelens report interview_analyzed --examiner CASE.toml",
+        "fakelens report interview_analyzed --examiner CASE.toml -o case-17.pdf --paper letter",
+    )
+)(report)
 app.command()(demo)
 app.command(epilog=examples("fakelens serve", "fakelens serve --host 0.0.0.0 --workers 2"))(serve)
 app.add_typer(models, name="models")

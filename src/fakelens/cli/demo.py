@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fakelens.cli.options import DEFAULT, Force, ModelName, Quiet, one_sentence
-from fakelens.cli.printing import say
 
 if TYPE_CHECKING:
     from fakelens.evaluation.demo import Pointing
@@ -23,8 +22,8 @@ def demo(
     """Make a clip with one forged face, examine it, and check where the heatmap points."""
     with one_sentence():
         from fakelens.analysis.pipeline import analyze
-        from fakelens.cli.analyze import save
-        from fakelens.cli.console import progress_bar
+        from fakelens.cli.analyze import print_results, save
+        from fakelens.cli.console import print_sentences, progress_bar
         from fakelens.evaluation.demo import make_clip, pointing
         from fakelens.models.loading import load_model
         from fakelens.render.style import Style
@@ -38,7 +37,8 @@ def demo(
             report = analyze(clip, model=loaded, progress=progress)
         save(report, output, Style(), video=True, force=force, quiet=quiet)
         if not quiet:
-            say(_pointing_sentence(pointing(report)))
+            print_results(report, output)
+            print_sentences([_pointing_sentence(pointing(report))])
 
 
 def _pointing_sentence(found: "Pointing | None") -> str:

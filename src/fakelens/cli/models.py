@@ -19,7 +19,8 @@ def list_models(context: typer.Context) -> None:
     """List the models by name and where their weights are; fetch, check or calibrate a model."""
     if context.invoked_subcommand is None:
         with one_sentence():
-            from fakelens.cli.console import model_table, print_table
+            from fakelens.cli.console import print_table
+            from fakelens.cli.model_tables import model_table
 
             print_table(model_table())
 

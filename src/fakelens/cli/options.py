@@ -58,6 +58,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 __all__ = [
     "DEFAULT",
     "BaselineChoice",
+    "Ended",
     "Force",
     "ModelName",
     "ModelNames",
@@ -66,6 +67,18 @@ __all__ = [
     "Quiet",
     "one_sentence",
 ]
+
+
+class Ended(typer.Exit):
+    """The end of a command, or of the work on one input, by an error that was printed.
+
+    Attributes:
+        sentence: that says what is wrong.
+    """
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(code)
+        self.sentence = sentence
 
 
 def examples(*lines: str) -> str:
@@ -79,21 +92,21 @@ def one_sentence(about: Path | None = None) -> Iterator[None]:
 
     Args:
         about: input that is handled; named by errors that do not name it themselves.
+
+    Raises:
+        Ended: instead of such an error.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        _complain("interrupted; unfinished results were removed")
-        raise typer.Exit(INTERRUPTED) from error
+        problem = "interrupted; unfinished results were removed"
+        raise _complain(INTERRUPTED, problem) from error
     except UsageError as error:
-        _complain(error)
-        raise typer.Exit(USAGE) from error
+        raise _complain(USAGE, str(error)) from error
     except FakelensError as error:
-        _complain(error)
-        raise typer.Exit(FAILED) from error
+        raise _complain(FAILED, str(error)) from error
     except (OSError, UnicodeError) as error:
-        _complain(_describe(error, about))
-        raise typer.Exit(FAILED) from error
+        raise _complain(FAILED, _describe(error, about)) from error
 
 
 def _describe(error: OSError | UnicodeError, about: Path | None) -> str:
@@ -104,5 +117,6 @@ def _describe(error: OSError | UnicodeError, about: Path | None) -> str:
     return ": ".join([*dict.fromkeys(places), error.strerror])
 
 
-def _complain(problem: object) -> None:
+def _complain(code: int, problem: str) -> Ended:
     say(f"fakelens: {problem}", err=True)
+    return Ended(code, problem)

@@ -6,12 +6,13 @@ on faces, and say in words what would mislead.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fakelens.errors import ModelError
+from fakelens.errors import FakelensError, ModelError
 from fakelens.evaluation.check_heatmaps import check_head, check_heatmaps
 from fakelens.evaluation.check_preprocessing import (
     Subject,
@@ -126,6 +127,9 @@ def _check_saturation(model: Model, varied: FloatArray, logits: FloatArray) -> C
         else "let the model return logits"
     )
     inside = bool(np.abs(every).max() <= 1)
+    if inside and _ends_in_probabilities(model):
+        finding = f"no logit is outside {every.min():.2f} to {every.max():.2f}: the model is "
+        return Check("saturation", "caution", f"{finding}undecided on every picture")
     if inside and (every.min() >= 0 or every.max() <= 0):
         scores = sigmoid(np.array([every.min(), every.max()]))
         finding = (
@@ -156,6 +160,19 @@ def _check_saturation(model: Model, varied: FloatArray, logits: FloatArray) -> C
             "check that the pixels are scaled as in training, not to 0 to 255 instead of 0 to 1",
         )
     return Check("saturation", "caution" if share > 0.01 else "ok", finding)
+
+
+def _ends_in_probabilities(model: Model) -> bool:
+    """Return whether logits were already computed from probabilities, or taken from before them."""
+    if not isinstance(model, HasConvention):
+        return False
+    if model.convention.values != "auto":
+        return model.convention.values == "probabilities"
+    try:
+        model.with_convention(replace(model.convention, values="logits"))
+    except FakelensError:  # the outputs are not logits
+        return True
+    return False
 
 
 def _check_margin(model: Model, faces: Sequence[LabelledFace], logits: FloatArray) -> Check:

@@ -20,19 +20,19 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic import TypeAdapter, ValidationError
 
 from fakelens.errors import ModelError
 from fakelens.models import graph_editing, store
 from fakelens.models.checks import check_crops, check_evidence
-from fakelens.models.devices import CPU, providers
+from fakelens.models.devices import CPU
+from fakelens.models.onnx_session import ORT_ERRORS, one_line, open_session, run_session
 from fakelens.records.arrays import FloatArray
 from fakelens.records.models import Evidence, Head, ModelCard, NormStatistics
 
@@ -46,16 +46,6 @@ _LEVELS = {
     "plain": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "blocked": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-
-ORT_ERRORS = (  # they have no common base class but Exception
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
-"""What onnxruntime raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +132,7 @@ class OnnxModel:
         """
         check_crops(crops, self.card.input_size)
         try:
-            logit, activation, gradient, *features = _run(
+            logit, activation, gradient, *features = run_session(
                 self._session, self._outputs, "crops", crops
             )
         except ORT_ERRORS as error:
@@ -158,7 +148,7 @@ class OnnxModel:
             ModelError: the logit depends on something other than the explained layer.
         """
         try:
-            (logit,) = _run(self._head, ["logit"], "activation", activation)
+            (logit,) = run_session(self._head, ["logit"], "activation", activation)
         except ORT_ERRORS as error:
             raise ModelError(f"{self.card.name} cannot run: {one_line(error)}") from error
         return np.asarray(logit, np.float32)
@@ -200,7 +190,7 @@ class OnnxModel:
             return []
         names = [name for norm in norms for name in (norm.mean, norm.square)]
         try:
-            values = dict(zip(names, _run(session, names, "crops", crops), strict=True))
+            values = dict(zip(names, run_session(session, names, "crops", crops), strict=True))
         except ORT_ERRORS as error:
             raise ModelError(f"{self.card.name} cannot run: {one_line(error)}") from error
         return [
@@ -226,21 +216,8 @@ class OnnxModel:
 
 
 def _run_head(session: ort.InferenceSession, activation: FloatArray) -> Evidence:
-    logit, gradient = _run(session, ["logit", "gradient"], "activation", activation)
+    logit, gradient = run_session(session, ["logit", "gradient"], "activation", activation)
     return Evidence(logit, activation, gradient)
-
-
-def _run(
-    session: ort.InferenceSession, outputs: list[str], name: str, batch: NDArray[Any]
-) -> list[NDArray[Any]]:
-    """Run a session on a batch, one by one if the input has a fixed batch size of 1."""
-    parts = np.split(batch, len(batch)) if session.get_inputs()[0].shape[0] == 1 else [batch]
-    runs = [session.run(outputs, {name: part}) for part in parts]
-    return (
-        runs[0]
-        if len(runs) == 1
-        else [np.concatenate(values) for values in zip(*runs, strict=True)]
-    )
 
 
 def load_evidence_model(path: Path, *, threads: int | None = None, device: str = CPU) -> OnnxModel:
@@ -366,43 +343,3 @@ def _self_test_output(model: OnnxModel) -> tuple[NDArray[np.float64], NDArray[np
     evidence = model.examine(self_test_crops(model.card.input_size))
     product = evidence.activation.astype(np.float64) * evidence.gradient
     return evidence.logit.astype(np.float64), product.sum(axis=(1, 2, 3))
-
-
-def open_session(
-    model: bytes,
-    name: str,
-    threads: int | None,
-    level: ort.GraphOptimizationLevel,
-    device: str,
-) -> ort.InferenceSession:
-    """Open a session of onnxruntime.
-
-    Args:
-        model: serialised.
-        name: of the model, for messages.
-        threads: for one run; ``None`` or 0 uses onnxruntime's default, one per core.
-        level: of the optimisation of the graph.
-        device: a key of ``devices.DEVICES``.
-
-    Raises:
-        ModelError: onnxruntime cannot load the model.
-    """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    # Spinning threads take processor time from the decoder that runs in parallel.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # errors are raised; the log would repeat them
-    options.graph_optimization_level = level
-    try:
-        return ort.InferenceSession(
-            model, options, providers=providers(device), enable_fallback=False
-        )
-    except (*ORT_ERRORS, ValueError) as error:  # ValueError: damaged names are not UTF-8
-        raise ModelError(
-            f"{name} is damaged or not an ONNX file that onnxruntime can run: {one_line(error)}"
-        ) from error
-
-
-def one_line(error: Any) -> str:
-    """Return the message of an error without line breaks."""
-    return " ".join(str(error).split())

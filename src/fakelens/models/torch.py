@@ -297,7 +297,7 @@ def _run(module: torch.nn.Module, planes: torch.Tensor, name: str) -> object:
         return module(planes)
     except ModelError:
         raise
-    except Exception as error:  # the module is the user's, and may raise anything
+    except (Exception, SystemExit) as error:  # the module is the user's, and may raise anything
         raise ModelError(
             f"{name} cannot run on an input of the shape {tuple(planes.shape)}: {first_line(error)}"
         ) from error

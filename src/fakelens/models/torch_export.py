@@ -17,7 +17,7 @@ from fakelens.errors import MissingExtraError, ModelError
 from fakelens.models.checks import varied_crops
 from fakelens.models.factories import first_line
 from fakelens.models.torch import TorchModel
-from fakelens.models.torch_layers import first_tensor
+from fakelens.models.torch_layers import first_tensor, replace_first
 from fakelens.models.torch_outputs import select_scores
 from fakelens.records.conventions import Convention
 
@@ -33,17 +33,22 @@ class _WithLayer(nn.Module):
         self.module, self._layer, self._convention = module, [layer], convention
 
     def forward(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found: list[torch.Tensor | None] = []
-        hook = self._layer[0].register_forward_hook(
-            lambda _layer, _inputs, output: found.append(first_tensor(output))
-        )
+        found: list[torch.Tensor] = []
+
+        def keep(_layer: nn.Module, _inputs: object, output: object) -> object:
+            explained = first_tensor(output)
+            if explained is None:
+                raise ModelError("the explained layer returns no array")
+            found.append(explained)
+            # The module continues with a copy, since it may change the copy in place.
+            return replace_first(output, explained.clone())
+
+        hook = self._layer[0].register_forward_hook(keep)
         try:
             scores = select_scores(self.module(planes), self._convention, "the model")
         finally:
             hook.remove()
         (explained,) = found
-        if explained is None:
-            raise ModelError("the explained layer returns no array")
         return scores, explained
 
 

@@ -19,7 +19,6 @@ from fakelens.models.model_file import Weights
 from fakelens.models.torch_graphs import ExportedModule, ScriptedModule
 
 _SCRIPTS = (".pt", ".pth", ".ts", ".torchscript")
-_WRAPPERS = ("module.", "_orig_mod.")  # of every name, by DataParallel and torch.compile
 _COUNTERS = "num_batches_tracked"  # not used in evaluation mode, and missing in old files
 
 
@@ -60,12 +59,8 @@ def _load_program(path: Path, weights: Weights, example: torch.Tensor) -> nn.Mod
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
                 script = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as error:
-            if not weights.trusted:
-                raise ModelError(
-                    f"{path} is damaged or not TorchScript ({first_line(error)}): if it contains "
-                    "the weights of an architecture, state its factory in the model file"
-                ) from error
+        except (RuntimeError, ValueError):  # what else the file may be, follows
+            pass
         else:
             return ScriptedModule(script, example)
     module = _read_pickle(path, trusted=weights.trusted)
@@ -84,8 +79,8 @@ def _load_exported(path: Path, *, trusted: bool) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about files of other versions, and of torch itself
             return ExportedModule(torch.export.load(path))
-    except ModelError:
-        raise
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     except Exception as error:  # of many kinds, depending on what is damaged
         raise ModelError(
             f"{path} is damaged or not a program of torch.export: {first_line(error)}"
@@ -126,6 +121,12 @@ def _read_pickle(path: Path, *, trusted: bool) -> object:
             "torch.save"
         ) from error
     except Exception as error:  # of many kinds, depending on what is damaged
+        if isinstance(error, ImportError) or str(error).startswith("Can't get attribute"):
+            raise ModelError(
+                f"{path} contains objects of Python code that is not found "
+                f"({first_line(error)}): name its modules as weights.modules in the model file, "
+                "or save the state_dict alone and state a factory"
+            ) from error
         if "TorchScript archive" in str(error):
             raise ModelError(
                 f"{path} is TorchScript, which contains its own architecture: leave out the factory"
@@ -168,12 +169,7 @@ def _is_state(value: object) -> bool:
 def _load_state(module: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     """Load weights into an architecture: all of them, and nothing else."""
     own = module.state_dict()
-    for wrapper in _WRAPPERS:
-        everywhere, own_too = (
-            all(name.startswith(wrapper) for name in names) for names in (state, own)
-        )
-        if everywhere and not own_too:
-            state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
+    state = _without_wrappers(state, own)
     # Some files have a tensor that two layers share only once.
     given = {_memory(own[name]) for name in state if name in own}
     missing = [
@@ -204,6 +200,23 @@ def _load_state(module: nn.Module, state: Mapping[str, torch.Tensor], path: Path
                 f"of {own[name].dtype}"
             )
     module.load_state_dict(state, strict=False)
+
+
+def _without_wrappers(
+    state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> Mapping[str, torch.Tensor]:
+    """Return the weights under the names of the architecture.
+
+    A module that contained the architecture when the weights were saved, such as one of
+    DataParallel, torch.compile or Lightning, puts its own name before all of them.
+    """
+    inner = state
+    while inner and not any(name in own for name in inner):
+        wrapper, dot, _ = next(iter(inner)).partition(".")
+        if not dot or not all(name.startswith(wrapper + dot) for name in inner):
+            return state
+        inner = {name.removeprefix(wrapper + dot): tensor for name, tensor in inner.items()}
+    return inner
 
 
 def _memory(tensor: torch.Tensor) -> tuple[int, tuple[int, ...]]:

@@ -88,9 +88,10 @@ def watch_layers(module: nn.Module, count: int) -> Iterator[dict[str, Run]]:
         calls = runs.pop(name).calls if name in runs else 0  # in the order of the last run
         shape = (len(found), found.shape[2]) if crops_second else tuple(found.shape[1:])
         kind = str(getattr(layer, "operation", type(layer).__name__))
-        runs[name] = Run(
-            Layer(name, kind, shape, channel_axis(layer)), found, calls + 1, crops_second
-        )
+        axis = channel_axis(layer)
+        if isinstance(layer, nn.LayerNorm) and shape[-1] != layer.normalized_shape[-1]:
+            axis = None  # one of planes, which turns them round inside
+        runs[name] = Run(Layer(name, kind, shape, axis), found, calls + 1, crops_second)
 
     hooks = [
         layer.register_forward_hook(

@@ -194,6 +194,11 @@ def select_scores(output: object, convention: Convention, name: str) -> torch.Te
             raise ModelError(
                 f"{name}: the output has no field {field!r}, only {_describe(output)}"
             ) from error
+    if found is None or type(found).__module__ == "numpy":
+        raise ModelError(
+            f"{name}: the classifier returns {_describe(found)}{_within(field)}: it must return a "
+            "torch tensor of scores"
+        )
     if not isinstance(found, torch.Tensor):
         raise ModelError(
             f"{name}: the classifier returns {_describe(found)}{_within(field)}: state as field "

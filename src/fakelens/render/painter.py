@@ -7,6 +7,7 @@ pixels that are not drawn on do not change.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,7 +19,9 @@ from fakelens.records.findings import Verdict
 from fakelens.records.trust import SpecificityMark, TrustMark
 from fakelens.render.blending import divide_by_255
 from fakelens.render.caption import Caption
+from fakelens.render.lettering import draw_lines
 from fakelens.render.overlay import Mark
+from fakelens.render.stamp import Colour, Stamp
 from fakelens.render.style import Style
 
 _REAL_COLORMAP = cv2.COLORMAP_OCEAN  # blue to white, unlike the maps for evidence for fake
@@ -40,7 +43,8 @@ _GAMMA = 0.5  # exponent of the opacity: makes medium evidence visible while wea
 _CONTOUR_LEVEL = 1 / 3  # of full strength
 _HATCH_GREY = 190  # hatching replaces heatmaps that are not better than chance
 _HATCH_PERIOD = 4  # distance between stripes, in units of twice the line width
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_LABEL_GROUND = 200  # opacity of the black behind the letters of a label, 0..255
+_LABELS_KEPT = 64  # a film has thousands of people, few of them visible at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,9 @@ class Painter:
         self._style = style
         self._caption = Caption(caption, encode) if caption else None
         self._line = max(1, round(height / 360))
-        self._font_scale = max(0.45, height / 1000)
-        self._font_thickness = max(1, round(1.5 * self._font_scale))
+        self._text_size = max(14, round(height / 32))
+        self._encode = encode
+        self._label = lru_cache(_LABELS_KEPT)(self._make_label)
         solid = [*VERDICT_COLOURS.values(), _WHITE, _BLACK]
         encoded = encode(np.array(solid, dtype=np.uint8)).tolist()
         self._solid = dict(zip(solid, encoded, strict=True))
@@ -163,37 +168,23 @@ class Painter:
             self._blend(canvas, x1, y, across, colour)
         for x in (x1, x1 + width - down.shape[1]):
             self._blend(canvas, x, y1, down, colour)
-        result = "not judged" if mark.score is None else f"{mark.score:.2f} {mark.verdict}"
-        lines = [f"#{mark.person} {result}"]
+        lines = [f"#{mark.person} {'not judged' if mark.score is None else mark.verdict}"]
         if mark.trust or mark.specificity:
             lines.append(f"heatmap: {', '.join(_answers(mark))}")
-        self._paint_label(canvas, lines, x1, y1, colour)
-
-    def _paint_label(
-        self, canvas: Canvas, lines: Sequence[str], x: int, y: int, colour: tuple[int, int, int]
-    ) -> None:
-        scale, thickness = self._font_scale, self._font_thickness
-        sizes = [cv2.getTextSize(text, _FONT, scale, thickness) for text in lines]
-        padding = 3 * self._line
-        line_height = max(ascent + descent for (_, ascent), descent in sizes) + padding
-        width = max(text_width for (text_width, _), _ in sizes) + 2 * padding
-        height = line_height * len(lines) + padding
+        label = self._label(tuple(lines), colour)
         rows, columns = canvas.planes[0].shape
-        x = max(0, min(x, columns - width))
-        y = max(0, min(y - height, rows - height))
-        background = np.full((height, width), 200, dtype=np.uint8)
-        letters = np.zeros_like(background)
-        for number, (text, (_, descent)) in enumerate(zip(lines, sizes, strict=True), 1):
-            origin = (padding, line_height * number - descent + padding // 2)
-            cv2.putText(letters, text, origin, _FONT, scale, 255, thickness, cv2.LINE_AA)
-        self._blend(canvas, x, y, background, _BLACK)
-        bar = np.full((height, 2 * self._line), 255, dtype=np.uint8)
-        self._blend(canvas, x, y, bar, colour)
-        self._blend(canvas, x, y, letters, _WHITE)
+        height, width = label.shape
+        x, y = max(0, min(x1, columns - width)), max(0, min(y1 - height, rows - height))
+        label.paint(canvas.planes, x, y)
 
-    def _blend(
-        self, canvas: Canvas, x: int, y: int, mask: Plane, colour: tuple[int, int, int]
-    ) -> None:
+    def _make_label(self, lines: tuple[str, ...], colour: Colour) -> Stamp:
+        padding = 2 * self._line
+        letters = draw_lines(lines, self._text_size, (2 * padding, padding, padding, padding))
+        ground, bar = np.full_like(letters, _LABEL_GROUND), np.zeros_like(letters)
+        bar[:, : 2 * self._line] = 255
+        return Stamp([(ground, _BLACK), (bar, colour), (letters, _WHITE)], self._encode)
+
+    def _blend(self, canvas: Canvas, x: int, y: int, mask: Plane, colour: Colour) -> None:
         """Blend one colour through a mask (opacity 0..255) with its top left corner at x, y."""
         height, width = canvas.planes[0].shape
         x1, y1 = max(x, 0), max(y, 0)

@@ -1,4 +1,4 @@
-"""``annotated.mp4``: the video with heatmaps, boxes and scores drawn on it."""
+"""``annotated.mp4``: the video with heatmaps, boxes and verdicts drawn on it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from fakelens.errors import ModelError
 from fakelens.models.devices import CPU
 from fakelens.models.layers import CHANNELS_FIRST, Layer, check_map, find_layout
-from fakelens.models.onnx import open_session
+from fakelens.models.onnx_session import open_session
 from fakelens.models.plain_onnx.gradient import differentiate
 from fakelens.models.plain_onnx.layers import (
     all_layers,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fakelens.errors import ModelError
 from fakelens.models.devices import CPU
-from fakelens.models.onnx import open_session
+from fakelens.models.onnx_session import open_session
 from fakelens.models.plain_onnx.file import add_preprocessing, batch_size, read_classifier
 from fakelens.models.plain_onnx.nodes import GraphEditor
 from fakelens.models.plain_onnx.outputs import find_ending, find_output, is_over_classes

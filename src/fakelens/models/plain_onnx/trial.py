@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 
 from fakelens.errors import ModelError
 from fakelens.models.devices import CPU
-from fakelens.models.onnx import ORT_ERRORS, one_line, open_session
+from fakelens.models.onnx_session import ORT_ERRORS, one_line, open_session
 from fakelens.models.plain_onnx.nodes import GraphEditor
 
 _FLOATS = {"float", "float16", "double", "bfloat16"}
