@@ -196,10 +196,17 @@ class SigmoidModel(ColourModel):
 
 @pytest.mark.parametrize("values", ["auto", "probabilities"])
 def test_an_undecided_model_is_not_told_to_state_what_is_known(values: str) -> None:
-    found = check(SigmoidModel(replace(TRUE, values=values), lambda logits: -probability(logits)))
+    inside = replace(TRUE, values=values)
+    found = check(SigmoidModel(inside, lambda logits: -0.8 * probability(logits)))
     assert found["saturation"].outcome == "caution"
     assert "undecided" in found["saturation"].finding
     assert "probabilities" not in found["saturation"].sentence
+
+
+def test_a_second_sigmoid_is_wrong() -> None:
+    found = check(SigmoidModel(TRUE, lambda logits: probability(3 * logits)))
+    assert "saturation" in wrong(found)
+    assert "remove one of the two" in found["saturation"].advice
 
 
 def test_certain_scores_call_for_caution() -> None:

@@ -225,6 +225,8 @@ def test_the_scores_can_be_a_field(end: Callable, field: str | int) -> None:
         (Result, 0, "no field 0, only an object of the type Result"),
         (lambda x: x, 0, r"no field 0, only one array of shape \(4, 1\)"),
         (lambda x: x, "data", r"no field 'data', only one array of shape \(4, 1\)"),
+        (lambda x: x.detach().numpy(), None, "of the type ndarray: it must return a torch tensor"),
+        (lambda x: None, None, "of the type NoneType: it must return a torch tensor"),
         (lambda x: (x, x), None, "returns a tuple of 2: state as field"),
         (lambda x: {"a": x}, None, "returns a dictionary with the keys 'a': state as field"),
         (lambda x: {"a": (x,)}, "a", "returns a tuple of 1 in the field 'a': state as field"),
