@@ -78,7 +78,7 @@ def test_every_option_is_in_the_reference_with_its_help() -> None:
 def test_the_help_of_a_command_has_the_options_of_the_reference(name: str) -> None:
     arguments = [*name.split()[1:], "--help"]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
-    shown = set(re.findall(r"^[│ ]*\*? *(--[a-z-]+)", result.stdout, re.MULTILINE))
+    shown = set(re.findall(r"^[│ ]*\*? *(--[a-z0-9-]+)", result.stdout, re.MULTILINE))
     shown -= {"--help", "--install-completion", "--show-completion"}
     assert shown == {option for option in names_of(commands()[name]) if option.startswith("--")}
 
@@ -92,7 +92,7 @@ def test_commands_in_a_page_exist(page: Path) -> None:
         if "COMMAND" in call:
             continue
         assert command != "fakelens" or "--" in call, line
-        given = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", call))
+        given = set(re.findall(r"(?<!\S)--?[a-z][a-z0-9-]*", call))
         assert given <= names_of(known[command]), line
 
 

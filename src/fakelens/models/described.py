@@ -67,7 +67,8 @@ def list_layers(path: Path) -> list[Layer]:
     The layer and the layout that the model file states are not used, and may be wrong.
 
     Raises:
-        As ``load_described``.
+        ModelError: see ``load_described``.
+        MissingExtraError: torch or Keras is needed and not installed.
     """
     described = read_model_file(path)
     file, data = _weights(path, described)
