@@ -67,6 +67,7 @@ def capture_report(results: Path) -> None:
         page.goto(address)
         page.wait_for_selector("html[data-ready=yes]")
         page.locator("#seek").fill(str(FRAME / 25))
+        page.locator("#more > summary").click()
         page.locator("input[value=both]").check()
         page.wait_for_timeout(1000)
         save_screenshot("report.jpg", page.screenshot())

@@ -27,6 +27,7 @@ from support.report_page import (
     inside,
     number_on,
     open_report,
+    open_settings,
     screenshot,
     seek,
 )
@@ -54,6 +55,7 @@ def test_the_layer_changes_only_the_faces_with_the_chosen_evidence(opened: Recor
     number = read_number(untouched)
     assert number == 25
     page.locator("#show").check()
+    open_settings(page)
     for evidence, heated in (("fake", (FAKE,)), ("real", (REAL,)), ("both", (FAKE, REAL))):
         page.check(f"input[name=evidence][value={evidence}]")
         different = changed(untouched, screenshot(page))
@@ -235,6 +237,7 @@ def test_the_layer_is_drawn_on_the_face_in_a_rotated_video(
     save_report(report, tmp_path / "out")
     recorded = open_report(chromium, tmp_path / "out")
     hide_boxes(recorded.page)
+    open_settings(recorded.page)
     recorded.page.check("input[name=evidence][value=both]")
     recorded.page.locator("#opacity").fill("100")
     # The picture is in the middle, with bars on both sides.

@@ -175,4 +175,5 @@ def test_a_face_at_the_edge_is_examined(side: str, tmp_path: Path) -> None:
     result = run("analyze", tmp_path / "edge.png", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == FILES - {"annotated.mp4", "untouched.mp4"} | {"annotated.png", "mean_faces"}
+    of_videos = {"annotated.mp4", "keyframes", "untouched.mp4"}
+    assert names == FILES - of_videos | {"annotated.png", "mean_faces"}

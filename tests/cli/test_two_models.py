@@ -59,7 +59,7 @@ def test_the_first_model_has_the_usual_files_and_the_other_a_folder(compared: Pa
     usual = FILES | {"mean_faces"}
     assert {path.name for path in compared.iterdir()} == usual | {"second_opinions"}
     inside = {path.name for path in (compared / PLACE).iterdir()}
-    assert inside == usual - {"annotated.mp4", "untouched.mp4"}
+    assert inside == usual - {"annotated.mp4", "keyframes", "untouched.mp4"}
     assert [path.name for path in (compared / "second_opinions").iterdir()] == ["tiny"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
+from fakelens.records.findings import Verdict
 from fakelens.records.models import ErrorRecord, ModelCard, Thresholds
 from fakelens.records.report import Report
 from fakelens.render.style import Style
@@ -14,11 +15,13 @@ from fakelens.report.document import read_report, write_document
 from fakelens.report.error_rates import (
     NOT_MEASURED,
     error_rate_caption,
+    error_rate_for,
     error_rate_sentence,
     error_rows,
     wilson_interval,
 )
-from fakelens.report.page import PageFiles, write_page
+from fakelens.report.page import write_page
+from fakelens.report.page_files import PageFiles
 from support.builders import CARD, THRESHOLDS
 from support.comparing import SEALED, counts, record, with_records
 from support.pages import Page
@@ -190,13 +193,51 @@ def page_of(report: Report, folder: Path) -> Page:
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
-def test_the_page_shows_the_line_at_the_top_and_under_every_verdict(
+@pytest.mark.parametrize(
+    ("verdict", "records", "words"),
+    [
+        (Verdict.FAKE, [SEALED], "On new clips the model called 1 of 15 genuine ones fake."),
+        (Verdict.REAL, [SEALED], "On new clips the model called 0 of 8 fakes real."),
+        (
+            Verdict.INCONCLUSIVE,
+            [SEALED],
+            "On new clips the model called 1 of 15 genuine ones fake and 0 of 8 fakes real.",
+        ),
+        (
+            Verdict.REAL,
+            [record(counts("fake", real=3, not_judged=1), independent=False)],
+            "On clips it was tuned on the model called 3 of 4 fakes real.",
+        ),
+        (
+            Verdict.FAKE,
+            [record(counts("fake", real=3))],
+            "How often this model is wrong with this verdict was not measured.",
+        ),
+        (Verdict.FAKE, [], NOT_MEASURED),
+    ],
+)
+def test_a_verdict_stands_beside_the_error_that_matters_for_it(
+    verdict: Verdict, records: list[ErrorRecord], words: str
+) -> None:
+    assert error_rate_for(card(*records), verdict) == words
+    assert error_rate_for(card(*records), verdict, THRESHOLDS) == words
+
+
+def test_counts_of_other_thresholds_are_said_to_be_so() -> None:
+    other = Thresholds(0.9, 0.1, "chosen")
+    assert error_rate_for(card(SEALED), Verdict.FAKE, other).endswith(
+        "fake (at its own thresholds)."
+    )
+
+
+def test_the_page_shows_the_error_at_the_top_and_the_line_under_every_verdict(
     report: Report, tmp_path: Path
 ) -> None:
     text = page_of(with_records(report, SEALED), tmp_path).text
-    assert text.count(LINE) == 3
-    top = text.index(LINE)
-    assert top < text.index("A score is evidence, not proof")
+    assert text.count(LINE) == 2
+    short = error_rate_for(card(SEALED), Verdict.INCONCLUSIVE)
+    assert text.count(short) == 2
+    assert text.rindex(short) < text.index("A score is evidence, not proof") < text.index(LINE)
     for finding in report.findings:
         heading = f"Person {finding.person}: {finding.verdict.value} {finding.score:.2f} "
         assert text.partition(heading)[2].startswith(LINE)
@@ -204,7 +245,7 @@ def test_the_page_shows_the_line_at_the_top_and_under_every_verdict(
 
 def test_the_page_of_an_unmeasured_model_says_so(report: Report, tmp_path: Path) -> None:
     text = page_of(report, tmp_path).text
-    assert text.count(NOT_MEASURED) == 4  # also in place of the table
+    assert text.count(NOT_MEASURED) == 5  # also in place of the table
     assert "Wrong (95" not in text
 
 

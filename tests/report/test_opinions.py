@@ -27,7 +27,8 @@ from fakelens.report.opinions import (
     overview,
     place_reports,
 )
-from fakelens.report.page import PageFiles, write_page
+from fakelens.report.page import write_page
+from fakelens.report.page_files import PageFiles
 from fakelens.report.save import save_drawings, save_report
 from support.builders import CARD, make_report, make_track
 from support.comparing import SEALED
@@ -251,6 +252,7 @@ def test_every_link_of_both_pages_leads_to_a_file(compared: Path) -> None:
     ):
         links = [link for link in page(place).links if not link.startswith(("data:", "#"))]
         assert {page_link, video} <= set(links)
+        assert sum("keyframes/" in link for link in links) == 3
         assert all((place / link).is_file() for link in links), links
         assert "an exact copy of the input" in page(place).text
 

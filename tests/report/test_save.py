@@ -15,9 +15,9 @@ from fakelens.records.faces import Box
 from fakelens.records.report import Report
 from fakelens.render.style import Style
 from fakelens.report.document import read_report
-from fakelens.report.portraits import Portraits, take_portraits
+from fakelens.report.portraits import Portraits, show_frames
 from fakelens.report.save import save_drawings, save_report
-from support.report_files import DRAWINGS, FILES, FRAMES, contents, files
+from support.report_files import DRAWINGS, FILES, FRAMES, KEYFRAMES, contents, files, general
 from support.toys import (
     FAKE,
     REAL,
@@ -33,7 +33,9 @@ from support.toys import (
 def test_all_files_are_there_and_nothing_else(report: Report, tmp_path: Path) -> None:
     paths = save_report(report, tmp_path / "new" / "out")
     assert files(tmp_path) == {f"new/out/{name}" for name in FILES}
-    assert {path.relative_to(tmp_path / "new" / "out").as_posix() for path in paths} == FILES
+    names = {path.relative_to(tmp_path / "new" / "out").as_posix() for path in paths}
+    assert {general(name) for name in names} == FILES
+    assert names == set(contents(tmp_path / "new" / "out"))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
 
 
@@ -71,7 +73,7 @@ def test_a_portrait_is_taken_at_the_key_frame_of_its_person(
         for finding, key in zip(report.findings, keys, strict=True)
     ]
     changed = dataclasses.replace(report, findings=tuple(findings))
-    take_portraits(changed, [Portraits(changed, tmp_path / "faces", Style())])
+    show_frames(changed, [Portraits(changed, tmp_path / "faces", Style())])
     with open_video(clip) as reader:
         images = [frame.image for frame in reader.frames()]
     for person, track, key in zip((1, 2), report.tracks, keys, strict=True):
@@ -88,14 +90,15 @@ def test_the_video_can_be_left_out(report: Report, tmp_path: Path) -> None:
 
 def test_a_report_without_people_has_no_drawings(clip: Path, tmp_path: Path) -> None:
     save_report(analyzed(clip), tmp_path / "out")
-    assert files(tmp_path / "out") == FILES - DRAWINGS
+    assert files(tmp_path / "out") == FILES - DRAWINGS - KEYFRAMES
 
 
 def test_a_still_picture_is_drawn_as_a_picture(tmp_path: Path) -> None:
     image = draw_scene(0, (FAKE, REAL))
     path = photograph(tmp_path / "in.png", image)
     save_report(analyzed(path, FAKE, REAL), tmp_path / "out", style=Style(side_by_side=True))
-    assert files(tmp_path / "out") == FILES - {"annotated.mp4", "untouched.mp4"} | {"annotated.png"}
+    videos = {"annotated.mp4", "untouched.mp4"}
+    assert files(tmp_path / "out") == FILES - videos - KEYFRAMES | {"annotated.png"}
     drawn = cv2.imread(str(tmp_path / "out" / "annotated.png"))[:, :, ::-1]
     np.testing.assert_array_equal(drawn[:, :WIDTH], image)
     assert np.abs(drawn[80:110, WIDTH + 30 : WIDTH + 60].astype(int) - image[80:110, 30:60]).min()
@@ -125,17 +128,19 @@ def test_force_overwrites_a_report_and_keeps_all_other_files(
     for name, content in others.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
+    (folder / "keyframes" / "frame-99.png").write_bytes(b"of the earlier report")
     save_report(analyzed(clip, FAKE), folder, force=True, video=False)
     stale = {"annotated.mp4", "untouched.mp4", "faces/person-2.png"}
     assert files(folder) == FILES - stale | set(others)
     assert contents(folder).items() >= others.items()
+    assert not (folder / "keyframes" / "frame-99.png").exists()
     assert len(read_report(folder / "report.json").tracks) == 1
 
 
 def test_force_leaves_no_empty_folder_behind(report: Report, clip: Path, tmp_path: Path) -> None:
     save_report(report, tmp_path / "out")
     save_report(analyzed(clip), tmp_path / "out", force=True)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES - DRAWINGS
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES - DRAWINGS - KEYFRAMES
 
 
 class DrawingError(Exception):

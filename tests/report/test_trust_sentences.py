@@ -86,7 +86,7 @@ def test_the_page_says_how_reliable_the_result_is(report: Report, tmp_path: Path
     save_report(with_assessment(report, assessed()), tmp_path / "out", video=False)
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     for words in (
-        "robustness range 0.70 to 0.97",
+        "if re-cropped or recompressed 0.70 to 0.97",
         "heatmap faithful to the model: supported, it shows what the score depends on",
         "this does not mean that the marked area was edited",
         "changes the logit by -2.2 (random 20 %: -0.1; p = 0.01, 6 faces)",
@@ -100,7 +100,7 @@ def test_the_page_says_how_reliable_the_result_is(report: Report, tmp_path: Path
         "removing the mouth changes the score from 0.97 to 0.41",
         "0:00.2 , frame 5:",
         "0:01.2 , frame 30:",
-        "Mean correlation of each heatmap with the mean of the others: 0.90",
+        "mean correlation of each heatmap with the mean of the others: 0.90",
     ):
         assert words in page.text, words
     assert page.text.count("Mean face and mean heatmap") == 1

@@ -14,7 +14,8 @@ from fakelens.records.models import Baseline, Calibration, Domain, ErrorRecord, 
 from fakelens.records.report import Report
 from fakelens.records.trust import ControlOutcome, Controls, SpecificityMark, TrustMark
 from fakelens.render.style import Style
-from fakelens.report.page import PageFiles, write_page
+from fakelens.report.page import write_page
+from fakelens.report.page_files import PageFiles
 from fakelens.report.wording import (
     damage_sentences,
     domain_sentence,
@@ -222,8 +223,10 @@ def test_the_two_answers_on_a_heatmap_are_separate(
     assert "by less than 0.8 more; 6 faces" in specific
     assert warning == "neither answer means that the marked area was edited"
     text = page_of(compared(report, found, mark=TrustMark.WEAK), tmp_path).text
-    marks = text.partition("Reliability")[2].partition(faithful)[0].split()
-    assert " ".join(marks) == f"heatmap faithful to the model: weak heatmap {mark}"
+    plain = text.partition("Reliability")[2].partition("Details for experts")[0]
+    assert "only weakly faithful to the model (says nothing about the video)" in plain
+    assert f"the heatmap is {mark}:" in plain
+    assert faithful in text.partition("Details for experts")[2]
     assert words in text
     assert warning in text
 

@@ -11,6 +11,7 @@ FILES = {
     "annotated.mp4",
     "faces",
     "heatmaps.f16",
+    "keyframes",
     "report.html",
     "report.json",
     "scores.csv",

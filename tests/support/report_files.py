@@ -1,6 +1,7 @@
 """Names of a report's files, and tracks with random values, for tests of saving and reading."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +21,33 @@ FILES = {
     "untouched.mp4",
     "faces/person-1.png",
     "faces/person-2.png",
+    "keyframes/frame-N.png",
 }
-"""All files of a report on the two people of that clip."""
+"""All files of a report on the two people of that clip, as ``files`` names them."""
+
+KEYFRAMES = {"keyframes/frame-N.png"}
 
 DRAWINGS = {"annotated.mp4", "faces/person-1.png", "faces/person-2.png"}
 """The files that ``save_drawings`` writes."""
 
 
 def files(folder: Path) -> set[str]:
-    """Return the names of all files in a folder and its subfolders."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    """Return the names of all files in a folder and its subfolders, see ``general``."""
+    return {general(path.relative_to(folder).as_posix()) for path in _all(folder)}
+
+
+def general(name: str) -> str:
+    """Return a file name; N replaces the number of a keyframe, which depends on the encoder."""
+    return re.sub(r"(?<=keyframes/frame-)\d+(?=\.png$)", "N", name)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the content of all files in a folder, by name."""
-    return {name: (folder / name).read_bytes() for name in files(folder)}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _all(folder)}
+
+
+def _all(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if not path.is_dir()]
 
 
 def random_track(person: int, rows: range) -> Track:

@@ -125,6 +125,11 @@ def seek(page: Page, seconds: float) -> None:
     wait_for_seek(page)
 
 
+def open_settings(page: Page) -> None:
+    """Open the further settings of the heatmap, and its explanation."""
+    page.locator("#more").evaluate("part => { part.open = true }")
+
+
 def hide_boxes(page: Page) -> None:
     """Hide boxes and scores, so that only heatmaps are drawn on the video."""
     page.locator("#boxes").uncheck()

@@ -16,10 +16,11 @@ from fakelens.records.trust import Regions
 
 _MAX_POINTS = 600  # of a curve: about the width of a screen
 _MAX_TOTAL_POINTS = 6000  # of all curves of a page
-# One for each of ``regions.REGION_NAMES``, after Okabe and Ito.
-_PART_COLOURS = ("#0072b2", "#f0e442", "#d55e00", "#56b4e9", "#cc79a7", "#009e73", "#999999")
+# One for each of ``regions.REGION_NAMES``: greys, since colours stand for verdicts. Neighbours in
+# the chart differ clearly in lightness.
+_PART_COLOURS = ("#3d4852", "#a9b4bf", "#6f7d8a", "#d3dae0", "#55616c", "#bcc5cd", "#8b97a3")
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds
-_MAX_TICKS = 10
+_MAX_TICKS = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fakelens.records.findings import Verdict
 from fakelens.records.models import ErrorRecord, ModelCard, Thresholds, VerdictCounts
 
 NOT_MEASURED = "How often this model is wrong was not measured."
@@ -58,6 +59,33 @@ def error_rate_sentence(card: ModelCard, used: Thresholds | None = None) -> str:
     if _differ(card.thresholds, used):
         rest += " These counts hold for the model's own thresholds, not for the ones used here."
     return f"{'; '.join(clauses)}.{rest}"
+
+
+def error_rate_for(card: ModelCard, verdict: Verdict, used: Thresholds | None = None) -> str:
+    """Say how often a model was wrong with one verdict, or with both if the verdict is open.
+
+    For *likely fake* that is the number of genuine clips called fake, for *likely real* the number
+    of fakes called real.
+
+    Args:
+        card: of the model.
+        verdict: on a person.
+        used: thresholds of the report; the counts hold for the model's own.
+    """
+    record = first_record(card)
+    if record is None:
+        return NOT_MEASURED
+    genuine, fakes = _total(record.counts, "real"), _total(record.counts, "fake")
+    wrong = []
+    if genuine and verdict is not Verdict.REAL:
+        wrong.append(f"{genuine.fake} of {genuine.clips} genuine ones fake")
+    if fakes and verdict is not Verdict.FAKE:
+        wrong.append(f"{fakes.real} of {_number(fakes.clips, 'fake')} real")
+    if not wrong:
+        return "How often this model is wrong with this verdict was not measured."
+    origin = "new clips" if record.independent else "clips it was tuned on"
+    own = " (at its own thresholds)" if _differ(card.thresholds, used) else ""
+    return f"On {origin} the model called {' and '.join(wrong)}{own}."
 
 
 def error_rate_caption(card: ModelCard, used: Thresholds | None = None) -> str:

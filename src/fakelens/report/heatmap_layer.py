@@ -165,6 +165,7 @@ def _pack(
         "step": step,
         "cells": _cells(report),
         "whole": _whole_factor(report, overlay),
+        "faded": FADED,
         "persons": persons,
         "colours": _base64(np.column_stack([colours, alpha]).astype("u1").tobytes()),
     }

@@ -1,13 +1,18 @@
 """What the page says about its heatmaps: which one is shown, the colours, and what is left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from fakelens.explain.cam import CamMethod
 from fakelens.records.report import Report
 from fakelens.records.trust import SpecificityMark, TrustMark
 from fakelens.render.overlay import specificity_of
+from fakelens.render.painter import colour_tables
 from fakelens.render.style import Style
 from fakelens.report.heatmap_layer import Layer
+
+_STEPS = 50  # of the colour bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,22 @@ def make_legend(method: CamMethod, style: Style, layer: Layer, report: Report) -
     return Legend(compared, whole, " ".join(_rest(style, layer, report)))
 
 
+def colour_bar(style: Style, *, both: bool) -> list[tuple[str, float]]:
+    """Return the colours of the heatmap at even steps: CSS colour and opacity 0..1.
+
+    Args:
+        style: of the heatmaps.
+        both: from the strongest evidence for real to that for fake; otherwise from no evidence on.
+    """
+    colours, alpha = colour_tables(replace(style, evidence="both", opacity=1))
+    first = 0 if both else len(alpha) // 2
+    entries = np.linspace(first, len(alpha) - 1, _STEPS).round().astype(int)
+    return [
+        ("#{:02x}{:02x}{:02x}".format(*colours[entry].tolist()), round(alpha[entry] / 255, 2))
+        for entry in entries.tolist()
+    ]
+
+
 def shows_both_sides(method: CamMethod) -> bool:
     """Return whether the heatmaps show evidence for fake and for real separately."""
     return method.signed and method.positive == "fake"
@@ -64,7 +85,10 @@ def _colours_of_differences(method: CamMethod) -> str:
 
 
 def _rest(style: Style, layer: Layer, report: Report) -> list[str]:
-    sentences = ["All faces are drawn on the same scale."]
+    sentences = [
+        "All faces are drawn on one scale: 100 % is the strongest evidence in this "
+        f"{'picture' if report.video.is_picture else 'video'}."
+    ]
     if any(finding.trust_mark is TrustMark.CHANCE for finding in report.findings):
         sentences.append("Hatched: not better than chance.")
     marks = {found.mark for finding in report.findings if (found := specificity_of(finding))}
@@ -72,7 +96,7 @@ def _rest(style: Style, layer: Layer, report: Report) -> list[str]:
         sentences.append("Faded: not specific to this face.")
     if style.smooth and not report.video.is_picture:
         sentences.append(
-            "Heatmaps and scores on the video are smoothed over 0.1 s; the charts below show the "
+            "Heatmaps and scores on the video are smoothed over 0.1 s; the charts show the "
             "score of each frame."
         )
     rate = float(report.video.rate or 0) / report.settings.every

@@ -7,68 +7,41 @@ styles, pictures or connections other than its own and the files beside it.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from fakelens.explain.cam import METHODS
-from fakelens.media.images import decode_image
 from fakelens.media.reader import open_video
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
-from fakelens.records.tracks import Track
-from fakelens.records.trust import SpecificityMark, TrustMark
 from fakelens.render.overlay import specificity_of
 from fakelens.render.style import Style
 from fakelens.report import annotated_video, document, portraits, source_video, table, wording
-from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
+from fakelens.report.cards import make_card
+from fakelens.report.charts import Axis
 from fakelens.report.error_rates import error_rate_sentence, error_rows
 from fakelens.report.heatmap_layer import pack
-from fakelens.report.legend import make_legend, shows_both_sides
+from fakelens.report.keyframes import FOLDER as KEYFRAMES_FOLDER
+from fakelens.report.legend import colour_bar, make_legend, shows_both_sides
+from fakelens.report.next_steps import next_steps
 from fakelens.report.opinion_section import compare_opinions
 from fakelens.report.opinions import NOT_INDEPENDENT
+from fakelens.report.page_files import PageFiles
 from fakelens.report.source_video import Timing
+from fakelens.report.verdict_strip import SIDES, make_strip
 
 FILE_NAME = "report.html"
-_SIDES = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
-_STYLES = ("page.css",)
+_STYLES = ("page.css", "verdict.css")
 _EARLY_SCRIPTS = ("early.js",)
 _SCRIPTS = ("layer.js", "player.js", "lanes.js", "review.js", "page.js")
 _MAX_STILL_WIDTH = 1600  # of a still picture in the page, pixels
-_KEY_SIDE, _SMALL_KEY_SIDE = 320, 120  # of the face at the key frame, pixels
-
-
-@dataclass(frozen=True, slots=True)
-class PageFiles:
-    """Files and pictures that the page shows besides the report itself.
-
-    Attributes:
-        video: URL of the original video, relative to the page; ``None`` if the page has no player.
-        copied: whether ``video`` is a file of the results, and not the input itself.
-        exact: whether ``video`` is an exact copy of the input, or the input itself.
-        timing: frame timestamps of ``video``.
-        unplayable: whether there is no video because browsers cannot play the input.
-        faces: JPEG of face crops, as in ``portraits.Portraits``.
-        notes: sentences on how the videos differ from the input.
-        lost: why the input could not be read again, if so.
-    """
-
-    video: str | None = None
-    copied: bool = False
-    exact: bool = False
-    timing: Timing | None = None
-    unplayable: bool = False
-    faces: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    lost: str | None = None
 
 
 def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> None:
@@ -91,7 +64,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
     ranked = portraits.rank_by_suspicion(report)
     detailed = set(ranked[: portraits.MAX_FILM_STRIPS])
     cards = [
-        _card(report, number, folder, axis, style, files, detailed=number in detailed)
+        make_card(report, number, folder, axis, style, files, detailed=number in detailed)
         for number in sorted(ranked[: portraits.MAX_CARDS])
     ]
     layer = pack(report, style) if report.tracks else None
@@ -116,6 +89,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             style=style,
             axis=axis,
             summary=wording.overall(report),
+            strip=make_strip(report, folder, files.faces),
+            next=next_steps(report, files.keyframes, player=files.video is not None),
             opinions=compare_opinions(report, folder, FILE_NAME),
             not_independent=NOT_INDEPENDENT,
             error_rates=error_rate_sentence(report.model, report.thresholds),
@@ -130,6 +105,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             has_evidence_choice=shows_both_sides(method),
             report_identity=_identity(report),
             legend=make_legend(method, style, layer, report) if layer else None,
+            colour_bar=colour_bar(style, both=shows_both_sides(method)),
+            undecided=any(f.verdict is Verdict.INCONCLUSIVE for f in report.findings),
             notes=files.notes,
             not_examined=wording.not_examined(report),
             video=files.video,
@@ -138,6 +115,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             shown_video=_describe_video(report, files),
             annotated=_if_exists(folder, annotated_video.FILE_NAME)
             or _if_exists(folder, portraits.STILL_NAME),
+            keyframes=KEYFRAMES_FOLDER if files.keyframes else None,
             table=table.FILE_NAME,
             document=document.FILE_NAME,
             facts=_json(facts),
@@ -160,7 +138,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["side"] = _SIDES.__getitem__  # of a verdict
+    environment.filters["side"] = SIDES.__getitem__  # of a verdict
     environment.filters["clock"] = format_time
     environment.filters["keep_units"] = lambda text: text.replace(" %", "\u00a0%")  # on one line
     return environment
@@ -200,76 +178,6 @@ def _json(value: object) -> Markup:
 
 def _if_exists(folder: Path, name: str) -> str | None:
     return name if (folder / name).exists() else None
-
-
-def _card(
-    report: Report,
-    number: int,
-    folder: Path,
-    axis: Axis,
-    style: Style,
-    files: PageFiles,
-    *,
-    detailed: bool,
-) -> dict[str, Any]:
-    """Return the values for the card and the lane of a person.
-
-    Args:
-        report: to show.
-        number: track index.
-        folder: contains the report's other files.
-        axis: of the lanes.
-        style: of the heatmaps.
-        files: contains the face crops.
-        detailed: include the mean face and the film strip.
-    """
-    track, finding = report.tracks[number], report.findings[number]
-    assessment = finding.assessment
-    curves = min(len(report.tracks), portraits.MAX_CARDS)
-    regions = assessment.regions if assessment else None
-    faces = files.faces.get(number, {})
-    key = faces.get(finding.key_frame)
-    mean = folder / portraits.MEANS_FOLDER / portraits.face_name(finding.person)
-    has_film = detailed and not report.video.is_picture
-    robustness = assessment.robustness if assessment else None
-    specificity = specificity_of(finding)
-    return {
-        "finding": finding,
-        "side": _SIDES[finding.verdict],
-        "hatched": finding.trust_mark is TrustMark.CHANCE,
-        "faded": specificity is not None and specificity.mark is SpecificityMark.USUAL,
-        "compared": specificity is not None and style.baseline == "subtract",
-        "specificity": specificity,
-        "domain": wording.domain_sentence(finding.domain),
-        "likelihood_ratio": wording.likelihood_ratio_sentence(finding, report.model),
-        "trust": wording.trust_sentences(assessment),
-        "score_range": robustness.score_range if robustness else finding.interval,
-        "curve": score_curve(track, report.settings.every, axis, curves),
-        "key_face": key and _picture(key, _KEY_SIDE if detailed else _SMALL_KEY_SIDE),
-        "key_time": _seconds(track, finding.key_frame) - axis.start,
-        "mean": _picture(mean.read_bytes(), 2 * _KEY_SIDE) if detailed and mean.exists() else None,
-        "film": _film(track, finding, faces, axis) if has_film else [],
-        "part_colours": part_colours(regions) if regions else [],
-        "part_areas": part_areas(regions, axis) if regions else [],
-    }
-
-
-def _film(
-    track: Track, finding: Finding, faces: Mapping[int, bytes], axis: Axis
-) -> list[tuple[float, int, float, str | None]]:
-    """Return time, frame, score and picture of the frames with the most evidence, in order."""
-    frames = sorted(finding.assessment.strongest) if finding.assessment else ()
-    strip = []
-    for frame in frames:
-        observation = track[int(np.searchsorted(track.frames, frame))]
-        face = faces.get(frame)
-        picture = _picture(face, portraits.FILM_SIDE) if face else None
-        strip.append((observation.time - axis.start, frame, observation.score, picture))
-    return strip
-
-
-def _seconds(track: Track, frame: int) -> float:
-    return float(track.times[np.searchsorted(track.frames, frame)])
 
 
 def _finding_facts(finding: Finding, start: float) -> dict[str, Any]:
@@ -320,8 +228,3 @@ def _still(report: Report) -> str:
     with open_video(report.source, report.video.stream) as reader:
         image = next(iter(reader.frames())).image
     return portraits.data_url(image, _MAX_STILL_WIDTH)
-
-
-def _picture(encoded: bytes, width: int) -> str:
-    """Return a JPEG or PNG as the data URL of a JPEG that is at most ``width`` pixels wide."""
-    return portraits.data_url(decode_image(encoded), width)

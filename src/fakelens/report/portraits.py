@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -103,7 +104,7 @@ class Portraits:
                 continue
             key = frame.index == finding.key_frame
             if key:
-                _write(self._folder / face_name(mark.person), _face(frame, mark, self._style))
+                write_png(self._folder / face_name(mark.person), _face(frame, mark, self._style))
             if number in self.faces:
                 crop = extract_crop(frame.pixels, mark.area, _SIDE if key else FILM_SIDE)
                 self.faces[number][frame.index] = encode_jpeg(crop)
@@ -114,18 +115,29 @@ class Portraits:
         return not self._missing_keys
 
 
-def take_portraits(report: Report, portraits: Sequence[Portraits]) -> None:
-    """Read a report's video up to the last key frame and take all portraits.
+class FrameConsumer(Protocol):
+    """Takes pictures from the frames of a video while they pass by."""
+
+    def add_frame(self, picture: DecodedFrame) -> None:
+        """Take what is needed from this frame."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no further frame is needed."""
+
+
+def show_frames(report: Report, consumers: Sequence[FrameConsumer]) -> None:
+    """Read a report's video, and show its frames to consumers until all are complete.
 
     Args:
         report: of the video.
-        portraits: of reports on this video.
+        consumers: of frames of this video.
     """
     with open_video(report.source, report.video.stream) as reader:
         for picture in reader.decoded_frames():
-            for one in portraits:
+            for one in consumers:
                 one.add_frame(picture)
-            if all(one.is_complete for one in portraits):
+            if all(one.is_complete for one in consumers):
                 break
 
 
@@ -158,7 +170,7 @@ def write_means(report: Report, folder: Path, style: Style) -> None:
             specificity=specificity.mark if specificity else None,
         )
         Painter(style, canvas.encode, _SIDE).paint_heatmaps(canvas, [mark])
-        _write(folder / face_name(track.person), np.hstack([original, drawn]))
+        write_png(folder / face_name(track.person), np.hstack([original, drawn]))
 
 
 def _mean_heatmap(
@@ -191,7 +203,7 @@ def write_still(report: Report, folder: Path, style: Style) -> None:
     painter = Painter(style, canvas.encode, image.shape[0], caption)
     painter.paint(canvas, overlay.marks(frame.index))
     both = np.hstack([frame.image, image]) if style.side_by_side else image
-    _write(folder / STILL_NAME, both)
+    write_png(folder / STILL_NAME, both)
 
 
 def shrink(image: RGBImage, width: int) -> RGBImage:
@@ -219,7 +231,12 @@ def _face(frame: Frame, mark: Mark, style: Style) -> RGBImage:
     return np.hstack([extract_crop(frame.pixels, area, _SIDE), extract_crop(image, area, _SIDE)])
 
 
-def _write(path: Path, image: RGBImage) -> None:
+def write_png(path: Path, image: RGBImage) -> None:
+    """Write an image (H, W, 3) as PNG.
+
+    Raises:
+        OutputError: the picture cannot be encoded.
+    """
     done, data = cv2.imencode(".png", image[:, :, ::-1])
     if not done:
         raise OutputError(f"{path}: the picture cannot be encoded as PNG")

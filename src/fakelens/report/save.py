@@ -19,16 +19,20 @@ from fakelens.report.annotated_video import FILE_NAME as VIDEO_NAME
 from fakelens.report.annotated_video import write_video
 from fakelens.report.document import FILE_NAME as DOCUMENT_NAME
 from fakelens.report.document import HEATMAPS_NAME, relative_path, write_document
+from fakelens.report.keyframes import FOLDER as KEYFRAMES_FOLDER
+from fakelens.report.keyframes import Keyframes
 from fakelens.report.opinions import FOLDER as OPINIONS_FOLDER
 from fakelens.report.opinions import place_reports
 from fakelens.report.page import FILE_NAME as PAGE_NAME
-from fakelens.report.page import PageFiles, write_page
+from fakelens.report.page import write_page
+from fakelens.report.page_files import PageFiles
 from fakelens.report.portraits import (
     FACES_FOLDER,
     MEANS_FOLDER,
     STILL_NAME,
+    FrameConsumer,
     Portraits,
-    take_portraits,
+    show_frames,
     write_means,
     write_still,
 )
@@ -41,7 +45,7 @@ _DRAWINGS = (VIDEO_NAME, STILL_NAME, f"{FACES_FOLDER}/person-[0-9]*.png")
 _DRAWING_NAMES = (VIDEO_NAME, STILL_NAME, FACES_FOLDER)
 _REPORT_NAMES = (
     *(DOCUMENT_NAME, HEATMAPS_NAME, TABLE_NAME, PAGE_NAME),
-    *(VIDEO_NAME, STILL_NAME, FACES_FOLDER, MEANS_FOLDER),
+    *(VIDEO_NAME, STILL_NAME, FACES_FOLDER, MEANS_FOLDER, KEYFRAMES_FOLDER),
     *ORIGINAL_NAMES,
     OPINIONS_FOLDER,
 )
@@ -52,6 +56,7 @@ _FILES_OF_A_MODEL = (
 )
 _REPORT_FILES = (
     *_FILES_OF_A_MODEL,
+    f"{KEYFRAMES_FOLDER}/frame-[0-9]*.png",
     *ORIGINAL_NAMES,
     *(f"{OPINIONS_FOLDER}/*/{pattern}" for pattern in _FILES_OF_A_MODEL),
 )
@@ -68,7 +73,7 @@ def save_report(
     progress: Progress | None = None,
     profile: Profile | None = None,
 ) -> list[Path]:
-    """Write all files: JSON, heatmaps, CSV, page, portraits and the annotated video.
+    """Write all files: JSON, heatmaps, CSV, page, portraits, keyframes and the annotated video.
 
     The reports of other models go to folders of their own in ``second_opinions``. They have no
     annotated video, and their pages play the same original video.
@@ -102,7 +107,8 @@ def save_report(
         with staging_folder(folder) as staging:
             draws, encodes = _passes(report, progress, video=video)
             places = _make_folders(reports, staging)
-            drawn = _draw(reports, places, style, profile, video=video, progress=draws)
+            keyframes = _keyframes(report, staging)
+            drawn = _draw(reports, places, style, profile, keyframes, video=video, progress=draws)
             drawn[0] = _add_video(
                 drawn[0], report, staging, folder, profile, copy=video, progress=encodes
             )
@@ -192,7 +198,7 @@ def save_drawings(
             "the right one with --video"
         )
     with staging_folder(folder) as staging:
-        _draw([report], [staging], style, Profile(), video=True, progress=progress)
+        _draw([report], [staging], style, Profile(), None, video=True, progress=progress)
         return move_into_place(staging, folder, _DRAWINGS, force=force)
 
 
@@ -252,6 +258,7 @@ def _draw(
     folders: Sequence[Path],
     style: Style,
     profile: Profile,
+    keyframes: Keyframes | None,
     *,
     video: bool,
     progress: Progress | None,
@@ -265,20 +272,31 @@ def _draw(
         for one, folder in zip(reports, folders, strict=True)
     ]
     files = [PageFiles(faces=one.faces) for one in portraits]
+    consumers: list[FrameConsumer] = [*portraits, *([keyframes] if keyframes else [])]
     if video and not report.video.is_picture:
 
         def take(picture: DecodedFrame) -> None:
-            for one in portraits:
+            for one in consumers:
                 one.add_frame(picture)
 
         notes = write_video(report, folders[0], style, take, progress, profile)
-        return [replace(one, notes=notes) for one in files]
-    with profile.measure("portraits"):
-        take_portraits(report, portraits)
-        if report.video.is_picture:
-            for one, folder in zip(reports, folders, strict=True):
-                write_still(one, folder, style)
+        files = [replace(one, notes=notes) for one in files]
+    else:
+        with profile.measure("portraits"):
+            show_frames(report, consumers)
+            if report.video.is_picture:
+                for one, folder in zip(reports, folders, strict=True):
+                    write_still(one, folder, style)
+    if keyframes:
+        files[0] = replace(files[0], keyframes=tuple(keyframes.taken))
     return files
+
+
+def _keyframes(report: Report, folder: Path) -> Keyframes | None:
+    """Return what writes the keyframes; a picture and a video without faces have none."""
+    if report.video.is_picture or not report.tracks:
+        return None
+    return Keyframes(report, folder / KEYFRAMES_FOLDER)
 
 
 def _add_video(
@@ -314,7 +332,7 @@ def _add_video(
 def _share_video(
     page_files: PageFiles, first: PageFiles, report: Report, folder: Path
 ) -> PageFiles:
-    """Add the video of the first model's page to the page of another model.
+    """Add the video and the keyframes of the first model's page to the page of another model.
 
     Args:
         page_files: of that page.
@@ -325,7 +343,8 @@ def _share_video(
     address = first.video
     if address is not None:
         address = f"../../{address}" if first.copied else _address(report.source, folder)
-    return replace(first, video=address, faces=page_files.faces)
+    keyframes = tuple(replace(one, path=f"../../{one.path}") for one in first.keyframes)
+    return replace(first, video=address, faces=page_files.faces, keyframes=keyframes)
 
 
 def _address(path: Path, folder: Path) -> str:

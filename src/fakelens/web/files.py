@@ -3,7 +3,15 @@
 import re
 from pathlib import Path
 
-from fakelens.report import annotated_video, document, page, portraits, source_video, table
+from fakelens.report import (
+    annotated_video,
+    document,
+    keyframes,
+    page,
+    portraits,
+    source_video,
+    table,
+)
 from fakelens.web import outcomes
 from fakelens.web.messages import OutcomeMessage
 from fakelens.web.schemas import Links, Summary
@@ -19,10 +27,11 @@ _TYPES = {
     document.HEATMAPS_NAME: "application/octet-stream",
     **{name: f"video/{name.rpartition('.')[2]}" for name in source_video.NAMES},
 }
-_PORTRAIT = re.compile(
-    rf"({portraits.FACES_FOLDER}|{portraits.MEANS_FOLDER})/person-[1-9][0-9]{{0,8}}\.png"
+_PICTURE = re.compile(
+    rf"(({portraits.FACES_FOLDER}|{portraits.MEANS_FOLDER})/person-[1-9][0-9]{{0,8}}"
+    rf"|{keyframes.FOLDER}/frame-[0-9]{{1,9}})\.png"
 )
-NAME = rf"^({'|'.join(map(re.escape, _TYPES))}|{_PORTRAIT.pattern})$"
+NAME = rf"^({'|'.join(map(re.escape, _TYPES))}|{_PICTURE.pattern})$"
 """Regular expression that file names match."""
 
 TYPES = tuple(sorted(set(_TYPES.values())))
@@ -30,7 +39,7 @@ TYPES = tuple(sorted(set(_TYPES.values())))
 
 def media_type(name: str) -> str | None:
     """Return the media type of a file, or ``None`` if results contain no file of this name."""
-    if _PORTRAIT.fullmatch(name):
+    if _PICTURE.fullmatch(name):
         return "image/png"
     return _TYPES.get(name)
 

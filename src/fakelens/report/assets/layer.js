@@ -149,7 +149,7 @@ const scratch = document.createElement("canvas");
 function paintMap(context, map, [x, y, width, height], view, person) {
   const { hatched } = person;
   // Hatching stays as visible as it is: it is a warning.
-  const opacity = view.opacity * (hatched ? 1 : person.opacity);
+  const opacity = view.opacity * (hatched ? 1 : opacityOf(person, view));
   const [rows, columns] = facts.layer.cells;
   scratch.width = columns * UPSAMPLING;
   scratch.height = rows * UPSAMPLING;
@@ -177,6 +177,12 @@ function paintMap(context, map, [x, y, width, height], view, person) {
   context.drawImage(scratch, x, y, width, height);
 }
 
+// The heatmap of an undecided model says little about a place.
+function opacityOf(person, view) {
+  const faded = view.fade && person.verdict === "inconclusive" ? facts.layer.faded : 1;
+  return Math.min(person.opacity, faded);
+}
+
 // For every drawn pixel the two cells it lies between, and the weight of the second.
 function neighbours(pixels, cells) {
   return Array.from({ length: pixels }, (_, pixel) => {
@@ -187,7 +193,7 @@ function neighbours(pixels, cells) {
 }
 
 // Draws all people at a time onto a canvas, where the video's picture fills [x, y, width, height].
-// unit: canvas pixels per CSS pixel. Returns what was drawn.
+// unit: canvas pixels per CSS pixel. Returns what was drawn, each with whether its score was shown.
 function paintScene(context, persons, seconds, [x, y, width, height], unit, view) {
   const across = width / facts.layer.width, down = height / facts.layer.height;
   const seen = persons.map((person) => markAt(person, seconds, view.whole)).filter(Boolean);
@@ -205,10 +211,15 @@ function paintScene(context, persons, seconds, [x, y, width, height], unit, view
   if (view.boxes)
     for (const mark of seen) {
       const box = mark.box.map((value, side) => (side % 2 ? y + value * down : x + value * across));
+      mark.scored = !view.blind && (view.scores || contains(box, view.pointer));
       paintBox(context, mark, box, [x, y, width], scale, view);
     }
   context.restore();
   return seen;
+}
+
+function contains([x1, y1, x2, y2], point) {
+  return Boolean(point) && point[0] >= x1 && point[0] < x2 && point[1] >= y1 && point[1] < y2;
 }
 
 function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
@@ -218,7 +229,7 @@ function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
   context.setLineDash(view.blind ? [6 * scale, 4 * scale] : []);
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
   context.setLineDash([]);
-  const lines = view.blind ? [`#${mark.person.person}`] : [`#${scoreLabel(mark)}`];
+  const lines = view.blind ? [`#${mark.person.person}`] : [`#${label(mark)}`];
   if (!view.blind && mark.person.hatched) lines.push("heatmap not better than chance");
   else if (!view.blind && mark.person.opacity < 1) lines.push("heatmap not specific");
   let size = 13 * scale, wide = 0;
@@ -241,9 +252,11 @@ function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
   );
 }
 
-function scoreLabel({ person, score }) {
-  const result = person.judged ? `${score.toFixed(2)} ${person.verdict}` : "not judged";
-  return `${person.person} ${result}`;
+// The verdict on the person; the score of the frame only where it is asked for.
+function label({ person, score, scored }) {
+  if (!person.judged) return `${person.person} not judged`;
+  const here = scored ? `, ${score.toFixed(2)} in this frame` : "";
+  return `${person.person} ${person.verdict}${here}`;
 }
 
 // Draws the heatmap over the picture of a face crop.

@@ -14,13 +14,14 @@ function viewOf(initial = false) {
     evidence: evidence?.value ?? "fake",
     whole: isOn(byId("compare")) === false,
     boxes: isOn(byId("boxes")) ?? true,
+    fade: isOn(byId("fade")) ?? true,
     blind: isBlind(),
   };
 }
 
 function startScene(persons, player) {
-  const shown = byId("video"), canvas = byId("layer"), status = byId("now");
-  let marks = [];
+  const shown = byId("video"), canvas = byId("layer"), status = byId("now"), screen = byId("screen");
+  let marks = [], pointer = null;
   const updateStatus = () => {
     if (!status || player?.playing || player?.dragging) return;
     const text = describeScene(marks, player);
@@ -33,9 +34,25 @@ function startScene(persons, player) {
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     const place = pictureIn(shown).map((value) => value * ratio);
-    marks = paintScene(context, persons, player?.time ?? 0, place, ratio, viewOf());
+    const view = {
+      ...viewOf(),
+      pointer: pointer?.map((value) => value * ratio),
+      scores: screen.matches(":focus-visible"),
+    };
+    marks = paintScene(context, persons, player?.time ?? 0, place, ratio, view);
     updateStatus();
   };
+  // The score of a frame is shown where the pointer is, or with the focus on the video.
+  screen.addEventListener("pointermove", (event) => {
+    const { left, top } = canvas.getBoundingClientRect();
+    pointer = [event.clientX - left, event.clientY - top];
+    draw();
+  });
+  screen.addEventListener("pointerleave", () => {
+    pointer = null;
+    draw();
+  });
+  for (const kind of ["focus", "blur"]) screen.addEventListener(kind, draw);
   new ResizeObserver(draw).observe(shown);
   window.addEventListener("resize", draw); // also fires when the page is zoomed
   shown.addEventListener("load", draw);
@@ -48,7 +65,7 @@ function startScene(persons, player) {
 function describeScene(marks, player) {
   const when = player ? `${clock(player.time)}: ` : "";
   if (!marks.length) return `${when}nobody detected here`;
-  return `${when}${marks.map((mark) => `person ${scoreLabel(mark)}`).join(", ")}`;
+  return `${when}${marks.map((mark) => `person ${label(mark)}`).join(", ")}`;
 }
 
 // On a lane the vertical arrows work as on other sliders.
@@ -102,7 +119,8 @@ function wireJumps(player) {
       event.preventDefault();
       player.video.pause();
       player.seek(Number(link.dataset.time));
-      byId("stage").scrollIntoView();
+      const { top, bottom } = byId("screen").getBoundingClientRect();
+      if (top < 0 || bottom > window.innerHeight) byId("workbench").scrollIntoView();
       byId("screen").focus({ preventScroll: true });
     });
 }
@@ -135,6 +153,7 @@ function wirePage() {
   byId("start-blind").addEventListener("click", () => {
     location.hash = "blind";
   });
+  openOnPaper(document.querySelectorAll("details.experts, details.paper"));
   window.addEventListener("hashchange", () => {
     if (location.hash === "#blind") location.reload();
   });
@@ -146,6 +165,18 @@ function wirePage() {
   }
 }
 
+// A printout cannot be opened.
+function openOnPaper(parts) {
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    closed = [...parts].filter((part) => !part.open);
+    for (const part of closed) part.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const part of closed) part.open = false;
+  });
+}
+
 async function main() {
   wirePage();
   const persons = await loadPersonsOrWarn();
@@ -154,7 +185,7 @@ async function main() {
   const draw = shown && facts.layer ? startScene(persons, player) : () => {};
   const initial = viewOf(true); // faces keep the initial view, as their captions describe it
   for (const face of document.querySelectorAll(".face")) paintFace(face, persons, initial);
-  for (const control of document.querySelectorAll("#tools input"))
+  for (const control of document.querySelectorAll("#tools input, #choices input"))
     control.addEventListener("input", draw);
   byId("compare")?.addEventListener("input", updateLegend);
   updateLegend(); // a browser may restore the state of the controls

@@ -150,7 +150,7 @@ class ReviewForm {
     history.replaceState(null, "", location.href.split("#")[0]);
     this.show();
     this.onReveal();
-    byId("persons")?.scrollIntoView();
+    byId("verdicts").scrollIntoView();
   }
 
   show() {
@@ -376,7 +376,7 @@ function comparison(review) {
     const score = finding.score === null ? "not judged" : `${finding.verdict}, ${finding.score.toFixed(2)}`;
     const spans = finding.spans.map(([start, end]) => `${clock(start)} to ${clock(end)}`).join(", ");
     const yours = marks.map(describeMark).join("; ") || "nothing marked";
-    row(`Person ${finding.person}`, yours, spans ? `${score}; high score ${spans}` : score);
+    row(`Person ${finding.person}`, yours, spans ? `${score}; suspicious ${spans}` : score);
   }
   const whole = review.suspicions.filter((mark) => mark.person === null).map(describeMark);
   row("The video", [review.opinion ?? "no opinion", ...whole].join("; "), "verdicts are per person");

@@ -1,0 +1,118 @@
+"""The verdict strip at the top of the page: the answer on the most suspicious people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fakelens.media.images import decode_image
+from fakelens.records.findings import Finding, Verdict
+from fakelens.records.report import Report
+from fakelens.report import portraits
+from fakelens.report.error_rates import error_rate_for
+from fakelens.report.opinions import Answer, answers
+from fakelens.report.plain_words import how_sure, main_reason
+
+MAX_PEOPLE = 3
+_SIDE = 192  # of a face, pixels; twice its size on the page
+
+SIDES = {Verdict.FAKE: "fake", Verdict.REAL: "real", Verdict.INCONCLUSIVE: "unsure"}
+"""Class of an element in the colour of a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer on one person.
+
+    Attributes:
+        person: number of the person.
+        verdict: in words; *not judged* if the person is not seen well enough.
+        side: class of the verdict's colour.
+        sure: how sure, a sentence.
+        reason: the main reason, a sentence.
+        error_rate: how often the model was wrong with this verdict, a sentence.
+        second: what the other models say, a few words; empty without second opinions.
+        face: data URL; ``None`` without a picture.
+        has_card: whether the page has a card of the person.
+    """
+
+    person: int
+    verdict: str
+    side: str
+    sure: str
+    reason: str
+    error_rate: str
+    second: str
+    face: str | None
+    has_card: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The answers at the top of the page.
+
+    Attributes:
+        people: the most suspicious ones, at most ``MAX_PEOPLE``.
+        others: number of all others.
+        is_complete: whether the answers on these people are the whole result.
+    """
+
+    people: list[Answered]
+    others: int
+    is_complete: bool
+
+
+def make_strip(report: Report, folder: Path, faces: Mapping[int, Mapping[int, bytes]]) -> Strip:
+    """Return the answers on the most suspicious people, in that order.
+
+    Args:
+        report: to show.
+        folder: of the page; contains the portraits.
+        faces: face crops, as in ``portraits.Portraits``.
+    """
+    ranked = sorted(range(len(report.findings)), key=lambda n: _rank(report.findings[n]))
+    cards = set(portraits.rank_by_suspicion(report)[: portraits.MAX_CARDS])
+    opinions = {row[0].finding.person: row for row in answers(report)}
+    people = []
+    for number in ranked[:MAX_PEOPLE]:
+        finding = report.findings[number]
+        people.append(
+            Answered(
+                person=finding.person,
+                verdict=finding.verdict.value if finding.seen_well else "not judged",
+                side=SIDES[finding.verdict],
+                sure=how_sure(finding, report.thresholds),
+                reason=main_reason(finding, report.thresholds),
+                error_rate=error_rate_for(report.model, finding.verdict, report.thresholds),
+                second=_second(opinions.get(finding.person, ())),
+                face=_face(faces.get(number, {}).get(finding.key_frame), folder, finding),
+                has_card=number in cards,
+            )
+        )
+    others = len(ranked[MAX_PEOPLE:])
+    is_complete = report.decisive is not None and not others and not report.damage
+    return Strip(people, others, is_complete)
+
+
+def _rank(finding: Finding) -> tuple[bool, bool, float]:
+    return not finding.seen_well, finding.verdict is not Verdict.FAKE, -(finding.score or 0.0)
+
+
+def _second(row: tuple[Answer, ...]) -> str:
+    others = [
+        f"{one.label}: {'no score' if one.finding.score is None else one.finding.verdict}"
+        for one in row[1:]
+    ]
+    return "; ".join(others)
+
+
+def _face(crop: bytes | None, folder: Path, finding: Finding) -> str | None:
+    """Return the untouched face at the key frame: the crop, or the left half of the portrait."""
+    if crop:
+        return portraits.data_url(decode_image(crop), _SIDE)
+    path = folder / portraits.FACES_FOLDER / portraits.face_name(finding.person)
+    if not path.exists():
+        return None
+    both = decode_image(path.read_bytes())
+    return portraits.data_url(np.ascontiguousarray(both[:, : both.shape[1] // 2]), _SIDE)
