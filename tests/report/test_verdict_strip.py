@@ -61,20 +61,20 @@ ALARM = Controls(ControlOutcome.UNKNOWN, 0.9, None, 0.2, 0.9, True, 3)
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (finding(3, steady(0.9, 0.97)), "Fairly sure: stays the same if re-cropped"),
-        (finding(-3, steady(0.01, 0.3)), "Fairly sure: stays the same if re-cropped"),
-        (finding(3, steady(0.5, 0.97)), "Not very sure: changes if re-cropped or recompressed."),
-        (finding(-3, steady(0.01, 0.5)), "Not very sure: changes if re-cropped or recompressed."),
-        (finding(3, steady(0.9, 0.97, ALARM)), "Not very sure: recompression alone makes"),
+        (finding(3, steady(0.9, 0.97)), "Stable: stays the same if re-cropped"),
+        (finding(-3, steady(0.01, 0.3)), "Stable: stays the same if re-cropped"),
+        (finding(3, steady(0.5, 0.97)), "Be careful: changes if re-cropped or recompressed."),
+        (finding(-3, steady(0.01, 0.5)), "Be careful: changes if re-cropped or recompressed."),
+        (finding(3, steady(0.9, 0.97, ALARM)), "Be careful: recompression alone makes"),
         (
             replace(finding(3, steady(0.9, 0.97)), domain=UNUSUAL),
-            "Not very sure: unlike the faces the model was validated on.",
+            "Be careful: unlike the faces the model was validated on.",
         ),
         (
             replace(finding(3, steady(0.9, 0.97)), interval=(0.4, 0.99)),
-            "Not very sure: the score varies over time.",
+            "Be careful: the score varies over time.",
         ),
-        (finding(3), "How sure is not known: it was not checked."),
+        (finding(3), "Its stability was not checked."),
         (finding(0, steady(0.4, 0.5)), "No answer: the model cannot tell."),
     ],
 )

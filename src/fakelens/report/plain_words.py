@@ -30,16 +30,19 @@ _CONTROLS = {
 
 
 def how_sure(finding: Finding, thresholds: Thresholds) -> str:
-    """Say how sure a verdict is: what speaks against relying on it, or that nothing is known to."""
+    """Say what speaks against relying on a verdict, or that it is stable.
+
+    Stable does not mean right: how often the model is wrong stands beside it.
+    """
     if not finding.seen_well:
         return "No answer: not seen well enough."
     if finding.verdict is Verdict.INCONCLUSIVE:
         return "No answer: the model cannot tell."
     if doubts := _doubts(finding, thresholds):
-        return f"Not very sure: {doubts[0]}."
+        return f"Be careful: {doubts[0]}."
     if finding.assessment is None or finding.assessment.robustness is None:
-        return "How sure is not known: it was not checked."
-    return "Fairly sure: stays the same if re-cropped or recompressed."
+        return "Its stability was not checked."
+    return "Stable: stays the same if re-cropped or recompressed."
 
 
 def main_reason(finding: Finding, thresholds: Thresholds) -> str:
