@@ -204,9 +204,21 @@ def test_an_undecided_model_is_not_told_to_state_what_is_known(values: str) -> N
 
 
 def test_a_second_sigmoid_is_wrong() -> None:
-    found = check(SigmoidModel(TRUE, lambda logits: probability(3 * logits)))
+    inside = replace(TRUE, values="auto")
+    found = check(SigmoidModel(inside, lambda logits: probability(8 * logits)))
     assert "saturation" in wrong(found)
     assert "remove one of the two" in found["saturation"].advice
+
+
+def test_too_few_labels_are_not_taken_for_none() -> None:
+    model = BareModel(ColourModel(TRUE))
+    few = {found.name: found for found in check_model(model, FACES[:8], labelled=True)}
+    none = {found.name: found for found in check_model(model, FACES[:8], labelled=False)}
+    assert (
+        few["colour order"].finding
+        == "cannot tell from so few people: give more files of each label"
+    )
+    assert "--labelled" in none["colour order"].finding
 
 
 def test_certain_scores_call_for_caution() -> None:

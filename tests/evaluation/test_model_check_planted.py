@@ -31,7 +31,7 @@ Subject = tuple[OnnxModel, tuple[LabelledFace, ...]]
 def subject(
     request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Subject:
-    """A sound model and labelled faces, two of each file."""
+    """A sound model and labelled faces, one of each file."""
     with (shared_data / "manifest.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["use"] == "choose"]
     table = tmp_path_factory.mktemp("labels") / "labels.csv"
@@ -42,7 +42,7 @@ def subject(
     meso = request.param.startswith("meso")
     model = load_mesonet_h5(shared_data / WEIGHTS) if meso else load_model(request.param)
     assert isinstance(model, OnnxModel)
-    found = gather_faces(read_labels(table), model.card, load_detector("yunet"), limit=108)
+    found = gather_faces(read_labels(table), model.card, load_detector("yunet"), limit=54)
     return model, found.faces
 
 
@@ -84,10 +84,9 @@ def test_a_planted_mistake_is_wrong(
     assert check in wrong(Planted(model, evidence=change), faces)
 
 
-@pytest.mark.parametrize("scale", ["ImageNet", "-1 to 1"])
-def test_another_scale_is_wrong_by_layer_statistics(shared_data: Path, scale: str) -> None:
+def test_another_scale_is_wrong_by_layer_statistics(shared_data: Path) -> None:
     """Without labels, on fourteen sample faces."""
-    mean, std = SCALES[scale]
+    mean, std = SCALES["ImageNet"]
     model = torch_mesonet(shared_data / WEIGHTS, replace(RGB_0_1, mean=mean, std=std))
     found = {c.name: c for c in check_model(model, sample_faces(model.card), labelled=False)}
     assert found["mean and std"].outcome == "wrong"

@@ -11,6 +11,7 @@ from torch import nn
 
 from fakelens.errors import MissingExtraError, ModelError, UsageError
 from fakelens.models.described import list_layers
+from fakelens.models.factories import call_factory
 from fakelens.models.loading import load_model
 from support.meso_reference import random_crops
 from support.model_files import write_model_file
@@ -163,3 +164,11 @@ def test_a_missing_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch)
     for call in (load_model, list_layers):
         with pytest.raises(MissingExtraError, match="needs the extra 'keras'"):
             call(keras_file)
+
+
+def test_a_factory_that_changes_the_folder_leaves_it(tmp_path: Path) -> None:
+    code = "import os\ndef build():\n    os.chdir('..')\n    return 3\n"
+    (tmp_path / "wandering_x.py").write_text(code)
+    before = Path.cwd()
+    assert call_factory("wandering_x:build", {}, tmp_path) == 3
+    assert Path.cwd() == before

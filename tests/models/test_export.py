@@ -1,6 +1,7 @@
 """Export of torch and Keras classifiers as evidence models: the file gives the same evidence."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fakelens.models.checks import varied_crops
 from fakelens.models.export import export_model
 from fakelens.models.onnx import OnnxModel, load_evidence_model
 from fakelens.models.torch import Convention, TorchModel
+from fakelens.models.torch_graphs import ScriptedModule
 from fakelens.records.conventions import LayerLayout
 from fakelens.records.faces import CropGeometry
 from fakelens.records.models import Evidence, ModelCard
@@ -95,11 +97,19 @@ def adapt(
     return TorchModel(module, card, Convention(outputs, **(PLAIN | convention)), layout=layout)
 
 
+def traced(module: nn.Module) -> ScriptedModule:
+    example = torch.rand(2, 3, SIDE, SIDE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return ScriptedModule(torch.jit.trace(module.eval(), example), example)
+
+
 CASES = {
     "two logits": lambda: adapt(Pooled(), "real", "fake"),
     "softmax": lambda: adapt(Pooled(2, nn.Softmax(1)), "fake", "real", colour="bgr"),
     "three classes": lambda: adapt(Pooled(3), "live", "swap", "puppet", fake=("swap", "puppet")),
     "changed in place": lambda: adapt(InPlace(), "real", "fake", layer="last"),
+    "traced": lambda: adapt(traced(InPlace()), "real", "fake"),
     "sigmoid, flattened": lambda: adapt(Flattened(), "real"),
     "tokens": lambda: adapt(
         Tokens(),

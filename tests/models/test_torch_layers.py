@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fakelens.errors import ModelError, UsageError
+from fakelens.models.layers import find_layout
 from fakelens.models.torch import Convention, TorchModel, list_layers
 from fakelens.records.conventions import LayerLayout
 from fakelens.trust.ablation import working_head
@@ -313,3 +314,19 @@ def test_layers_are_listed_in_the_order_they_end() -> None:
     ]
     layers = list_layers(Windows(), make_card(SIDE), Convention(("fake",)))
     assert [layer.name for layer in layers] == ["patches", "norm1", "norm2", "head"]
+
+
+class PlaneNorm(nn.LayerNorm):
+    """Normalises the channels of planes, which it turns round inside."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def test_a_layer_norm_of_planes_has_its_channels_first() -> None:
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(10, 1))
+    module = nn.Sequential(nn.Conv2d(3, 10, 8, stride=8), PlaneNorm(10), *head)
+    norm = list_layers(module, make_card(SIDE), Convention(("fake",)))[1]
+    layout = find_layout(norm)
+    assert layout is not None
+    assert layout.kind == "channels_first"

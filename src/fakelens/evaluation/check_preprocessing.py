@@ -31,10 +31,13 @@ from fakelens.records.models import HasNormStatistics, Model, NormStatistics
 # network: a wrong scale is at least 2.7 farther than the right one. Reversed colours are between
 # 0.2 nearer and 2.4 farther, so that some networks cannot tell.
 _NEARER_SCALE, _NEARER_COLOURS = 1.0, 0.3
+# Two portraits can be that much nearer by chance if a model was trained on other pictures.
+_NEARER_SCALE_OF_FEW = 2.5
 # Nats. Layers of those networks are at most 0.5 away; after a layer with random weights 0.1 to 9.9.
 _FAR, _VERY_FAR = 0.75, 2.0
 _STATISTICS_FACES = 96
 _NO_LABELS = "give --labelled TABLE.csv with genuine and fake videos or pictures of many people"
+_FEW_LABELS = "cannot tell from so few people: give more files of each label"
 _FALL = 0.8  # share of the synthetic forgeries whose logit falls, to suspect the polarity
 
 
@@ -65,6 +68,11 @@ class Subject:
         """Whether there are labels, and enough groups of each."""
         return self.labelled and self.resamples.enough
 
+    @property
+    def needs(self) -> str:
+        """What a check that judges by labels needs."""
+        return _FEW_LABELS if self.labelled else _NO_LABELS
+
     @cached_property
     def auc(self) -> NDArray[np.float64]:
         """AUC of all faces, then of the resamples."""
@@ -75,6 +83,11 @@ class Subject:
         """Genuine faces for layer statistics, or all if there are too few."""
         genuine = [face for face in self.faces if not face.fake]
         return genuine[:: max(1, len(genuine) // _STATISTICS_FACES)]
+
+    @property
+    def few(self) -> bool:
+        """Whether the faces for layer statistics are of too few groups for a bootstrap."""
+        return not Resamples([face.group for face in self.some]).enough_groups
 
     @cached_property
     def statistics(self) -> Sequence[NormStatistics]:
@@ -152,12 +165,14 @@ def check_colours(subject: Subject) -> Check:
         return Check(name, "not checked", "the model does not run with the colours reversed")
     gain, nearness = subject.gain(other, 1), subject.nearness(other)
     finding = _describe(other.name, gain, nearness)
-    if (gain and gain.low > 0) or (nearness and nearness.low > _NEARER_COLOURS):
+    surely_nearer = nearness and nearness.low > _NEARER_COLOURS and not subject.few
+    if (gain and gain.low > 0) or surely_nearer:
         return Check(name, "wrong", f"works better with {other.name}: {finding}", other.advice)
     if not finding:
-        return Check(name, "not checked", _NO_LABELS)
+        return Check(name, "not checked", subject.needs)
     if nearness and nearness.low > 0:
-        return Check(name, "caution", f"cannot tell: {finding}")
+        needs = f"; {subject.needs}" if subject.few else ""
+        return Check(name, "caution", f"cannot tell: {finding}{needs}")
     sure = (gain and gain.high < 0) or (nearness and nearness.high < 0)
     return Check(name, "ok", finding if sure else f"no sign of {other.name}: {finding}")
 
@@ -168,17 +183,20 @@ def check_scales(subject: Subject) -> Check:
     crops = np.stack([face.crop for face in subject.some])
     others = other_scales(subject.model, crops)
     found = [(other, subject.gain(other, len(others)), subject.nearness(other)) for other in others]
+    limit = _NEARER_SCALE_OF_FEW if subject.few else _NEARER_SCALE
     better = [
         (other, gain, nearness)
         for other, gain, nearness in found
-        if (gain and gain.low > 0) or (nearness and nearness.low > _NEARER_SCALE)
+        if (gain and gain.low > 0) or (nearness and nearness.low > limit)
     ]
     if better:
         other, gain, nearness = max(better, key=_strength)
         finding = f"works better with {other.name}: {_describe(other.name, gain, nearness)}"
         return Check(name, "wrong", finding, other.advice)
-    if not (subject.judges or subject.statistics) or not found:
-        return Check(name, "not checked", _NO_LABELS)
+    if not (subject.judges or subject.statistics):
+        return Check(name, "not checked", subject.needs)
+    if not found:
+        return Check(name, "not checked", "no other scale can be tried on this model")
     kind = "AUC and layer statistics" if subject.judges else "layer statistics"
     names = ", ".join(other.name for other, _, _ in found)
     if not subject.statistics:

@@ -37,6 +37,7 @@ class Resamples:
 
     Attributes:
         groups: number of groups.
+        enough_groups: whether there are enough groups for a bootstrap over them.
         enough: whether there are enough groups of each label for intervals of an AUC.
     """
 
@@ -55,6 +56,7 @@ class Resamples:
         self._counts = np.array(found, np.float64)
         self._fake = fake
         self._member = member
+        self.enough_groups = self.groups >= _FEW
         labels = () if fake is None else (fake, ~fake)
         # Two groups of one label can only agree, so their interval would be far too short.
         self.enough = all(len(np.unique(member[rows])) >= _FEW for rows in labels)
@@ -83,7 +85,7 @@ class Resamples:
             over that of ``other``, and its 95 % interval. With fewer than five groups, the
             interval is from the lowest to the highest value of one group.
         """
-        if self.groups < _FEW:
+        if not self.enough_groups:
             weights = np.array([self._member == group for group in range(self.groups)], float)
         else:
             weights = self._counts
@@ -91,7 +93,7 @@ class Resamples:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(layer_distances(stated, every) / layer_distances(other, every))
         value, *resampled = np.nan_to_num(logs[:, :EARLY].mean(axis=1))
-        low, high = np.percentile(resampled, [0, 100] if self.groups < _FEW else [2.5, 97.5])
+        low, high = np.percentile(resampled, [0, 100] if not self.enough_groups else [2.5, 97.5])
         return Interval(float(value), float(low), float(high))
 
 

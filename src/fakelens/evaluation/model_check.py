@@ -121,34 +121,9 @@ def _check_answers(varied: FloatArray, logits: FloatArray) -> Check:
 
 def _check_saturation(model: Model, varied: FloatArray, logits: FloatArray) -> Check:
     every = np.concatenate([varied, logits])
-    advice = (
-        'state values = "probabilities"'
-        if isinstance(model, HasConvention)
-        else "let the model return logits"
-    )
-    inside = bool(np.abs(every).max() <= 1)
-    if inside and _ends_in_probabilities(model):
-        finding = f"no logit is outside {every.min():.2f} to {every.max():.2f}: the model is "
-        return Check("saturation", "caution", f"{finding}undecided on every picture")
-    if inside and (every.min() >= 0 or every.max() <= 0):
-        scores = sigmoid(np.array([every.min(), every.max()]))
-        finding = (
-            f"all logits lie between {every.min():.2f} and {every.max():.2f}, so no score is "
-            f"outside {scores[0]:.2f} to {scores[1]:.2f}: the model returns probabilities"
-        )
-        return Check("saturation", "wrong", finding, advice)
-    if inside and np.mean(np.abs(every) > _NEAR_ONE) >= _NEAR_SHARE:
-        finding = (
-            "all logits lie between -1 and 1, many near these limits, so every score is between "
-            ".27 and .73: the model returns the difference of two probabilities"
-        )
-        return Check("saturation", "wrong", finding, advice)
-    if inside:
-        finding = (
-            f"no logit is outside {every.min():.2f} to {every.max():.2f}: the model is undecided "
-            "on every picture, or it returns probabilities"
-        )
-        return Check("saturation", "caution", finding)
+    if np.abs(every).max() <= 1:
+        ends = _ends_in_probabilities(model)
+        return _check_second_ending(every) if ends else _check_probabilities(model, every)
     share = float(np.mean(np.abs(logits) > _SATURATED))
     finding = f"{share:.0%} of the faces have a score of 0 or 1, to six digits"
     median = float(np.median(np.abs(logits)))
@@ -160,6 +135,47 @@ def _check_saturation(model: Model, varied: FloatArray, logits: FloatArray) -> C
             "check that the pixels are scaled as in training, not to 0 to 255 instead of 0 to 1",
         )
     return Check("saturation", "caution" if share > 0.01 else "ok", finding)
+
+
+def _check_probabilities(model: Model, every: FloatArray) -> Check:
+    """Tell whether logits from -1 to 1 are probabilities."""
+    advice = (
+        'state values = "probabilities"'
+        if isinstance(model, HasConvention)
+        else "let the model return logits"
+    )
+    low, high = float(every.min()), float(every.max())
+    if low >= 0 or high <= 0:
+        scores = sigmoid(np.array([low, high]))
+        finding = (
+            f"all logits lie between {low:.2f} and {high:.2f}, so no score is outside "
+            f"{scores[0]:.2f} to {scores[1]:.2f}: the model returns probabilities"
+        )
+        return Check("saturation", "wrong", finding, advice)
+    if _near_one(every):
+        finding = (
+            "all logits lie between -1 and 1, many near these limits, so every score is between "
+            ".27 and .73: the model returns the difference of two probabilities"
+        )
+        return Check("saturation", "wrong", finding, advice)
+    finding = (
+        f"no logit is outside {low:.2f} to {high:.2f}: the model is undecided on every picture, or "
+        "it returns probabilities"
+    )
+    return Check("saturation", "caution", finding)
+
+
+def _check_second_ending(every: FloatArray) -> Check:
+    """Tell whether logits from -1 to 1, from before the end of a model, are probabilities."""
+    finding = f"no logit is outside {every.min():.2f} to {every.max():.2f}"
+    if _near_one(every):
+        finding += ", many near 1 or -1: the model has a sigmoid or softmax before its last one"
+        return Check("saturation", "wrong", finding, "remove one of the two")
+    return Check("saturation", "caution", f"{finding}: the model is undecided on every picture")
+
+
+def _near_one(every: FloatArray) -> bool:
+    return bool(np.mean(np.abs(every) > _NEAR_ONE) >= _NEAR_SHARE)
 
 
 def _ends_in_probabilities(model: Model) -> bool:

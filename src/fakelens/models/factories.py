@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def call_factory(factory: str, arguments: Mapping[str, Any], folder: Path) -> ob
                 f"the factory {factory} does not exist: {module} has no {function}"
             ) from error
         try:
-            return call(**arguments)
+            with chdir("."):  # back to this folder, wherever the function goes
+                return call(**arguments)
         except (
             Exception,
             SystemExit,

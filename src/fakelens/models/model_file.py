@@ -227,6 +227,9 @@ def _describe(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in _UNION_TAGS)
     kind, context = first["type"], first.get("ctx", {})
+    if kind == "missing" and isinstance(first["loc"][-1], int):
+        whole, _, last = place.rpartition(".")
+        return f"the value {whole} has too few parts: number {int(last) + 1} is missing"
     if kind == "missing":
         return f"the value {place} is missing: it must be stated"
     if kind == "value_error":

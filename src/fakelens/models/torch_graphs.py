@@ -18,6 +18,16 @@ from fakelens.models.torch_layers import reference_tensor
 _UNCHANGED = ("clone", "detach", "alias", "dropout", "contiguous", "_to_copy")
 """Operations whose result has the values of their input."""
 
+_CONVOLUTION_ARGUMENTS = 9  # without those about the backend, which ONNX does not know
+
+
+def _convolve(*arguments: Any) -> Any:
+    return torch.ops.aten.convolution(*arguments[:_CONVOLUTION_ARGUMENTS])
+
+
+_PLAIN_OPERATIONS = {torch.ops.aten._convolution.default: _convolve}
+"""Replacements of operations that only traced modules have, and that cannot be exported."""
+
 
 class Tap(nn.Identity):
     """The output of an operation.
@@ -105,7 +115,8 @@ class ScriptedModule(nn.Module):
                 # Otherwise, steps of the automatic differentiation are recorded. A watch of the
                 # functions that run would keep it on.
                 with torch._C.DisableTorchFunction(), torch.no_grad():
-                    graph = make_fx(torch.func.functionalize(script))(planes.detach())
+                    recorder = make_fx(torch.func.functionalize(script), _PLAIN_OPERATIONS)
+                    graph = recorder(planes.detach())
             except Exception as error:  # of many kinds, depending on what the module does
                 raise ModelError(
                     f"the TorchScript module cannot be recorded for an input of the shape "

@@ -43,7 +43,10 @@ class Convention:
 
     def __post_init__(self) -> None:
         if not self.outputs or len(set(self.outputs)) < len(self.outputs):
-            raise UsageError(f"each output of a model must have its own name, not {self.outputs}")
+            raise UsageError(
+                "state a class of its own for each output of a model, not "
+                f"{', '.join(self.outputs) or 'none'}"
+            )
         if len(self.outputs) == 1:
             if self.outputs[0] not in (*self.fake, "real"):
                 raise UsageError(
@@ -52,7 +55,7 @@ class Convention:
         elif unknown := sorted(set(self.fake) - set(self.outputs)):
             raise UsageError(
                 f"the class {unknown[0]!r} is said to be fake, but the outputs of the model are "
-                f"{', '.join(self.outputs)}"
+                f"{', '.join(self.outputs)}: state which of them are fake"
             )
         elif not self.fake or len(set(self.fake)) == len(self.outputs):
             raise UsageError(
