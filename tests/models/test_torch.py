@@ -111,7 +111,7 @@ def test_frozen_weights_and_no_grad_do_not_matter() -> None:
 
 def test_wrong_conventions_and_layers_are_refused() -> None:
     crops = random_crops(1, SIDE)
-    with pytest.raises(UsageError, match="a class of its own for each output .*not fake, fake"):
+    with pytest.raises(UsageError, match=r"a class of its own for each output .*not fake, fake"):
         Convention(("fake", "fake"), *PLAIN)
     with pytest.raises(UsageError, match="must be fake or real, not 'cat'"):
         Convention(("cat",), *PLAIN)
