@@ -20,7 +20,9 @@ demo: $(VENV)/.demo
 
 # A module's tests share its fixtures; tests/conftest.py puts slow modules first. Tests start many
 # processes, which are quicker with compiled modules: unset a variable that containers often set.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Two tests run at a time, so the libraries of each get one thread.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 \
+    $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: $(VENV)/.dev
 	$(PYTEST)
