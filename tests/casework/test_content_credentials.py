@@ -203,3 +203,10 @@ def test_anchors_that_are_none_are_an_error(plain: Path, tmp_path: Path) -> None
         check_credentials(plain, tmp_path / "none.pem")
     with pytest.raises(UsageError, match="contains no certificate"):
         check_credentials(plain, plain)
+
+
+def test_a_failure_of_the_library_is_not_an_invalid_manifest(tmp_path: Path) -> None:
+    pytest.importorskip("c2pa")
+    found = check_credentials(tmp_path / "gone.jpg")
+    assert found.state is CredentialState.NOT_CHECKED
+    assert found.explanation.startswith("The C2PA library failed")

@@ -122,7 +122,12 @@ def _unreadable(c2pa: Any, error: Exception) -> Credentials:
             CredentialState.NOT_CHECKED,
             "The file refers to a manifest at an address; it was not fetched.",
         )
-    return Credentials(CredentialState.INVALID, f"The manifest cannot be read: {text}.")
+    errors = c2pa.C2paError
+    of_manifest = (errors.Assertion, errors.Decoding, errors.Json, errors.Manifest)
+    if isinstance(error, (*of_manifest, errors.Signature, errors.Verify)):
+        return Credentials(CredentialState.INVALID, f"The manifest cannot be read: {text}.")
+    # Such as an unreadable file: it says nothing about the manifest.
+    return Credentials(CredentialState.NOT_CHECKED, f"The C2PA library failed: {text}.")
 
 
 def _failures(store: Any) -> list[str]:
