@@ -203,6 +203,23 @@ def test_an_undecided_model_is_not_told_to_state_what_is_known(values: str) -> N
     assert "probabilities" not in found["saturation"].sentence
 
 
+class LogitModel(ColourModel):
+    """Several outputs that do not add up to 1, as its adapter has found out."""
+
+    def with_convention(self, convention: Convention) -> "LogitModel":
+        if convention.values == "probabilities":
+            raise ModelError("its outputs are not probabilities as stated")
+        return LogitModel(convention, self._logit, self._gradient)
+
+
+def test_an_undecided_model_is_not_told_to_state_what_its_adapter_refuses() -> None:
+    model = LogitModel(TRUE, lambda logits: 0.9 * probability(logits))
+    found = check(model)
+    assert found["saturation"].outcome == "caution"
+    assert "undecided" in found["saturation"].finding
+    assert "probabilities" not in found["saturation"].sentence
+
+
 def test_a_second_sigmoid_is_wrong() -> None:
     inside = replace(TRUE, values="auto")
     found = check(SigmoidModel(inside, lambda logits: probability(8 * logits)))

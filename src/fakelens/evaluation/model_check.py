@@ -26,6 +26,7 @@ from fakelens.evaluation.labelled_faces import MARGINS, LabelledFace
 from fakelens.models.batching import compute_logits
 from fakelens.models.checks import varied_crops
 from fakelens.records.arrays import FloatArray, sigmoid
+from fakelens.records.conventions import Values
 from fakelens.records.models import HasConvention, Model, ModelCard
 from fakelens.records.settings import Progress
 from fakelens.trust.ablation import threshold_distance
@@ -122,8 +123,11 @@ def _check_answers(varied: FloatArray, logits: FloatArray) -> Check:
 def _check_saturation(model: Model, varied: FloatArray, logits: FloatArray) -> Check:
     every = np.concatenate([varied, logits])
     if np.abs(every).max() <= 1:
-        ends = _ends_in_probabilities(model)
-        return _check_second_ending(every) if ends else _check_probabilities(model, every)
+        if _ends_in_probabilities(model):
+            return _check_second_ending(every)
+        if _accepts(model, "probabilities"):
+            return _check_probabilities(model, every)
+        return Check("saturation", "caution", _undecided(every))
     share = float(np.mean(np.abs(logits) > _SATURATED))
     finding = f"{share:.0%} of the faces have a score of 0 or 1, to six digits"
     median = float(np.median(np.abs(logits)))
@@ -158,20 +162,26 @@ def _check_probabilities(model: Model, every: FloatArray) -> Check:
             ".27 and .73: the model returns the difference of two probabilities"
         )
         return Check("saturation", "wrong", finding, advice)
-    finding = (
-        f"no logit is outside {low:.2f} to {high:.2f}: the model is undecided on every picture, or "
-        "it returns probabilities"
-    )
-    return Check("saturation", "caution", finding)
+    return Check("saturation", "caution", f"{_undecided(every)}, or it returns probabilities")
 
 
 def _check_second_ending(every: FloatArray) -> Check:
     """Tell whether logits from -1 to 1, from before the end of a model, are probabilities."""
-    finding = f"no logit is outside {every.min():.2f} to {every.max():.2f}"
     if _near_one(every):
-        finding += ", many near 1 or -1: the model has a sigmoid or softmax before its last one"
+        finding = (
+            f"{_range(every)}, many near 1 or -1: the model has a sigmoid or softmax before its "
+            "last one"
+        )
         return Check("saturation", "wrong", finding, "remove one of the two")
-    return Check("saturation", "caution", f"{finding}: the model is undecided on every picture")
+    return Check("saturation", "caution", _undecided(every))
+
+
+def _range(every: FloatArray) -> str:
+    return f"no logit is outside {every.min():.2f} to {every.max():.2f}"
+
+
+def _undecided(every: FloatArray) -> str:
+    return f"{_range(every)}: the model is undecided on every picture"
 
 
 def _near_one(every: FloatArray) -> bool:
@@ -184,11 +194,18 @@ def _ends_in_probabilities(model: Model) -> bool:
         return False
     if model.convention.values != "auto":
         return model.convention.values == "probabilities"
-    try:
-        model.with_convention(replace(model.convention, values="logits"))
-    except FakelensError:  # the outputs are not logits
+    return not _accepts(model, "logits")
+
+
+def _accepts(model: Model, values: Values) -> bool:
+    """Return whether the outputs of a model may be what a convention says of them."""
+    if not isinstance(model, HasConvention):
         return True
-    return False
+    try:
+        model.with_convention(replace(model.convention, values=values))
+    except FakelensError:
+        return False
+    return True
 
 
 def _check_margin(model: Model, faces: Sequence[LabelledFace], logits: FloatArray) -> Check:
