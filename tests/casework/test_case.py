@@ -7,8 +7,20 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fakelens.casework.case import Case, json_schema, read_case
+from fakelens.casework.case import (
+    Case,
+    CaseFacts,
+    Cause,
+    Conclusion,
+    Limits,
+    json_schema,
+    parse_case,
+    read_case,
+)
+from fakelens.casework.case_toml import write_case
 from fakelens.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +42,26 @@ def test_the_example_is_read_and_valid_by_the_schema() -> None:
     assert case.causes[1].name == "Video call with virtual background"
     content = json.loads(json.dumps(tomllib.loads(EXAMPLE.read_text()), default=str))
     jsonschema.validate(content, json.loads(SCHEMA.read_text()))
+
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"])).map(str.strip)
+
+
+@settings(max_examples=50, deadline=None)
+@given(_TEXTS, _TEXTS, st.lists(_TEXTS, max_size=3), st.none() | st.dates())
+def test_a_case_that_is_written_is_read_again(
+    first: str, second: str, several: list[str], day: date | None
+) -> None:
+    case = Case(
+        case=CaseFacts(number=first, issued=day, issue=3),
+        causes=(Cause(second or "a"), Cause("b", first)),
+        limits=Limits(limits=tuple(several)),
+        conclusion=Conclusion(f"a\r\n{first}\n\\{second}z"),
+    )
+    text = write_case(case)
+    assert tomllib.loads(text)["case"]["issue"] == 3
+    assert parse_case(text) == case
+    assert write_case(Case(case=CaseFacts(issue=1))) == "[case]\nissue = 1\n"
 
 
 def test_the_published_schema_is_the_one_in_use() -> None:

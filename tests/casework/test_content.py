@@ -1,6 +1,8 @@
 """What the report says, and what it does not invent."""
 
 import dataclasses
+import errno
+import os
 import shutil
 from dataclasses import replace
 from datetime import date
@@ -11,7 +13,9 @@ import pytest
 from fakelens.casework import blocks
 from fakelens.casework.case import Case, CaseFacts, Cause, Conclusion, Propositions, read_case
 from fakelens.casework.content import compose
-from fakelens.casework.examination import Examination, ItemState, gather
+from fakelens.casework.examination import Examination, ItemState, Unread, gather
+from fakelens.records.findings import DomainCheck
+from fakelens.records.models import ConditionRange, Domain
 from fakelens.records.report import SecondOpinion
 from fakelens.report.save import save_report
 from support.toys import FAKE, analyzed, draw_scene, photograph
@@ -90,6 +94,10 @@ def test_the_numbers_are_those_of_the_analysis(examination: Examination, clip: P
         assert rows["Score"].startswith(f"{finding.score:.2f}")
         assert rows["Likelihood ratio"] == "none given: the model is not calibrated"
         assert "about 2.4 s counted" in rows["Seconds"]  # 30 faces, 0.08 s each
+        (series,) = [block for block in section.blocks if isinstance(block, blocks.Table)]
+        assert sum(int(row[1]) for row in series.rows) == 30
+        low, high = (min(row[2] for row in series.rows), max(row[4] for row in series.rows))
+        assert float(low) <= float(f"{finding.score:.2f}") <= float(high)
     assert "not what was edited" in str(document.sections)
     assert "They do not show which part of the picture was edited" in texts(document, "Heatmaps")
 
@@ -108,10 +116,30 @@ def test_a_file_that_changed_or_is_gone_is_not_described(
     ):
         examination = gather(results, Case(), source=source)
         assert examination.state is state
-        assert examination.facts is examination.credentials is examination.first_frame is None
+        assert examination.facts == examination.credentials == examination.first_frame
         document = compose(examination)
         assert fields(document)["Same file now"].startswith(words)
         assert "not checked" in texts(document, "Structure and metadata of the file")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a link that leads to itself")
+def test_a_file_that_is_there_is_not_called_missing(results: Path, tmp_path: Path) -> None:
+    closed = tmp_path / "two.mp4"
+    closed.symlink_to(closed)
+    examination = gather(results, Case(), source=closed)
+    assert examination.state is ItemState.UNREADABLE
+    document = compose(examination)
+    said = f"the file is there, but cannot be read: {os.strerror(errno.ELOOP)}"
+    assert fields(document)["Same file now"] == f"not checked: {said}"
+    assert said in texts(document, "Structure and metadata of the file")
+
+
+def test_a_file_that_cannot_be_decoded_is_said_to_be(examination: Examination) -> None:
+    unread = Unread("not a video")
+    document = compose(replace(examination, facts=unread, first_frame=unread))
+    assert fields(document)["Timestamps"] == "not read: not a video"
+    assert "First frame of the item: not shown: not a video." in str(document.sections)
+    assert "C2PA manifest" in texts(document, "Structure and metadata of the file")
 
 
 def test_the_report_id_changes_with_content_and_issue(examination: Examination) -> None:
@@ -139,9 +167,9 @@ def test_missing_and_damaged_pictures_are_said_to_be_missing(results: Path, tmp_
     shutil.copytree(results, folder)
     (folder / "faces" / "person-1.png").unlink()
     (folder / "faces" / "person-2.png").write_bytes(b"damaged")
-    examination = gather(folder, Case())
-    assert examination.faces == {}
-    assert "contain no picture of this person" in str(compose(examination).sections)
+    content = str(compose(gather(folder, Case())).sections)
+    assert "No picture of this person: the results contain no file faces/person-1.png." in content
+    assert "No picture of this person: faces/person-2.png is damaged." in content
 
 
 def test_other_models_have_a_section_of_their_own(examination: Examination) -> None:
@@ -157,6 +185,20 @@ def test_other_models_have_a_section_of_their_own(examination: Examination) -> N
     assert "3" * 64 in text
     assert "not independent confirmation" in text
     assert "--model toy --model another" in texts(document, "How to reproduce the analysis")
+
+
+def test_people_outside_the_validated_conditions_are_named(examination: Examination) -> None:
+    report = examination.report
+    domain = Domain((ConditionRange("width", 80, 400),), (), (), 9, "people of some clips")
+    checks = (DomainCheck(True, ()), DomainCheck(False, ("the face is 20 pixels wide",)))
+    findings = tuple(
+        replace(finding, domain=check)
+        for finding, check in zip(report.findings, checks, strict=True)
+    )
+    changed = replace(report, model=replace(report.model, domain=domain), findings=findings)
+    text = texts(compose(replace(examination, report=changed)), "Validation")
+    assert "1 of 2 people checked in this item lie inside them; 0 were not checked." in text
+    assert text.endswith("The error rates above do not apply to those outside: person 2.")
 
 
 def test_a_picture_has_no_times(tmp_path: Path) -> None:
@@ -183,7 +225,10 @@ def test_a_crowd_has_six_parts_and_a_table(examination: Examination) -> None:
         findings.append(dataclasses.replace(report.findings[number % 2], person=person))
     crowd = replace(report, tracks=tuple(tracks), findings=tuple(findings))
     numbers = tuple(range(40))
-    document = compose(replace(examination, report=crowd, detailed=numbers[:6], others=numbers[6:]))
+    faces = {number + 1: examination.faces[number % 2 + 1] for number in numbers[:6]}
+    document = compose(
+        replace(examination, report=crowd, faces=faces, detailed=numbers[:6], others=numbers[6:])
+    )
     parts = [section for section in document.sections if section.level == 2]
     assert [part.title.split(" ", 1)[1] for part in parts] == [
         *(f"Person {number}" for number in range(1, 7)),

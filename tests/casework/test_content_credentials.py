@@ -210,3 +210,17 @@ def test_a_failure_of_the_library_is_not_an_invalid_manifest(tmp_path: Path) -> 
     found = check_credentials(tmp_path / "gone.jpg")
     assert found.state is CredentialState.NOT_CHECKED
     assert found.explanation.startswith("The C2PA library failed")
+
+
+def test_a_package_that_cannot_be_loaded_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "c2pa"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "c2pa.py").write_text("raise OSError('its library is damaged')")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = check_credentials(tmp_path / "any.jpg")
+    assert found.state is CredentialState.NOT_CHECKED
+    assert found.explanation == (
+        "The package c2pa-python cannot be loaded: its library is damaged."
+    )

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from fakelens.casework.coverage import cover, cover_person, excluded_sentence
+from fakelens.casework.method_sections import coverage
 from fakelens.faces.quality import QualityFlag
 from support.builders import INFO, make_report, make_track
 
@@ -25,7 +26,12 @@ def test_frames_and_seconds_add_up() -> None:
     report = make_report(track, maps=np.zeros((10, 2, 2)), every=2)
     found = cover(report)
     assert (found.decoded, found.examined, found.with_face, found.faces) == (100, 50, 8, 8)
+    assert found.counted == 4
     assert found.step == 0.08
+    rows = dict(coverage(report)[0].rows)  # type: ignore[union-attr]
+    assert rows["Seconds not analysed"].startswith(
+        "about 3.7 s of 4.0 s: no face 3.4 s, only faces that are not counted 0.3 s."
+    )
     assert dict(found.excluded) == {
         QualityFlag.SMALL.descriptions[0]: 2,
         QualityFlag.BLURRED.descriptions[0]: 2,

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from fakelens.casework.file_facts import (
+    packet_sentence,
     read_still_facts,
     read_video_facts,
     timestamp_sentence,
 )
 from fakelens.errors import MediaError
-from support.media import make_clip
+from support.media import make_clip, truncate
 
 
 def test_a_constant_rate_is_recognised(tmp_path: Path) -> None:
@@ -28,6 +29,40 @@ def test_a_constant_rate_is_recognised(tmp_path: Path) -> None:
     assert "average 25 frames/s" in described["Stream 0 (examined)"]
     assert "audio: AAC" in described["Stream 1"]
     assert "FFmpeg's libavformat" in found.reader
+
+
+def test_where_reading_stops_is_said(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.y4m", frames=12, codec="wrapped_avframe", rate=Fraction(25))
+    data = path.read_bytes()
+    places = [k for k in range(len(data)) if data[k : k + 5] == b"FRAME"]
+    path.write_bytes(data[: places[7]] + b"-----" + data[places[7] + 5 :])
+    found = read_video_facts(path, 1).timestamps
+    assert found is not None
+    text = packet_sentence(found)
+    assert text.startswith("7 packets read; READING STOPPED there, with the last timestamp at 0.24")
+    path.write_bytes(data)
+    found = read_video_facts(path, 1).timestamps
+    assert found is not None
+    assert packet_sentence(found) == "12 packets read up to the end of the file"
+
+
+def test_fewer_packets_than_announced_are_said(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=60, muxer={"movflags": "faststart"})
+    truncate(path, 0.7)
+    found = read_video_facts(path, 1).timestamps
+    assert found is not None
+    assert found.packets < 60
+    assert "; the header announces 60 frames" in packet_sentence(found)
+
+
+def test_metadata_that_cannot_be_read_are_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("key", "kept")
+    Image.new("RGB", (8, 8)).save(path, pnginfo=texts, exif=b"Exif\0\0no EXIF at all")
+    tags = dict(read_still_facts(path).tags)
+    assert tags["text key"] == "kept"
+    assert tags["METADATA CANNOT BE READ"].startswith("from here on: ")
 
 
 def test_a_rate_rounded_by_the_time_base_is_constant(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from fakelens.casework.likelihood import ratio_statement, verbal_scale
+from fakelens.casework.likelihood import ratio_statement, scale_sentence, verbal_scale
 from fakelens.records.findings import DomainCheck, Finding, Verdict
 from fakelens.records.models import (
     Calibration,
@@ -40,6 +40,12 @@ CALIBRATED = dataclasses.replace(
     error_records=(RECORD,),
     domain=Domain((ConditionRange("width", 80, 400),), (), (), 9, "people"),
 )
+
+
+def test_the_ranges_of_the_words_are_told() -> None:
+    sentence = scale_sentence()
+    assert "neither proposition below 2; weak 2 to 10; moderate 10 to 100;" in sentence
+    assert "very strong 10,000 to 1,000,000; extremely strong from 1,000,000." in sentence
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,19 @@ Every value is optional. The schema is published as ``docs/reference/case.schema
 
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from fakelens.errors import UsageError
+
+Place = tuple[int | str, ...]
+"""Keys and indices that lead to a value."""
 
 _KINDS = {
     "string_type": "a text in quotes",
@@ -47,159 +52,200 @@ _KINDS = {
 _STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
 
+_MULTILINE: dict[str, Any] = {"multiline": True}
+
+
 @dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """Who examines what, for whom and when.
-
-    Attributes:
-        number: of the case.
-        issue: number of this issue of the report, from 1.
-        received: day on which the item was received.
-        issued: day on which the report is issued.
-        examiner: name.
-        role: position or qualification of the examiner.
-        laboratory: name and address.
-        accreditation: of the laboratory for this method, with its scope.
-        commissioned_by: who asked for the examination.
-        question: that was asked.
-        background: what the examiner was told about the case.
-    """
+    """Who examines what, for whom and when."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    number: str = ""
-    issue: Annotated[int, Field(ge=1)] = 1
-    received: date | None = None
-    issued: date | None = None
-    examiner: str = ""
-    role: str = ""
-    laboratory: str = ""
-    accreditation: str = ""
-    commissioned_by: str = ""
-    question: str = ""
-    background: str = ""
+    number: Annotated[str, Field(title="Case number")] = ""
+    issue: Annotated[
+        int, Field(ge=1, title="Issue", description="number of this issue of the report, from 1")
+    ] = 1
+    received: Annotated[
+        date | None,
+        Field(title="Item received", description="day on which the item was received"),
+    ] = None
+    issued: Annotated[
+        date | None,
+        Field(title="Report issued", description="day on which the report is issued"),
+    ] = None
+    examiner: Annotated[str, Field(title="Examiner", description="name")] = ""
+    role: Annotated[
+        str, Field(title="Role", description="position or qualification of the examiner")
+    ] = ""
+    laboratory: Annotated[str, Field(title="Laboratory", description="name and address")] = ""
+    accreditation: Annotated[
+        str,
+        Field(
+            title="Accreditation", description="of the laboratory for this method, with its scope"
+        ),
+    ] = ""
+    commissioned_by: Annotated[
+        str, Field(title="Commissioned by", description="who asked for the examination")
+    ] = ""
+    question: Annotated[
+        str,
+        Field(title="Question", description="as it was asked", json_schema_extra=_MULTILINE),
+    ] = ""
+    background: Annotated[
+        str,
+        Field(
+            title="Background given",
+            description="what the examiner was told about the case",
+            json_schema_extra=_MULTILINE,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Propositions:
-    """The two competing propositions; an empty one has the default wording of the program.
-
-    Attributes:
-        first: such as that of a manipulation.
-        second: its alternative.
-    """
+    """The two competing propositions; an empty one has the default wording of the program."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    first: str = ""
-    second: str = ""
+    first: Annotated[
+        str,
+        Field(
+            title="Proposition 1",
+            description="such as that of a manipulation",
+            json_schema_extra=_MULTILINE,
+        ),
+    ] = ""
+    second: Annotated[
+        str,
+        Field(title="Proposition 2", description="its alternative", json_schema_extra=_MULTILINE),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The item as it was received.
-
-    Attributes:
-        exhibit: its label.
-        description: what it is said to be.
-        received_how: from whom, on what, and how it was kept.
-    """
+    """The item as it was received."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    exhibit: str = ""
-    description: str = ""
-    received_how: str = ""
+    exhibit: Annotated[str, Field(title="Exhibit", description="its label")] = ""
+    description: Annotated[str, Field(title="Description", description="what it is said to be")] = (
+        ""
+    )
+    received_how: Annotated[
+        str,
+        Field(
+            title="Received how",
+            description="from whom, on what, and how it was kept",
+            json_schema_extra=_MULTILINE,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The examiner's remark on another cause of a score.
 
-    Attributes:
-        name: of a cause of the standard list, see ``causes.STANDARD``, or of a further one.
-        remark: what speaks for it or against it.
+    The standard list of causes is ``causes.STANDARD``; other names are further causes.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    name: Annotated[str, Field(min_length=1)]
-    remark: str = ""
+    name: Annotated[str, Field(min_length=1, title="Cause", description="its name")]
+    remark: Annotated[
+        str,
+        Field(
+            title="Remark",
+            description="what speaks for it or against it",
+            json_schema_extra=_MULTILINE,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What limits the examination.
-
-    Attributes:
-        deviations: from the usual procedure.
-        limits: besides those of the program.
-    """
+    """What limits the examination."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    deviations: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
+    deviations: Annotated[
+        tuple[str, ...],
+        Field(title="Deviations", description="from the usual procedure"),
+    ] = ()
+    limits: Annotated[
+        tuple[str, ...], Field(title="Limits", description="besides those of the program")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The examiner's conclusion.
-
-    Attributes:
-        text: in the examiner's own words; an empty line begins a paragraph.
-    """
+    """The examiner's conclusion."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    text: str = ""
+    text: Annotated[
+        str,
+        Field(
+            title="Conclusion",
+            description="in the examiner's own words; an empty line begins a paragraph",
+            json_schema_extra=_MULTILINE,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The review of the report by a second examiner.
-
-    Attributes:
-        reviewer: name.
-        role: position or qualification.
-        reviewed: day of the review.
-        remarks: of the reviewer, and how differing opinions were settled.
-    """
+    """The review of the report by a second examiner."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    reviewer: str = ""
-    role: str = ""
-    reviewed: date | None = None
-    remarks: str = ""
+    reviewer: Annotated[str, Field(title="Reviewer", description="name")] = ""
+    role: Annotated[
+        str, Field(title="Role", description="position or qualification of the reviewer")
+    ] = ""
+    reviewed: Annotated[date | None, Field(title="Reviewed", description="day of the review")] = (
+        None
+    )
+    remarks: Annotated[
+        str,
+        Field(
+            title="Remarks",
+            description="of the reviewer, and how differing opinions were settled",
+            json_schema_extra=_MULTILINE,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The content of ``CASE.toml``.
-
-    Attributes:
-        case: who examines what, for whom and when.
-        propositions: the two that are compared.
-        item: as it was received.
-        causes: remarks on other causes.
-        limits: of the examination.
-        conclusion: of the examiner.
-        review: by a second examiner.
-    """
+    """The content of ``CASE.toml``."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    case: CaseFacts = field(default_factory=CaseFacts)
-    propositions: Propositions = field(default_factory=Propositions)
-    item: Item = field(default_factory=Item)
-    causes: tuple[Cause, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    conclusion: Conclusion = field(default_factory=Conclusion)
-    review: Review = field(default_factory=Review)
+    case: Annotated[CaseFacts, Field(title="Case")] = field(default_factory=CaseFacts)
+    propositions: Annotated[Propositions, Field(title="Propositions")] = field(
+        default_factory=Propositions
+    )
+    item: Annotated[Item, Field(title="Item")] = field(default_factory=Item)
+    causes: Annotated[tuple[Cause, ...], Field(title="Other causes")] = ()
+    limits: Annotated[Limits, Field(title="Limits and deviations")] = field(default_factory=Limits)
+    conclusion: Annotated[Conclusion, Field(title="Conclusion")] = field(default_factory=Conclusion)
+    review: Annotated[Review, Field(title="Second examiner")] = field(default_factory=Review)
 
 
 _CASE = TypeAdapter(Case)
+
+
+class InvalidCaseError(ValueError):
+    """Values of a case are unknown or not valid.
+
+    Attributes:
+        problems: what is wrong, by the place of the value, such as ``("case", "number")``; each
+            follows the name of the value in a sentence.
+    """
+
+    def __init__(self, problems: Mapping[Place, str]) -> None:
+        super().__init__("; ".join(f"{_dotted(place)} {text}" for place, text in problems.items()))
+        self.problems = problems
 
 
 def json_schema() -> dict[str, Any]:
@@ -214,38 +260,63 @@ def read_case(path: Path) -> Case:
         UsageError: it is missing or not TOML, or a value is unknown or not valid; the message
             names the value.
     """
-    content = _read_toml(path)
     try:
-        # As JSON, in which lists are tuples, but no number is a text.
-        return _CASE.validate_json(json.dumps(content, default=str), strict=True)
-    except ValidationError as error:
-        raise UsageError(f"{path}: {_describe(error)}") from error
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_case(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; give a CASE.toml with --examiner") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a TOML file: it is not text in UTF-8") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def parse_case(text: str) -> Case:
+    """Read the text of a ``CASE.toml``.
+
+    Raises:
+        UsageError: it is not TOML, or a value is unknown or not valid.
+    """
+    try:
+        return validate_case(tomllib.loads(text))
+    except InvalidCaseError as error:
+        place, problem = next(iter(error.problems.items()))
+        raise UsageError(f"the value {_dotted(place)} {problem}") from error
     except ValueError as error:
-        raise UsageError(f"{path}: not a TOML file: {error}") from error
+        raise UsageError(f"not a TOML file: {error}") from error
     except RecursionError as error:
-        raise UsageError(f"{path}: not a case file: its values are nested too deeply") from error
+        raise UsageError("not a case file: its values are nested too deeply") from error
 
 
-def _describe(error: ValidationError) -> str:
-    """Say in words what is wrong with the first wrong value."""
-    first = error.errors()[0]
-    place, kind = ".".join(map(str, first["loc"])), first["type"]
+def validate_case(content: Mapping[str, Any]) -> Case:
+    """Return the case that a table of TOML contains.
+
+    Raises:
+        InvalidCaseError: a value is unknown or not valid.
+    """
+    try:
+        # As JSON, in which lists are tuples, but no number is a text.
+        return _CASE.validate_json(json.dumps(content, default=str), strict=True)
+    except ValidationError as error:
+        problems: dict[Place, str] = {}
+        for one in error.errors():
+            problems.setdefault(one["loc"], _describe(one))
+        raise InvalidCaseError(problems) from error
+
+
+def _describe(problem: ErrorDetails) -> str:
+    """Say in words what is wrong with a value, after its name."""
+    kind = problem["type"]
     if kind == "unexpected_keyword_argument":
-        return f"the value {place} is not known; check its spelling"
+        return "is not known; check its spelling"
     if kind == "missing":
-        return f"the value {place} is missing: it must be stated"
+        return "is missing: it must be stated"
     if kind not in _KINDS:
-        return f"the value {place} is not valid: {first['msg']}"
-    given = json.dumps(first["input"], ensure_ascii=False)
-    return f"the value {place} must be {_KINDS[kind]}, not {given[:40]}{'...' * (len(given) > 40)}"
+        return f"is not valid: {problem['msg']}"
+    given = json.dumps(problem["input"], ensure_ascii=False)
+    return f"must be {_KINDS[kind]}, not {given[:40]}{'...' * (len(given) > 40)}"
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))

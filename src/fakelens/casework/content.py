@@ -16,6 +16,7 @@ from fakelens.casework.blocks import (
 )
 from fakelens.casework.case import Case
 from fakelens.casework.examination import Examination
+from fakelens.casework.human_reviews import opinions_of_people
 
 _GLOSSARY = (
     ("Score", "output of the model for a face or person, from 0 (real) to 1 (fake)"),
@@ -30,7 +31,8 @@ _SOURCES = (
     "ISO 21043-4:2025, Forensic sciences - Part 4: Interpretation: propositions, opinions, models",
     "ISO 21043-5:2025, Forensic sciences - Part 5: Reporting: contents, integrity, opinions, "
     "review",
-    "SWGDE 23-V-001, Best Practices for Digital Video Authentication: structure, metadata, limits",
+    "SWGDE 23-V-001-1.2, Best Practices for Digital Video Authentication: structure, metadata, "
+    "limits",
     "ENFSI Guideline for Evaluative Reporting in Forensic Science (2015): propositions, verbal "
     "scale",
     "ENFSI-BPM-DI-03, Best Practice Manual for Digital Image Authentication (2021): validation, "
@@ -67,6 +69,10 @@ def _sections(examination: Examination) -> list[Section]:
         ("Results", ()),
         ("Heatmaps", method_sections.heatmaps(report)),
         ("Second opinions of other models", method_sections.opinions(report)),
+        (
+            "Opinions of reviewers",
+            opinions_of_people(examination.reviews, examination.reviews_left_out),
+        ),
         ("Validation", method_sections.validation(report)),
         ("Other causes considered", method_sections.other_causes(examination)),
         ("Limits and deviations", item_sections.limits(examination)),

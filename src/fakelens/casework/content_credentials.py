@@ -62,10 +62,14 @@ def check_credentials(path: Path, anchors: Path | None = None) -> Credentials:
     """
     try:
         c2pa = import_module("c2pa")
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "c2pa":
+            return _not_loaded(error)
         return Credentials(
             CredentialState.NOT_CHECKED, "The package c2pa-python (extra c2pa) is not installed."
         )
+    except (ImportError, OSError, RuntimeError) as error:  # its native library
+        return _not_loaded(error)
     settings: dict[str, Any] = dict(_OFFLINE)
     if anchors:
         settings["trust"] = {"user_anchors": _read_anchors(anchors)}
@@ -74,6 +78,12 @@ def check_credentials(path: Path, anchors: Path | None = None) -> Credentials:
             return _read(c2pa, path, context, has_anchors=anchors is not None)
     except c2pa.C2paError as error:
         return _unreadable(c2pa, error)
+
+
+def _not_loaded(error: Exception) -> Credentials:
+    return Credentials(
+        CredentialState.NOT_CHECKED, f"The package c2pa-python cannot be loaded: {error}."
+    )
 
 
 def _read_anchors(path: Path) -> str:

@@ -1,10 +1,11 @@
 """How much of the input was examined, in frames and seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fakelens.faces.quality import QualityFlag
 from fakelens.records.report import Report
@@ -19,6 +20,7 @@ class Coverage:
         decoded: frames.
         examined: frames in which faces were examined.
         with_face: examined frames with a face.
+        counted: examined frames with a face that counts.
         step: seconds from one examined frame to the next, at the average frame rate; ``None``
             for a still picture, or without a frame rate.
         faces: examined, of all people.
@@ -28,6 +30,7 @@ class Coverage:
     decoded: int
     examined: int
     with_face: int
+    counted: int
     step: float | None
     faces: int
     excluded: Mapping[str, int]
@@ -53,11 +56,13 @@ class PersonCoverage:
 def cover(report: Report) -> Coverage:
     """Return what was examined of the whole input."""
     frames = [track.frames for track in report.tracks]
+    counted = [track.frames[track.usable] for track in report.tracks]
     flags = [track.quality_flags for track in report.tracks]
     return Coverage(
         decoded=report.frames,
         examined=ceil(report.frames / report.settings.every),
-        with_face=len(np.unique(np.concatenate(frames))) if frames else 0,
+        with_face=_distinct(frames),
+        counted=_distinct(counted),
         step=_step(report),
         faces=sum(map(len, report.tracks)),
         excluded=_excluded(np.concatenate(flags)) if flags else {},
@@ -82,6 +87,10 @@ def cover_person(report: Report, track: Track) -> PersonCoverage:
 def excluded_sentence(excluded: Mapping[str, int]) -> str:
     """List the reasons for which faces are not counted."""
     return "; ".join(f"{number}: {reason}" for reason, number in excluded.items()) or "none"
+
+
+def _distinct(frames: Sequence[NDArray[np.int64]]) -> int:
+    return len(np.unique(np.concatenate(frames))) if frames else 0
 
 
 def _step(report: Report) -> float | None:

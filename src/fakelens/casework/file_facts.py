@@ -14,11 +14,10 @@ import av
 import numpy as np
 import PIL
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from fakelens.casework.picture_metadata import read_picture_facts
-from fakelens.media.container import choose_video_stream, open_container
+from fakelens.media.container import choose_video_stream, open_container, reason
 
 _MAX_VALUE = 300  # characters of a value
 _MAX_TAGS = 60
@@ -40,6 +39,10 @@ class Timestamps:
         longest: interval, seconds.
         constant: whether all intervals are equal, up to the rounding of the time base.
         keys: key frames.
+        damaged: packets that FFmpeg marks as damaged.
+        announced: frames according to the header; 0 if it does not say.
+        last: latest timestamp, seconds; ``None`` without any.
+        stopped: why reading stopped before the end of the file; empty if it did not.
     """
 
     frames: int
@@ -51,6 +54,15 @@ class Timestamps:
     longest: Fraction | None
     constant: bool
     keys: int
+    damaged: int = 0
+    announced: int = 0
+    last: Fraction | None = None
+    stopped: str = ""
+
+    @property
+    def packets(self) -> int:
+        """Number of packets that were read."""
+        return self.frames + self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +163,41 @@ def timestamp_sentence(found: Timestamps) -> str:
     return f"{text}; key frames: {found.keys}"
 
 
+def packet_sentence(found: Timestamps) -> str:
+    """Say how many packets of a video could be read, and where reading stopped."""
+    text = f"{found.packets:,} packets read"
+    if found.stopped:
+        where = f", with the last timestamp at {float(found.last):.3f} s" if found.last else ""
+        text += f"; READING STOPPED there{where}: {found.stopped}. What follows is not described"
+    else:
+        text += " up to the end of the file"
+    if found.announced and found.announced != found.packets:
+        text += f"; the header announces {found.announced:,} frames"
+    if found.damaged:
+        text += f"; {found.damaged:,} packets marked as damaged"
+    return text
+
+
 def _read_timestamps(
     container: InputContainer, stream: VideoStream
 ) -> tuple[Timestamps, str | None]:
     times: list[int] = []
-    missing = keys = 0
+    number = keys = damaged = 0
     signature: str | None = None
-    for number, packet in enumerate(_packets(container, stream)):
-        if packet.pts is None:
-            missing += 1
-        else:
-            times.append(packet.pts)
-        keys += packet.is_keyframe
-        if number == 0 and (found := _SIGNATURES.search(bytes(packet))):
-            signature = found[0].decode("ascii")
+    stopped = ""
+    try:
+        for packet in container.demux(stream):
+            if not packet.size:  # the end
+                continue
+            if packet.pts is not None:
+                times.append(packet.pts)
+            keys += packet.is_keyframe
+            damaged += packet.is_corrupt
+            if number == 0 and (found := _SIGNATURES.search(bytes(packet))):
+                signature = found[0].decode("ascii")
+            number += 1
+    except av.error.FFmpegError as error:
+        stopped = reason(error)
     tick = stream.time_base or Fraction(1)
     ordered = np.unique(np.array(times, dtype=np.int64))
     gaps = np.diff(ordered)
@@ -172,7 +205,7 @@ def _read_timestamps(
     return (
         Timestamps(
             frames=len(times),
-            missing=missing,
+            missing=number - len(times),
             repeated=len(times) - len(ordered),
             shortest=int(gaps.min()) * tick if known else None,
             median=int(np.median(gaps)) * tick if known else None,
@@ -180,17 +213,13 @@ def _read_timestamps(
             longest=int(gaps.max()) * tick if known else None,
             constant=bool(known and np.ptp(gaps) <= 1),
             keys=keys,
+            damaged=damaged,
+            announced=stream.frames,
+            last=int(ordered[-1]) * tick if len(ordered) else None,
+            stopped=stopped,
         ),
         signature,
     )
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator["Packet[Any]"]:
-    """Yield the packets of a stream up to the end, or to where the file is damaged."""
-    try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
-    except av.error.FFmpegError:
-        return
 
 
 def _general(container: InputContainer) -> Iterator[tuple[str, str]]:

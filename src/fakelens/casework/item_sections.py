@@ -11,8 +11,9 @@ from fakelens.casework.blocks import (
     stated,
 )
 from fakelens.casework.case import Case
-from fakelens.casework.examination import Examination, ItemState
-from fakelens.casework.file_facts import timestamp_sentence
+from fakelens.casework.content_credentials import Credentials
+from fakelens.casework.examination import Examination, ItemState, Still, Unread
+from fakelens.casework.file_facts import FileFacts, packet_sentence, timestamp_sentence
 from fakelens.casework.person_sections import score_text
 from fakelens.records.report import Report
 from fakelens.report.error_rates import error_rate_sentence
@@ -26,11 +27,6 @@ _SECOND = (
     "The faces in the item are as a camera recorded them; the file was changed at most by usual "
     "processing, such as compression, scaling and colour correction."
 )
-_STATES = {
-    ItemState.IDENTICAL: "yes: the SHA-256 of the file is that of the file analysed",
-    ItemState.DIFFERENT: "NO: the file found is not the one that was analysed",
-    ItemState.MISSING: "not checked: the file was not found",
-}
 
 
 def case_fields(case: Case, report: Report, report_id: str) -> Fields:
@@ -111,8 +107,8 @@ def item(examination: Examination) -> tuple[Block, ...]:
         ("File name", made.input_name),
         ("Size", f"{made.input_bytes:,} bytes"),
         ("SHA-256", made.input_sha256),
-        ("Same file now", _STATES[examination.state]),
-        ("Container", facts.container if facts else "not read"),
+        ("Same file now", _same_file(examination)),
+        ("Container", facts.container if isinstance(facts, FileFacts) else _not_read(facts)),
         ("Kind", "still picture" if video.is_picture else "video"),
         ("Codec", f"{video.codec}, {video.pixel_format}"),
         ("Picture", _geometry(report)),
@@ -121,10 +117,8 @@ def item(examination: Examination) -> tuple[Block, ...]:
         rows += [
             ("Duration", f"{float(video.duration):.3f} s" if video.duration else "unknown"),
             ("Frame rate", _rate(report)),
-            (
-                "Timestamps",
-                timestamp_sentence(facts.timestamps) if facts and facts.timestamps else "not read",
-            ),
+            ("Timestamps", _timestamps(facts)),
+            ("Packets", _packets(facts)),
             ("Sound", ", ".join(video.audio) or "none"),
         ]
     return (Fields(tuple(rows)),)
@@ -133,18 +127,14 @@ def item(examination: Examination) -> tuple[Block, ...]:
 def structure(examination: Examination) -> tuple[Block, ...]:
     """Return the structure and the metadata of the file, and the state of its C2PA manifest."""
     facts, credentials = examination.facts, examination.credentials
-    if facts is None or credentials is None:
-        why = (
-            "it was not found"
-            if examination.state is ItemState.MISSING
-            else "the file found is not the one that was analysed"
-            if examination.state is ItemState.DIFFERENT
-            else "it cannot be read again"
-        )
+    if isinstance(credentials, Unread):
+        why = credentials.why
         return (Paragraph(f"Structure, metadata and C2PA state of the file: not checked: {why}."),)
+    manifest = _manifest(credentials)
+    if isinstance(facts, Unread):
+        return (Fields((*manifest, ("Structure and metadata", _not_read(facts)))),)
     rows = [
-        ("C2PA manifest", f"{credentials.state}: {credentials.explanation}"),
-        *credentials.details,
+        *manifest,
         *facts.general,
         *facts.streams,
         ("Read by", facts.reader),
@@ -190,11 +180,41 @@ def limits(examination: Examination) -> tuple[Block, ...]:
 
 def _first_frame(examination: Examination) -> tuple[Block, ...]:
     still = examination.first_frame
-    if still is None:
-        return ()
     name = "The item" if examination.report.video.is_picture else "First frame of the item"
+    if not isinstance(still, Still):
+        return (Paragraph(f"{name}: not shown: {still.why}.", "note"),)
     width, height = still.size
     return (Picture(still.jpeg, still.size, f"{name}.", 0.3 * min(1, width / height)),)
+
+
+def _same_file(examination: Examination) -> str:
+    if examination.state is ItemState.IDENTICAL:
+        return "yes: the SHA-256 of the file is that of the file analysed"
+    if examination.state is ItemState.DIFFERENT:
+        return "NO: the file found is not the one that was analysed"
+    why = examination.facts.why if isinstance(examination.facts, Unread) else "cannot be read"
+    return f"not checked: {why}"
+
+
+def _not_read(unread: Unread) -> str:
+    return f"not read: {unread.why}"
+
+
+def _timestamps(facts: FileFacts | Unread) -> str:
+    if isinstance(facts, Unread):
+        return _not_read(facts)
+    return timestamp_sentence(facts.timestamps) if facts.timestamps else "none"
+
+
+def _packets(facts: FileFacts | Unread) -> str:
+    if isinstance(facts, Unread):
+        return _not_read(facts)
+    return packet_sentence(facts.timestamps) if facts.timestamps else "none"
+
+
+def _manifest(credentials: Credentials) -> tuple[tuple[str, str], ...]:
+    state = f"{credentials.state}: {credentials.explanation}"
+    return (("C2PA manifest", state), *credentials.details)
 
 
 def _with_role(name: str, role: str) -> str:

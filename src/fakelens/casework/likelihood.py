@@ -20,6 +20,22 @@ _STRENGTHS = (
 """Strength of the support from a likelihood ratio on."""
 
 
+def scale_sentence() -> str:
+    """Return the ranges of the words."""
+    limits = [limit for limit, _ in reversed(_STRENGTHS)]
+    words = [word for _, word in reversed(_STRENGTHS)]
+    ranges = [
+        f"{word} {low:,} to {high:,}"
+        for word, low, high in zip(words, limits, limits[1:], strict=False)
+    ]
+    return (
+        "Words for a likelihood ratio, or for its reciprocal if it is below 1, after the verbal "
+        "scale in the ENFSI guideline of 2015: neither proposition below "
+        f"{limits[0]}; {'; '.join(ranges)}; {words[-1]} from {limits[-1]:,}. Other scales are in "
+        "use; the number is what was computed."
+    )
+
+
 def verbal_scale(log10_ratio: float) -> str:
     """Return what a likelihood ratio supports, in words.
 
@@ -32,6 +48,11 @@ def verbal_scale(log10_ratio: float) -> str:
         if times >= limit:
             return f"{strength} support for a {favoured} face rather than a {other} one"
     return "supports neither a forged nor a genuine face over the other"
+
+
+def has_ratio(finding: Finding, card: ModelCard) -> bool:
+    """Return whether a person has a likelihood ratio."""
+    return likelihood_ratio_sentence(finding, card) is not None
 
 
 def ratio_statement(finding: Finding, card: ModelCard) -> str:

@@ -1,8 +1,10 @@
 """The sections on the method: software, coverage, heatmaps, validation and repetition."""
 
+from collections.abc import Sequence
+
 from fakelens.casework import causes
 from fakelens.casework.blocks import Block, Bullets, Command, Fields, Paragraph, Table
-from fakelens.casework.coverage import cover, excluded_sentence
+from fakelens.casework.coverage import Coverage, cover, excluded_sentence
 from fakelens.casework.examination import Examination
 from fakelens.casework.repetition import repeat_command, settings_sentence
 from fakelens.explain.cam import METHODS
@@ -67,6 +69,7 @@ def coverage(report: Report) -> tuple[Block, ...]:
         ("Frames decoded", f"{found.decoded:,}"),
         ("Frames examined", f"{found.examined:,}"),
         ("Examined frames without a face", _frames(found.examined - found.with_face, found.step)),
+        *_seconds(found),
         ("Places that could not be read", f"{len(report.damage)}"),
         ("Faces examined", f"{found.faces:,}"),
         ("Faces not counted, by reason", excluded_sentence(found.excluded)),
@@ -193,6 +196,19 @@ def repetition(examination: Examination) -> tuple[Block, ...]:
     )
 
 
+def _seconds(found: Coverage) -> tuple[tuple[str, str], ...]:
+    if found.step is None:
+        return ()
+    text = (
+        f"about {(found.examined - found.counted) * found.step:.1f} s of "
+        f"{found.examined * found.step:.1f} s: no face "
+        f"{(found.examined - found.with_face) * found.step:.1f} s, only faces that are not counted "
+        f"{(found.with_face - found.counted) * found.step:.1f} s. Each examined frame stands for "
+        f"{found.step:.3g} s"
+    )
+    return (("Seconds not analysed", text),)
+
+
 def _frames(number: int, step: float | None) -> str:
     if step is None:
         return f"{number:,}"
@@ -262,8 +278,17 @@ def _domain(report: Report) -> str:
     text = f"Validated conditions: those of {domain.persons:,} {domain.data.rstrip('.')}."
     if not checked:
         return f"{text} Whether this item lies inside them was not checked."
-    inside = sum(bool(finding.domain and finding.domain.inside) for finding in checked)
-    return (
-        f"{text} {inside} of {len(checked)} people checked in this item lie inside them; "
-        f"{len(report.findings) - len(checked)} were not checked."
+    outside = [str(one.person) for one in checked if one.domain and not one.domain.inside]
+    text += (
+        f" {len(checked) - len(outside)} of {len(checked)} people checked in this item lie inside "
+        f"them; {len(report.findings) - len(checked)} were not checked."
     )
+    if not outside:
+        return text
+    return f"{text} The error rates above do not apply to those outside: {_people(outside)}."
+
+
+def _people(numbers: Sequence[str]) -> str:
+    shown = ", ".join(numbers[:_MAX_ITEMS])
+    more = len(numbers) - _MAX_ITEMS
+    return f"person {shown}" + (f" and {more} more" if more > 0 else "")

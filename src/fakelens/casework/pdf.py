@@ -42,6 +42,7 @@ _INK, _QUIET, _LINE, _SHADE = (
 _ACCENT = colors.HexColor("#1f4e79")
 _LABELS = 42 * mm  # width of the names of fields
 _CHART_HEIGHT = 34 * mm
+_TABLE_START = 25 * mm
 _SMALL = 7
 _MAX_HEADER = 60  # characters of a case number
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
@@ -222,7 +223,9 @@ class _Layout:
     def block(self, block: blocks.Block) -> list[Flowable]:
         match block:
             case blocks.Paragraph():
-                flowables = [self.text(block.text, block.voice)]
+                text = self.text(block.text, block.voice)
+                text.keepWithNext = block.text.endswith(":")  # a list follows
+                flowables = [text]
             case blocks.Fields():
                 flowables = [self._fields(block), Spacer(0, 5)]
             case blocks.Bullets():
@@ -259,9 +262,13 @@ class _Layout:
         )
         lines = ("LINEBELOW", (0, 0), (-1, -1), 0.25, _LINE)
         table.setStyle(TableStyle([*_CELLS, lines, ("BACKGROUND", (0, 0), (-1, 0), _SHADE)]))
-        caption = self.text(block.caption, "caption")
-        caption.keepWithNext = True
-        return [caption, Spacer(0, 2), table]
+        # With room for the caption, the heading and some rows; a table cannot be kept with it.
+        return [
+            CondPageBreak(_TABLE_START),
+            self.text(block.caption, "caption"),
+            Spacer(0, 2),
+            table,
+        ]
 
     def _picture(self, block: blocks.Picture, room: float) -> list[Flowable]:
         width = min(room, block.width * self._width)

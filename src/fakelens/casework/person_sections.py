@@ -16,16 +16,18 @@ from fakelens.casework.blocks import (
     Table,
 )
 from fakelens.casework.coverage import PersonCoverage, cover_person, excluded_sentence
-from fakelens.casework.examination import Examination
-from fakelens.casework.likelihood import ratio_statement
+from fakelens.casework.examination import Examination, Unread
+from fakelens.casework.likelihood import has_ratio, ratio_statement, scale_sentence
 from fakelens.records.findings import Finding
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
+from fakelens.records.tracks import Track
 from fakelens.report.charts import Axis, score_curve
 from fakelens.report.wording import domain_sentence, trust_sentences
 
 _MAX_ROWS = 100
 _MIN_POINTS = 2
+_PERIODS = 8
 
 
 def results(examination: Examination, number: int) -> list[Section]:
@@ -53,7 +55,10 @@ def results(examination: Examination, number: int) -> list[Section]:
     if examination.others:
         title = f"{number}.{len(parts) + 1} Other people"
         parts.append(Section(title, _others(examination), level=2))
-    return [Section(f"{number} Results", (Paragraph(intro),)), *parts]
+    blocks = [Paragraph(intro)]
+    if any(has_ratio(report.findings[n], report.model) for n in examination.detailed):
+        blocks.append(Paragraph(scale_sentence(), "note"))
+    return [Section(f"{number} Results", tuple(blocks)), *parts]
 
 
 def _person(examination: Examination, number: int) -> tuple[Block, ...]:
@@ -78,6 +83,7 @@ def _person(examination: Examination, number: int) -> tuple[Block, ...]:
     return (
         Fields(tuple(rows)),
         *_pictures(examination, number),
+        *_series(report, track),
         Paragraph("Reliability, as measured by the software:"),
         Bullets(tuple(trust_sentences(finding.assessment))),
     )
@@ -86,10 +92,10 @@ def _person(examination: Examination, number: int) -> tuple[Block, ...]:
 def _pictures(examination: Examination, number: int) -> tuple[Block, ...]:
     report = examination.report
     track, finding = report.tracks[number], report.findings[number]
-    still = examination.faces.get(finding.person)
+    still = examination.faces[finding.person]
     chart = None if report.video.is_picture or len(track) < _MIN_POINTS else _chart(report, number)
-    if still is None:
-        missing = Paragraph("The results contain no picture of this person.", "note")
+    if isinstance(still, Unread):
+        missing = Paragraph(f"No picture of this person: {still.why}.", "note")
         return (missing, chart) if chart else (missing,)
     time = float(track.times[np.searchsorted(track.frames, finding.key_frame)])
     where = "" if report.video.is_picture else f" at {_clock(report, time)}"
@@ -99,6 +105,32 @@ def _pictures(examination: Examination, number: int) -> tuple[Block, ...]:
     )
     picture = Picture(still.jpeg, still.size, caption, 0.45)
     return (Beside(picture, chart),) if chart else (picture,)
+
+
+def _series(report: Report, track: Track) -> tuple[Block, ...]:
+    """Return the scores as numbers: those of faces that count, in periods of equal length."""
+    times, scores = track.times[track.usable], 1 / (1 + np.exp(-track.logits[track.usable]))
+    if report.video.is_picture or len(times) < _MIN_POINTS:
+        return ()
+    edges = np.linspace(times[0], times[-1], _PERIODS + 1)
+    periods = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, _PERIODS - 1)
+    rows = tuple(
+        (
+            f"{_clock(report, float(edges[k]))} to {_clock(report, float(edges[k + 1]))}",
+            str(len(inside)),
+            *(f"{value:.2f}" for value in (inside.min(), np.median(inside), inside.max())),
+        )
+        for k in range(_PERIODS)
+        if len(inside := scores[periods == k])
+    )
+    return (
+        Table(
+            "Scores over time, of the faces that count",
+            ("Period", "Faces", "Lowest", "Median", "Highest"),
+            rows,
+            (3, 1, 1, 1, 1),
+        ),
+    )
 
 
 def _chart(report: Report, number: int) -> ScoreChart:

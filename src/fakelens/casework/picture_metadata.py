@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags
+from PIL import ExifTags, Image
 
 from fakelens.media.picture_files import DECODING_ERRORS, open_image, pillow_settings
 from fakelens.media.picture_formats import picture_formats
@@ -48,20 +48,33 @@ def read_picture_facts(path: Path) -> PictureFacts | None:
         if image is None:
             return None
         with image:
-            try:
-                tags = [*_exif(image.getexif()), *_texts(image.info)]
-            except DECODING_ERRORS as error:
-                tags = [("metadata", f"cannot be read: {error}")]
+            tags = [*_readable(_exif(image)), *_readable(_texts(image.info))]
             name = image.format_description or image.format or "unknown"
-            pages = getattr(image, "n_frames", 1)
             structure = (
                 f"{image.width} x {image.height} pixels as stored; mode {image.mode}; "
-                f"{pages} {'page' if pages == 1 else 'pages'}"
+                f"{_pages(image)}"
             )
             return PictureFacts(name, structure, tuple(tags))
 
 
-def _exif(exif: Any) -> Iterator[tuple[str, str]]:
+def _readable(tags: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield tags up to where they cannot be read, and then say so."""
+    try:
+        yield from tags
+    except DECODING_ERRORS as error:
+        yield "METADATA CANNOT BE READ", f"from here on: {error or type(error).__name__}"
+
+
+def _pages(image: Image.Image) -> str:
+    try:
+        pages = getattr(image, "n_frames", 1)
+    except DECODING_ERRORS as error:
+        return f"number of pages cannot be read: {error}"
+    return f"{pages} {'page' if pages == 1 else 'pages'}"
+
+
+def _exif(image: Image.Image) -> Iterator[tuple[str, str]]:
+    exif = image.getexif()
     for tag, value in exif.items():
         if tag not in _POINTERS:
             yield f"EXIF {ExifTags.TAGS.get(tag, f'tag {tag:#06x}')}", _describe(value)

@@ -43,11 +43,11 @@ def settings_sentence(report: Report) -> str:
         sampling = f"about {settings.per_second:g} frames per second (1 in {settings.every} frames)"
     else:
         sampling = "every frame" if settings.every == 1 else f"1 in {settings.every} frames"
-    trust = f"measured (ablation: {settings.ablation})" if settings.trust else "not measured"
+    trust = f"on (ablation: {settings.ablation})" if settings.trust else "off"
     own = " (set by the user)" if settings.threshold is not None else " (the model's own)"
     return (
         f"examined: {sampling}; heatmap method {report.cam}; threshold of likely fake "
-        f"{report.thresholds.fake:.2f}{own}; trust measures {trust}; video stream "
+        f"{report.thresholds.fake:.2f}{own}; trust measures: {trust}; video stream "
         f"{report.video.stream}; batch of {settings.batch} crops"
     )
 
