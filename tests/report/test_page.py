@@ -53,7 +53,8 @@ def curves(html: str) -> list[list[list[tuple[float, float]]]]:
 def test_the_page_names_every_person_and_their_verdict(saved: Path, report: Report) -> None:
     page = read(saved)
     for finding in report.findings:
-        assert f"Person {finding.person}: {finding.verdict.value} {finding.score:.2f}" in page.text
+        assert not finding.seen_well
+        assert f"Person {finding.person}: not judged {finding.score:.2f}" in page.text
         for reason in finding.reasons:
             assert reason in page.text
     assert page.tags.count("article") == 2
@@ -242,6 +243,14 @@ def test_the_page_says_what_was_not_examined(tmp_path: Path) -> None:
     assert "at 1:01.0: a hole" in words
     assert "only one in 2 frames was examined" in words
     assert "the sound" in words
+
+
+def test_people_who_are_not_judged_for_the_same_reason_share_a_line(tmp_path: Path) -> None:
+    tiny = [make_track(np.ones(30), person=number, quality_flags=1) for number in (2, 3, 4)]
+    report = make_report(make_track(np.ones(30)), *tiny, maps=np.ones((30, 4, 4)))
+    words = Page(written(report, tmp_path)).text.partition("Not examined")[2]
+    assert words.count(report.findings[1].reasons[0]) == 1
+    assert "3 people (2, 3, 4): " in words
 
 
 def crowd(people: int, frames: int, cells: int, rng: np.random.Generator) -> Report:

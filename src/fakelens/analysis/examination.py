@@ -1,9 +1,12 @@
 """What belongs to one model in an analysis: its heatmaps, tracks, verdicts and trust measures."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fakelens.analysis.assessment import Assessor
 from fakelens.analysis.face_crops import FaceCrop, FrameFaces
+from fakelens.analysis.fragments import Look, find_fragments, make_look
 from fakelens.analysis.provenance import collect_provenance
 from fakelens.analysis.track_table import TrackTable
 from fakelens.analysis.verdicts import judge_track
@@ -57,6 +60,7 @@ class Examination:
         self._table = TrackTable()
         self._findings: dict[int, Finding] = {}
         self._mean_faces: dict[int, bytes] = {}
+        self._looks: dict[int, Look] = {}
         self._pending: list[FaceCrop] = []
 
     def add(self, faces: FrameFaces) -> None:
@@ -80,6 +84,7 @@ class Examination:
     def report(self, source: SourceFile, reader: MediaReader, detector: FaceDetector) -> Report:
         """Return the report once all frames have been added."""
         tracks = self._table.tracks()
+        same = find_fragments(tracks, self._looks)
         return Report(
             source=source.path,
             signature=source.signature,
@@ -91,7 +96,10 @@ class Examination:
             cam=self._method.name,
             thresholds=self._thresholds,
             tracks=tracks,
-            findings=tuple(self._findings[track.person] for track in tracks),
+            findings=tuple(
+                replace(self._findings[track.person], possibly_same_as=same.get(track.person))
+                for track in tracks
+            ),
             heatmaps=self._heatmaps,
             provenance=collect_provenance(source, self._model, detector),
             mean_faces=self._mean_faces,
@@ -120,6 +128,8 @@ class Examination:
         self._findings[person] = self._assessor.assess(
             finding, track, self._heatmaps, samples, still=still
         )
+        if (look := make_look(samples)) is not None:
+            self._looks[person] = look
         if finding.interval or still:
             pictures = [(sample.image, sample.face.landmarks) for sample in samples]
             known = [(image, points) for image, points in pictures if points is not None]

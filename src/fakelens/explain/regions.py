@@ -76,6 +76,13 @@ def region_of(points: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.select(conditions, range(len(conditions)), default=len(conditions)).astype(np.intp)
 
 
+def region_of_grid(side: int) -> NDArray[np.intp]:
+    """Return the region of the face that each cell of a canonical grid lies in, (side, side)."""
+    rows, columns = np.indices((side, side)) + 0.5
+    cells = np.stack([columns, rows, np.ones_like(rows)], axis=-1)
+    return region_of((cells @ _grid(side).T)[..., :2])
+
+
 def canonical_to_image(landmarks: FloatArray) -> NDArray[np.float64]:
     """Compute the 2x3 similarity transform from canonical to image coordinates.
 

@@ -68,6 +68,9 @@ class Finding:
         seen_well: whether there are enough good faces, large enough for the model, for a verdict.
         domain: whether the conditions are those of the model's validation data; ``None`` if the
             model's card does not describe these data.
+        possibly_same_as: number of an earlier person who may be the same one, see
+            ``analysis.fragments``; ``None`` if there is none or it was not measured. It changes no
+            score and no verdict.
     """
 
     person: int
@@ -85,6 +88,7 @@ class Finding:
     assessment: Assessment | None = None
     seen_well: bool = False
     domain: DomainCheck | None = None
+    possibly_same_as: int | None = None
 
     @property
     def trust_mark(self) -> TrustMark | None:

@@ -16,7 +16,8 @@ from fakelens.render.style import Style
 from fakelens.report import portraits, wording
 from fakelens.report.charts import Axis, part_areas, part_colours, score_curve
 from fakelens.report.page_files import PageFiles
-from fakelens.report.plain_words import reliability
+from fakelens.report.plain_words import answer, reliability
+from fakelens.report.same_person import possibly_same
 from fakelens.report.verdict_strip import SIDES
 
 _KEY_SIDE, _SMALL_KEY_SIDE = 320, 120  # of the face at the key frame, pixels
@@ -56,7 +57,8 @@ def make_card(
     return {
         "finding": finding,
         "side": SIDES[finding.verdict],
-        "verdict": finding.verdict.value if finding.seen_well else "not judged",
+        "answer": answer(finding),
+        "same": possibly_same(report.findings)[finding.person],
         "hatched": finding.trust_mark is TrustMark.CHANCE,
         "faded": specificity is not None and specificity.mark is SpecificityMark.USUAL,
         "compared": specificity is not None and style.baseline == "subtract",

@@ -29,6 +29,11 @@ _CONTROLS = {
 }
 
 
+def answer(finding: Finding) -> str:
+    """Return the verdict, or *not judged* if the person is not seen well enough."""
+    return finding.verdict.value if finding.seen_well else "not judged"
+
+
 def how_sure(finding: Finding, thresholds: Thresholds) -> str:
     """Say what speaks against relying on a verdict, or that it is stable.
 

@@ -12,7 +12,8 @@ from fakelens.records.report import Report
 from fakelens.report import portraits
 from fakelens.report.error_rates import error_rate_for
 from fakelens.report.opinions import Answer, answers
-from fakelens.report.plain_words import how_sure, main_reason
+from fakelens.report.plain_words import answer, how_sure, main_reason
+from fakelens.report.same_person import possibly_same
 
 MAX_PEOPLE = 3
 _SIDE = 192  # of a face, pixels; twice its size on the page
@@ -35,6 +36,7 @@ class Answered:
         second: what the other models say, a few words; empty without second opinions.
         face: data URL; ``None`` without a picture.
         has_card: whether the page has a card of the person.
+        same: numbers of the others in the strip who may be the same person.
     """
 
     person: int
@@ -46,6 +48,7 @@ class Answered:
     second: str
     face: str | None
     has_card: bool
+    same: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,15 @@ def make_strip(report: Report, folder: Path, faces: Mapping[int, Mapping[int, by
     ranked = sorted(range(len(report.findings)), key=lambda n: _rank(report.findings[n]))
     cards = set(portraits.rank_by_suspicion(report)[: portraits.MAX_CARDS])
     opinions = {row[0].finding.person: row for row in answers(report)}
+    same = possibly_same(report.findings)
+    shown = {report.findings[number].person for number in ranked[:MAX_PEOPLE]}
     people = []
     for number in ranked[:MAX_PEOPLE]:
         finding = report.findings[number]
         people.append(
             Answered(
                 person=finding.person,
-                verdict=finding.verdict.value if finding.seen_well else "not judged",
+                verdict=answer(finding),
                 side=SIDES[finding.verdict],
                 sure=how_sure(finding, report.thresholds),
                 reason=main_reason(finding, report.thresholds),
@@ -88,6 +93,7 @@ def make_strip(report: Report, folder: Path, faces: Mapping[int, Mapping[int, by
                 second=_second(opinions.get(finding.person, ())),
                 face=_face(faces.get(number, {}).get(finding.key_frame), folder, finding),
                 has_card=number in cards,
+                same=tuple(one for one in same[finding.person] if one in shown),
             )
         )
     others = len(ranked[MAX_PEOPLE:])

@@ -1,6 +1,7 @@
 """Sentences for report readers: what the figures of a report mean."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from fakelens.explain.baseline import PARTS
 from fakelens.records.findings import DomainCheck, Finding, Verdict
@@ -84,12 +85,11 @@ def damage_sentences(report: Report) -> list[str]:
 def not_examined(report: Report) -> list[str]:
     """List what was not examined or not judged, and why."""
     start = float(report.video.start)
-    items = [
-        f"person {finding.person}, {format_time(finding.first - start)} to "
-        f"{format_time(finding.last - start)}: {'; '.join(finding.reasons)}"
-        for finding in report.findings
-        if finding.score is None
-    ]
+    unscored = defaultdict[str, list[Finding]](list)  # by reasons: crowds have dozens of them
+    for finding in report.findings:
+        if finding.score is None:
+            unscored["; ".join(finding.reasons)].append(finding)
+    items = [f"{_who_and_when(people, start)}: {why}" for why, people in unscored.items()]
     items += damage_sentences(report)
     items += [f"{other}: choose it with --stream" for other in report.video.other_streams]
     if report.settings.every > 1:
@@ -106,6 +106,14 @@ def not_examined(report: Report) -> list[str]:
     if report.video.audio:
         items.append("the sound: fakelens examines faces only")
     return items
+
+
+def _who_and_when(findings: Sequence[Finding], start: float) -> str:
+    if len(findings) > 1:
+        return f"{len(findings)} people ({', '.join(str(one.person) for one in findings)})"
+    [finding] = findings
+    first, last = format_time(finding.first - start), format_time(finding.last - start)
+    return f"person {finding.person}, {first} to {last}"
 
 
 def ratio_cost(card: ModelCard) -> float | None:
