@@ -3,18 +3,21 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fakelens.evaluation import demo
+from fakelens.records.findings import Verdict
 from fakelens.report.save import save_report
 from support.browser import RecordedPage, running_browser
+from support.comparing import SEALED, with_records
 from support.media import make_clip
 from support.report_page import FRAMES, open_report
 from support.serving import Server, serving
-from support.toys import FAKE, REAL, analyzed, film
+from support.toys import FAKE, REAL, RED, Actor, analyzed, film
 
 expect.set_options(timeout=30_000)  # milliseconds; the machine may be busy
 
@@ -35,6 +38,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("clip")
     clip = film(parent / "two.mp4", FAKE, REAL, frames=FRAMES)
     save_report(analyzed(clip, FAKE, REAL), parent / "out")
+    return parent / "out"
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on a clip of nine people, all likely fake, the last ones most suspicious."""
+    parent = tmp_path_factory.mktemp("crowd")
+    places = [(x, y) for y in (56, 104) for x in (4, 46, 88, 130, 172)][:9]
+    actors = [Actor(RED, x, y, side=26) for x, y in places]
+    report = analyzed(film(parent / "nine.mp4", *actors, frames=12), *actors)
+    findings = tuple(
+        replace(finding, verdict=Verdict.FAKE, score=0.8 + 0.02 * number, seen_well=True)
+        for number, finding in enumerate(report.findings)
+    )
+    save_report(with_records(replace(report, findings=findings), SEALED), parent / "out")
     return parent / "out"
 
 

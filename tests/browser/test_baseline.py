@@ -107,13 +107,18 @@ def test_only_what_exceeds_the_baseline_is_shown_and_one_click_shows_the_whole(p
 def test_the_whole_heatmap_is_that_of_a_page_without_comparison(
     chromium: Browser, page: Page, without_comparison: Path
 ) -> None:
-    """Pixel by pixel: the baseline is added back, and the scale is that of whole heatmaps."""
+    """Pixel by pixel: the baseline is added back, and the scale is that of whole heatmaps.
+
+    Without isolines, which amplify the rounding of strengths to 63 levels.
+    """
     page.locator("#compare").uncheck()
     recorded = open_report(chromium, without_comparison)
     open_settings(recorded.page)
     assert not recorded.page.locator("#compare").count()
     hide_boxes(recorded.page)
     seek(recorded.page, 0.6)
+    for each in (page, recorded.page):
+        each.evaluate("CanvasRenderingContext2D.prototype.stroke = () => {}")
     for evidence in ("fake", "both"):
         for each in (page, recorded.page):
             each.check(f"input[name=evidence][value={evidence}]")
@@ -214,7 +219,7 @@ def test_the_error_rates_are_visible_on_screen_and_on_paper_but_not_in_a_blind_r
             shown = recorded.page.get_by_text(line)
             assert [shown.nth(n).is_visible() for n in range(shown.count())] == [True]
             short = recorded.page.get_by_text("called 1 of 15 genuine ones fake")
-            assert short.first.is_visible()
+            assert short.filter(visible=True).count() > 0
             heading = recorded.page.locator("#person-1-name").bounding_box()
             beside = recorded.page.locator("#person-1 .rates").bounding_box()
             assert heading

@@ -36,12 +36,13 @@ def test_a_video_is_uploaded_analysed_downloaded_and_deleted(
     assert any(text.startswith("Drawing") for text in seen), seen
     assert row.locator("h3").inner_text() == clip.name, "as text, not as HTML"
     job = empty.client.get("/api/jobs").json()["jobs"][0]
-    chips = [
-        f"Person {person['person']}: {person['verdict']} {person['score']:.2f}"
-        for person in job["summary"]["persons"]
+    persons = job["summary"]["persons"]
+    assert row.locator(".verdict").all_text_contents() == [
+        f"{one['answer']} person {one['person']}, score {one['score']:.2f}" for one in persons
     ]
-    assert row.locator(".chips li").all_inner_texts() == chips
-    assert chips[0] in page.locator("#announcement").inner_text()
+    assert row.locator(".sure").all_text_contents() == [one["sure"] for one in persons]
+    said = f"person {persons[0]['person']}: {persons[0]['answer']}"
+    assert said in page.locator("#announcement").inner_text()
     assert row.locator(".rates").inner_text() == job["summary"]["error_rates"]
     expect(row.get_by_role("img")).to_have_js_property("naturalWidth", 224)
 
@@ -83,6 +84,7 @@ def test_a_blind_review_is_saved_on_the_server(
     row = result(page, clip.name)
     expect(row.locator(".chips")).to_have_text("results hidden")
     expect(row.locator(".thumbnail")).to_be_hidden()
+    expect(row.locator(".people")).to_be_hidden()
     assert "likely" not in page.locator("main").inner_text()
     page.reload()
     expect(row.locator(".chips")).to_have_text("results hidden")
@@ -280,12 +282,12 @@ def test_the_page_can_be_used_with_the_keyboard(empty: Server, page: Page, tmp_p
     page.goto(empty.printed)
     expect(result(page, "p.png")).to_be_visible()
     names = []
-    for _ in range(12):  # three of them links that have neither
+    for _ in range(13):  # three of them links that have neither
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.id || document.activeElement.ariaLabel"))
     assert [name for name in names if name] == [
         *("files", "every", "trust", "blind", "query", "sort"),
-        *("Open report p.png", "Download p.png", "Delete p.png"),
+        *("Open report p.png", "Download p.png", "Examiner's report p.png", "Delete p.png"),
     ]
     page.get_by_role("button", name="Delete p.png").focus()
     page.keyboard.press("Enter")

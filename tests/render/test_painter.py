@@ -138,19 +138,6 @@ def test_heatmap_cells_are_drawn_at_their_position() -> None:
     assert columns.mean() + 0.5 == pytest.approx(100 + 5.5 * 10, abs=0.5)
 
 
-def test_a_contour_is_an_outline_at_a_third_of_full_strength() -> None:
-    rows, columns = np.indices((40, 40)) - 19.5
-    cone = np.clip(1 - np.hypot(rows, columns) / 15, 0, 1)  # 1/3 at a radius of 10 cells
-    drawn = with_heatmaps(grey_picture(), make_mark(AREA, cone), contour=True)
-    difference = changed_pixels(grey_picture(), drawn)
-    rows, columns = np.nonzero(difference)
-    radius = np.hypot(rows + 0.5 - 100, columns + 0.5 - 140)
-    np.testing.assert_allclose(radius, 20, atol=2.5)  # a cell is two pixels
-    angles = np.degrees(np.arctan2(rows + 0.5 - 100, columns + 0.5 - 140))
-    assert len(np.unique((angles // 10).astype(int))) == 36, "closed"
-    assert drawn[difference].min() >= 90, "white on grey"
-
-
 @pytest.mark.parametrize(
     ("evidence", "left", "right"),
     [("fake", True, False), ("real", False, True), ("both", True, True)],

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fakelens.records.faces import Box
+from fakelens.records.findings import Verdict
 from fakelens.records.trust import SpecificityMark, TrustMark
-from fakelens.render import painter
+from fakelens.render import labels
 from support.painting import (
     changed_pixels,
     grey_picture,
@@ -21,14 +22,14 @@ STRENGTHS = np.random.default_rng(2).uniform(-1, 1, (8, 8))
 
 
 @pytest.mark.parametrize("opacity", [1, 0.6])
-def test_a_heatmap_that_is_not_specific_is_faded(opacity: float) -> None:
+def test_a_heatmap_that_is_not_specific_or_inconclusive_is_faded(opacity: float) -> None:
     """Everywhere it changes the picture 0.4 times as much."""
     image = grey_picture()
 
-    def change(mark: SpecificityMark | None) -> np.ndarray:
+    def change(mark: SpecificityMark | None, verdict: Verdict = Verdict.FAKE) -> np.ndarray:
         drawn = with_heatmaps(
             image,
-            make_mark(AREA, STRENGTHS, specificity=mark),
+            make_mark(AREA, STRENGTHS, specificity=mark, verdict=verdict),
             opacity=opacity,
             evidence="both",
         )
@@ -37,6 +38,8 @@ def test_a_heatmap_that_is_not_specific_is_faded(opacity: float) -> None:
     np.testing.assert_array_equal(change(SPECIFIC), change(None))
     assert np.abs(change(None)).max() > 50
     np.testing.assert_allclose(change(USUAL), 0.4 * change(None), atol=2)
+    for mark in (None, SPECIFIC, USUAL):
+        np.testing.assert_array_equal(change(mark, Verdict.INCONCLUSIVE), change(USUAL))
 
 
 def test_a_heatmap_not_better_than_chance_stays_hatched() -> None:
@@ -58,7 +61,7 @@ def test_an_outline_that_is_not_specific_is_faded() -> None:
         with_heatmaps(image, make_mark(AREA, spot, specificity=mark), contour=True)
         for mark in (None, USUAL)
     ]
-    assert drawn[0].max() > 200
+    assert drawn[0].max() > 180
     np.testing.assert_allclose(drawn[1], 0.4 * drawn[0], atol=2)
 
 
@@ -80,9 +83,9 @@ def test_the_label_has_both_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written: list[str] = []
-    draw = painter.draw_lines
+    draw = labels.draw_lines
     monkeypatch.setattr(
-        painter, "draw_lines", lambda lines, *rest: (written.extend(lines), draw(lines, *rest))[1]
+        labels, "draw_lines", lambda lines, *rest: (written.extend(lines), draw(lines, *rest))[1]
     )
     with_marks(grey_picture(), make_mark(AREA, 0, trust=trust, specificity=specificity))
     assert written == ["#1 likely fake", *([words] if words else [])]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fakelens.explain.regions import mean_evidence
 from fakelens.media.images import encode_jpeg
+from fakelens.records.findings import Verdict
 from fakelens.records.report import Report
 from fakelens.records.trust import SpecificityMark
 from fakelens.render import caption as captions
@@ -35,9 +36,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Report:
     (track,) = report.tracks
     landmarks = LANDMARKS + track.boxes[:, None, :2]
     faces = {1: encode_jpeg(np.full((128, 128, 3), 150, np.uint8))}
-    return dataclasses.replace(
-        report, tracks=(dataclasses.replace(track, landmarks=landmarks),), mean_faces=faces
-    )
+    findings = tuple(dataclasses.replace(f, verdict=Verdict.FAKE) for f in report.findings)
+    tracks = (dataclasses.replace(track, landmarks=landmarks),)
+    return dataclasses.replace(report, tracks=tracks, mean_faces=faces, findings=findings)
 
 
 @pytest.fixture(scope="module")

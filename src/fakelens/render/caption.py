@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fakelens.media.planes import Plane
 from fakelens.render.lettering import draw_lines, text_width
+from fakelens.render.placing import Rectangle
 from fakelens.render.stamp import Stamp
 
 _MIN_SIZE = 13  # of the typeface, pixels: capital letters of 9, the smallest to survive compression
@@ -38,12 +39,20 @@ class Caption:
 
     def paint(self, planes: _Planes) -> None:
         """Draw on the three planes of a picture in place; some may be of half size."""
+        stamp = self._stamp(planes)
+        if stamp:
+            stamp.paint(planes, 0, planes[0].shape[0] - stamp.shape[0])
+
+    def place(self, planes: _Planes) -> Rectangle | None:
+        """Return where the text is in a picture; ``None`` if it does not fit."""
+        stamp, rows = self._stamp(planes), planes[0].shape[0]
+        return (0, rows - stamp.shape[0], stamp.shape[1], rows) if stamp else None
+
+    def _stamp(self, planes: _Planes) -> Stamp | None:
         shape = planes[0].shape
         if shape not in self._stamps:
             self._stamps[shape] = self._make_stamp(*shape)
-        stamp = self._stamps[shape]
-        if stamp:
-            stamp.paint(planes, 0, shape[0] - stamp.shape[0])
+        return self._stamps[shape]
 
     def _make_stamp(self, height: int, width: int) -> Stamp | None:
         """Draw the text for pictures of one size; ``None`` if it does not fit."""

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Heatmaps, Report
 from fakelens.records.tracks import Track
 from fakelens.records.trust import Specificity, SpecificityMark, TrustMark
+from fakelens.render.ranking import MOST_IN_FULL, rank_all
 from fakelens.render.style import BaselineChoice
 
 SMOOTHING_SECONDS = 0.1
@@ -35,13 +37,15 @@ class Mark:
     Attributes:
         person: number of the person.
         verdict: on the person, over the whole video.
-        score: at this time, 0..1, 1 = fake; ``None`` for a person without a score.
+        score: at this time, 0..1, 1 = fake; ``None`` for a person who is not judged.
         box: around the face.
         area: the square that the heatmap covers.
         strength: (h, w) float32, -1..1 on one scale for the whole video, positive = evidence for
             fake.
         trust: trust mark of the person's heatmaps; ``None`` if it was not measured.
         specificity: whether they differ from those of genuine faces; ``None`` likewise.
+        in_full: whether the person has a heatmap and a label, and not only a thin box with the
+            number. Without it, ``strength`` is (0, 0).
     """
 
     person: int
@@ -52,6 +56,7 @@ class Mark:
     strength: FloatArray
     trust: TrustMark | None = None
     specificity: SpecificityMark | None = None
+    in_full: bool = True
 
 
 def specificity_of(finding: Finding) -> Specificity | None:
@@ -96,6 +101,15 @@ def heatmap_scale(report: Report, baseline: BaselineChoice = "subtract") -> floa
         differences = differences[differences > 0]
         among_them = float(np.quantile(differences, _QUANTILE)) if len(differences) else 0.0
         largest = max(among_them, _MIN_DIFFERENCE * largest)
+    sure = certainty(report)
+    return largest / sure if sure > 0 else math.inf
+
+
+def certainty(report: Report) -> float:
+    """Return how certain the model is of its scores on a video, at most 1, see ``heatmap_scale``.
+
+    It is 0 or less if no score is on the side of the evidence that the heatmaps show.
+    """
     scores = sigmoid(np.concatenate([t.logits for t in report.tracks]))
     middle = (report.thresholds.fake + report.thresholds.real) / 2
     half_distance = max(report.thresholds.fake - middle, _MIN_HALF_DISTANCE)
@@ -105,8 +119,7 @@ def heatmap_scale(report: Report, baseline: BaselineChoice = "subtract") -> floa
         beyond.append(float(np.quantile(scores, _QUANTILE)) - middle)
     if method.signed or method.positive != "fake":
         beyond.append(middle - float(np.quantile(scores, 1 - _QUANTILE)))
-    certainty = min(1.0, max(beyond) / half_distance)
-    return largest / certainty if certainty > 0 else math.inf
+    return min(1.0, max(beyond) / half_distance)
 
 
 def _difference_peaks(report: Report) -> FloatArray:
@@ -170,6 +183,8 @@ class Overlay:
             for track in report.tracks
         }
 
+        self._places = {number: place for place, number in enumerate(rank_all(report))}
+
         # A film has thousands of tracks, few of them visible at a time. Two examined frames between
         # which a person is drawn lie in the same bucket or in two successive ones.
         self._bucket = max(_MIN_BUCKET, report.settings.every)
@@ -179,17 +194,39 @@ class Overlay:
                 self._numbers[bucket].append(number)
 
     def marks(self, frame: int) -> list[Mark]:
-        """Return the marks of all persons on a frame, interpolated between examined frames."""
+        """Return the marks of all persons on a frame, interpolated between examined frames.
+
+        The ``MOST_IN_FULL`` most suspicious ones are in full.
+        """
         near = self._numbers.get(frame // self._bucket, ())
-        marks = (self.mark(number, frame) for number in near)
-        return [mark for mark in marks if mark]
+        visible = {
+            number: position
+            for number in near
+            if (position := self._position(self._report.tracks[number], frame)) is not None
+        }
+        in_full = self._most_suspicious(visible)
+        return [
+            self._mark(number, position) if number in in_full else self._outline(number, position)
+            for number, position in visible.items()
+        ]
 
     def mark(self, number: int, frame: int) -> Mark | None:
         """Return the mark of the ``number``-th track on a frame; ``None`` if it is not visible."""
+        position = self._position(self._report.tracks[number], frame)
+        return None if position is None else self._mark(number, position)
+
+    def _most_suspicious(self, numbers: Iterable[int]) -> set[int]:
+        return set(sorted(numbers, key=self._places.__getitem__)[:MOST_IN_FULL])
+
+    def _outline(self, number: int, position: float) -> Mark:
+        """Return the mark of a person who is not drawn in full."""
         track, finding = self._report.tracks[number], self._report.findings[number]
-        position = self._position(track, frame)
-        if position is None:
-            return None
+        box = Box(*_interpolate(track.boxes, position))
+        nothing: FloatArray = np.empty((0, 0), dtype=np.float32)
+        return Mark(track.person, finding.verdict, None, box, box, nothing, in_full=False)
+
+    def _mark(self, number: int, position: float) -> Mark:
+        track, finding = self._report.tracks[number], self._report.findings[number]
         rows, weights = self._smoothing_weights(track, position)
         heatmaps = [self._report.heatmaps[int(track.heatmaps[row])] for row in rows]
         values = smooth_heatmap(np.tensordot(weights, np.stack(heatmaps), axes=1))
@@ -200,7 +237,7 @@ class Overlay:
         return Mark(
             person=track.person,
             verdict=finding.verdict,
-            score=None if finding.score is None else smoothed_score,
+            score=smoothed_score if finding.seen_well else None,
             box=Box(*_interpolate(track.boxes, position)),
             area=Box(*_interpolate(track.areas, position)),
             strength=np.clip(values / self.scale, -self._limit, self._limit).astype(np.float32),

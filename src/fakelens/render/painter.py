@@ -7,7 +7,6 @@ pixels that are not drawn on do not change.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,9 +18,10 @@ from fakelens.records.findings import Verdict
 from fakelens.records.trust import SpecificityMark, TrustMark
 from fakelens.render.blending import divide_by_255
 from fakelens.render.caption import Caption
-from fakelens.render.lettering import draw_lines
+from fakelens.render.labels import Labels
 from fakelens.render.overlay import Mark
-from fakelens.render.stamp import Colour, Stamp
+from fakelens.render.placing import Rectangle
+from fakelens.render.stamp import Colour
 from fakelens.render.style import Style
 
 _REAL_COLORMAP = cv2.COLORMAP_OCEAN  # blue to white, unlike the maps for evidence for fake
@@ -32,19 +32,23 @@ VERDICT_COLOURS = {
     Verdict.REAL: (0, 158, 115),
     Verdict.INCONCLUSIVE: (170, 170, 170),
 }
-_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+_WHITE = (255, 255, 255)
 
 FADED = 0.4
-"""Factor of the opacity of heatmaps that are not specific to the face."""
+"""Factor of the opacity of heatmaps that are not specific to the face or inconclusive."""
+
+ISOLINES = (1 / 3, 2 / 3)
+"""Strengths at which a line is drawn, of full strength."""
 
 _LEVELS = 256  # entries of the colour table, for strengths of -1..1
 _MIN_STRENGTH = 0.06  # weaker evidence is not drawn: a faint tint over every face has no meaning
 _GAMMA = 0.5  # exponent of the opacity: makes medium evidence visible while weak evidence is faint
-_CONTOUR_LEVEL = 1 / 3  # of full strength
+_MIDDLE = (_LEVELS - 1) / 2  # level of strength 0
+_CLEAR, _LINE = _LEVELS // 2, _LEVELS // 2 - 4  # levels of weak evidence: not drawn, an isoline
+_LINE_GAMMA = 0.5  # exponent of the opacity of isolines, which are thin
+_FACE_PER_LINE = 100  # pixels of a face's side per pixel of an isoline's width, at least
 _HATCH_GREY = 190  # hatching replaces heatmaps that are not better than chance
 _HATCH_PERIOD = 4  # distance between stripes, in units of twice the line width
-_LABEL_GROUND = 200  # opacity of the black behind the letters of a label, 0..255
-_LABELS_KEPT = 64  # a film has thousands of people, few of them visible at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +91,37 @@ class Painter:
         self._style = style
         self._caption = Caption(caption, encode) if caption else None
         self._line = max(1, round(height / 360))
-        self._text_size = max(14, round(height / 32))
-        self._encode = encode
-        self._label = lru_cache(_LABELS_KEPT)(self._make_label)
-        solid = [*VERDICT_COLOURS.values(), _WHITE, _BLACK]
+        self._thin_line = max(1, round(height / 540))
+        self._labels = Labels(encode, self._line, max(14, round(height / 32)))
+        solid = list(VERDICT_COLOURS.values())
         encoded = encode(np.array(solid, dtype=np.uint8)).tolist()
         self._solid = dict(zip(solid, encoded, strict=True))
         colours, alpha = colour_tables(style)
-        _, faded = colour_tables(replace(style, opacity=FADED * style.opacity))
         grey = np.full_like(colours, _HATCH_GREY)
-        self._heat = _blend_tables(encode(colours), alpha)
-        self._faded = _blend_tables(encode(colours), faded)
         self._hatching = _blend_tables(encode(grey), alpha)
+        self._heat, self._faded = (_heat_tables(style, encode, factor) for factor in (1, FADED))
+        self._bands = _bands(style)
 
     def paint(self, canvas: Canvas, marks: Sequence[Mark]) -> None:
         """Draw all marks and the caption: heatmaps first, so that no heatmap covers a label."""
         self.paint_heatmaps(canvas, marks)
-        for mark in marks:
-            self._paint_box(canvas, mark)
+        self.paint_boxes(canvas, marks)
         if self._caption:
             self._caption.paint(canvas.planes)
 
+    def paint_boxes(self, canvas: Canvas, marks: Sequence[Mark]) -> None:
+        """Draw only the boxes and labels; no label is where the caption is."""
+        people = [(mark, _corners(mark), VERDICT_COLOURS[mark.verdict]) for mark in marks]
+        for mark, box, colour in sorted(people, key=lambda one: one[0].in_full):
+            self._paint_box(canvas, box, colour, in_full=mark.in_full)
+        caption = self._caption.place(canvas.planes) if self._caption else None
+        self._labels.paint(canvas.planes, people, [caption] if caption else [])
+
     def paint_heatmaps(self, canvas: Canvas, marks: Sequence[Mark]) -> None:
-        """Draw only the heatmaps of all marks."""
+        """Draw only the heatmaps, with their isolines, of the marks in full."""
         for mark in marks:
-            self._paint_heatmap(canvas, mark)
+            if mark.in_full:
+                self._paint_heatmap(canvas, mark)
 
     def _paint_heatmap(self, canvas: Canvas, mark: Mark) -> None:
         height, width = canvas.planes[0].shape
@@ -123,17 +133,20 @@ class Painter:
         if x1 >= x2 or y1 >= y2:
             return
         strength = cv2.resize(mark.strength, (side, side), interpolation=cv2.INTER_LINEAR)
-        visible = strength[y1 - top : y2 - top, x1 - left : x2 - left]
-        levels = np.round((visible + 1) * ((_LEVELS - 1) / 2)).astype(np.uint8)
-        faded = mark.specificity is SpecificityMark.USUAL
-        tables = self._faded if faded else self._heat
+        # Isolines at the edge of the picture depend on what is beyond it.
+        line = max(1, min(self._thin_line, side // _FACE_PER_LINE))
+        above, before = min(line, y1 - top), min(line, x1 - left)
+        near = strength[y1 - top - above : y2 - top + line, x1 - left - before : x2 - left + line]
+        levels = np.round((near + 1) * _MIDDLE).astype(np.uint8)
+        here = np.s_[above : above + y2 - y1, before : before + x2 - x1]
         if mark.trust is TrustMark.CHANCE:
+            levels, tables = levels[here], self._hatching
             rows, columns = np.ogrid[y1:y2, x1:x2]
             gap = (rows + columns) // (2 * self._line) % _HATCH_PERIOD >= _HATCH_PERIOD // 2
-            levels[gap], tables = _LEVELS // 2, self._hatching
-        elif self._style.contour:
-            self._paint_contour(canvas, levels, x1, y1, opacity=FADED if faded else 1)
-            return
+            levels[gap] = _CLEAR
+        else:
+            levels = self._with_isolines(levels, line)[here]
+            tables = self._faded if _is_faded(mark) else self._heat
         for channel, plane in enumerate(canvas.planes):
             step = _step(canvas, plane)
             region = plane[y1 // step : -(-y2 // step), x1 // step : -(-x2 // step)]
@@ -144,70 +157,65 @@ class Painter:
             )
             region[:] = divide_by_255(region * transparency + heat)
 
-    def _paint_contour(
-        self, canvas: Canvas, levels: Plane, x: int, y: int, *, opacity: float
-    ) -> None:
-        mask = np.zeros_like(levels)
-        middle = (_LEVELS - 1) / 2
-        signs = {"fake": (1,), "real": (-1,), "both": (1, -1)}[self._style.evidence]
-        for sign in signs:
-            strong = (sign * (levels - middle) >= _CONTOUR_LEVEL * middle).astype(np.uint8)
-            lines, _ = cv2.findContours(strong, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(mask, lines, -1, round(255 * opacity), self._line, cv2.LINE_AA)
-        self._blend(canvas, x, y, mask, _WHITE)
+    def _with_isolines(self, levels: Plane, line: int) -> Plane:
+        """Return the levels with isolines, just inside of where a strength is reached."""
+        bands = cv2.LUT(levels, self._bands)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * line + 1, 2 * line + 1))
+        levels[levels == _LINE] = _CLEAR
+        levels[cv2.erode(bands, kernel) < bands] = _LINE
+        return levels
 
-    def _paint_box(self, canvas: Canvas, mark: Mark) -> None:
-        x1, y1, x2, y2 = (round(v) for v in (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2))
+    def _paint_box(self, canvas: Canvas, box: Rectangle, colour: Colour, *, in_full: bool) -> None:
+        x1, y1, x2, y2 = box
         height, width = max(1, y2 - y1), max(1, x2 - x1)
         # More than one pixel: a single one may lie between two chroma samples and stay grey.
-        line = 1 + max(2, self._line)
-        across = np.full((min(line, height), width), 255, dtype=np.uint8)
-        down = np.full((height, min(line, width)), 255, dtype=np.uint8)
-        colour = VERDICT_COLOURS[mark.verdict]
-        for y in (y1, y1 + height - across.shape[0]):
-            self._blend(canvas, x1, y, across, colour)
-        for x in (x1, x1 + width - down.shape[1]):
-            self._blend(canvas, x, y1, down, colour)
-        lines = [f"#{mark.person} {'not judged' if mark.score is None else mark.verdict}"]
-        if mark.trust or mark.specificity:
-            lines.append(f"heatmap: {', '.join(_answers(mark))}")
-        label = self._label(tuple(lines), colour)
-        rows, columns = canvas.planes[0].shape
-        height, width = label.shape
-        x, y = max(0, min(x1, columns - width)), max(0, min(y1 - height, rows - height))
-        label.paint(canvas.planes, x, y)
+        line = 1 + max(2, self._line) if in_full else 1 + self._thin_line
+        high, wide = min(line, height), min(line, width)
+        for y in (y1, y1 + height - high):
+            self._fill(canvas, (x1, y, x1 + width, y + high), colour)
+        for x in (x1, x1 + width - wide):
+            self._fill(canvas, (x, y1, x + wide, y1 + height), colour)
 
-    def _make_label(self, lines: tuple[str, ...], colour: Colour) -> Stamp:
-        padding = 2 * self._line
-        letters = draw_lines(lines, self._text_size, (2 * padding, padding, padding, padding))
-        ground, bar = np.full_like(letters, _LABEL_GROUND), np.zeros_like(letters)
-        bar[:, : 2 * self._line] = 255
-        return Stamp([(ground, _BLACK), (bar, colour), (letters, _WHITE)], self._encode)
-
-    def _blend(self, canvas: Canvas, x: int, y: int, mask: Plane, colour: Colour) -> None:
-        """Blend one colour through a mask (opacity 0..255) with its top left corner at x, y."""
-        height, width = canvas.planes[0].shape
-        x1, y1 = max(x, 0), max(y, 0)
-        x2, y2 = min(x + mask.shape[1], width), min(y + mask.shape[0], height)
-        if x1 >= x2 or y1 >= y2:
-            return
-        visible = mask[y1 - y : y2 - y, x1 - x : x2 - x]
+    def _fill(self, canvas: Canvas, rectangle: Rectangle, colour: Colour) -> None:
+        """Fill a rectangle with one colour; what lies outside of the picture is left out."""
+        left, top, right, bottom = rectangle
         for value, plane in zip(self._solid[colour], canvas.planes, strict=True):
             step = _step(canvas, plane)
-            # Each chroma sample takes the opacity of its first pixel in the picture.
-            alpha = visible[-y1 % step :: step, -x1 % step :: step].astype(np.uint16)
-            top, left = -(-y1 // step), -(-x1 // step)
-            region = plane[top : top + alpha.shape[0], left : left + alpha.shape[1]]
-            region[:] = divide_by_255(region * (255 - alpha) + value * alpha)
+            # Each chroma sample has the colour of its first pixel in the picture.
+            x1, y1, x2, y2 = (-(-max(edge, 0) // step) for edge in (left, top, right, bottom))
+            plane[y1:y2, x1:x2] = value
 
 
-def _answers(mark: Mark) -> list[str]:
-    """Return the short forms of the two answers on a heatmap, as far as they are known."""
-    # Where the heatmap is not better than chance, how it differs from others means nothing.
-    if mark.trust is TrustMark.CHANCE or not mark.specificity:
-        return [mark.trust] if mark.trust else []
-    specific = mark.specificity is SpecificityMark.SPECIFIC
-    return [*([mark.trust] if mark.trust else []), "specific" if specific else "not specific"]
+def _corners(mark: Mark) -> Rectangle:
+    """Return the box of a mark in whole pixels."""
+    box = mark.box
+    return round(box.x1), round(box.y1), round(box.x2), round(box.y2)
+
+
+def _is_faded(mark: Mark) -> bool:
+    """Return whether a heatmap says little about a place."""
+    undecided = mark.verdict is Verdict.INCONCLUSIVE
+    return undecided or mark.specificity is SpecificityMark.USUAL
+
+
+def _bands(style: Style) -> NDArray[np.uint8]:
+    """Return the number of isolines below each level (256,), for the evidence that is drawn."""
+    strength = np.arange(_LEVELS) / _MIDDLE - 1
+    drawn = {"fake": strength, "real": -strength, "both": np.abs(strength)}[style.evidence]
+    bands: NDArray[np.uint8] = np.sum([drawn >= one for one in ISOLINES], axis=0, dtype=np.uint8)
+    return bands
+
+
+def _heat_tables(
+    style: Style, encode: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], factor: float
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Return the tables of heatmaps with isolines; ``factor`` is that of the opacity."""
+    colours, alpha = colour_tables(replace(style, opacity=factor * style.opacity))
+    if style.contour:
+        alpha = np.zeros_like(alpha)
+    colours[_LINE] = _WHITE
+    alpha[_LINE] = round(255 * factor * style.opacity**_LINE_GAMMA)
+    return _blend_tables(encode(colours), alpha)
 
 
 def _blend_tables(

@@ -20,7 +20,7 @@ class Style:
         colormap: one of ``COLORMAPS``, for evidence for fake; evidence for real is blue.
         opacity: of the strongest evidence, 0..1.
         evidence: draw evidence for fake, for real, or both.
-        contour: outline areas of strong evidence instead of colouring them.
+        contour: draw only the isolines of heatmaps, without colours.
         smooth: smooth heatmaps and scores over time.
         side_by_side: put the untouched picture to the left of the drawn one.
         baseline: draw only what exceeds the model's heatmaps on genuine faces (``"subtract"``), or

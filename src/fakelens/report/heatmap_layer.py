@@ -19,9 +19,9 @@ from fakelens.records.report import Report
 from fakelens.records.tracks import Track
 from fakelens.records.trust import SpecificityMark, TrustMark
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale, specificity_of
-from fakelens.render.painter import FADED, colour_tables
+from fakelens.render.painter import FADED, ISOLINES, colour_tables
+from fakelens.render.ranking import MOST_IN_FULL, rank_all
 from fakelens.render.style import Style
-from fakelens.report.portraits import rank_by_suspicion
 
 TICKS = 10_000
 """Time steps per second."""
@@ -110,8 +110,7 @@ def _kept_rows(report: Report, stride: int) -> _KeptRows:
     """
     kept: _KeptRows = {}
     rows = 0
-    ranked = rank_by_suspicion(report)
-    for number in [*ranked, *sorted(set(range(len(report.tracks))) - set(ranked))]:
+    for number in rank_all(report):
         thinned = _thinned(report.tracks[number], report.settings.every, stride)
         rows += len(thinned[0])
         if kept and rows > 2 * MAX_ROWS:
@@ -128,6 +127,7 @@ def _pack(
     map_stride: int,
 ) -> Layer:
     step = max(report.video.width, report.video.height) / _BOX_STEPS
+    places = {number: place for place, number in enumerate(rank_all(report))}
     persons, columns, before = [], [], 0
     for number, (rows, joined) in kept.items():
         track, finding = report.tracks[number], report.findings[number]
@@ -148,8 +148,9 @@ def _pack(
         persons.append(
             {
                 "person": track.person,
+                "rank": places[number],
                 "verdict": finding.verdict.value,
-                "judged": finding.score is not None,
+                "judged": finding.seen_well,
                 "hatched": finding.trust_mark is TrustMark.CHANCE,
                 "opacity": FADED if found and found.mark is SpecificityMark.USUAL else 1,
                 "baseline": baseline is not None,
@@ -166,6 +167,8 @@ def _pack(
         "cells": _cells(report),
         "whole": _whole_factor(report, overlay),
         "faded": FADED,
+        "isolines": ISOLINES,
+        "most": MOST_IN_FULL,
         "persons": persons,
         "colours": _base64(np.column_stack([colours, alpha]).astype("u1").tobytes()),
     }

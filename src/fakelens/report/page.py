@@ -26,21 +26,43 @@ from fakelens.render.style import Style
 from fakelens.report import annotated_video, document, portraits, source_video, table, wording
 from fakelens.report.cards import make_card
 from fakelens.report.charts import Axis
+from fakelens.report.crowd import MAX_IN_FULL, make_rows
 from fakelens.report.error_rates import error_rate_sentence, error_rows
+from fakelens.report.first_page import make_first_page
 from fakelens.report.heatmap_layer import pack
 from fakelens.report.keyframes import FOLDER as KEYFRAMES_FOLDER
-from fakelens.report.legend import colour_bar, make_legend, shows_both_sides
+from fakelens.report.legend import colour_bar, colour_ticks, make_legend, shows_both_sides
 from fakelens.report.next_steps import next_steps
 from fakelens.report.opinion_section import compare_opinions
 from fakelens.report.opinions import NOT_INDEPENDENT
 from fakelens.report.page_files import PageFiles
+from fakelens.report.same_person import seen_again
 from fakelens.report.source_video import Timing
 from fakelens.report.verdict_strip import SIDES, make_strip
 
 FILE_NAME = "report.html"
-_STYLES = ("page.css", "verdict.css")
+_STYLES = ("look.css", "page.css", "verdict.css", "crowd.css", "review.css", "paper.css")
 _EARLY_SCRIPTS = ("early.js",)
-_SCRIPTS = ("layer.js", "player.js", "lanes.js", "review.js", "page.js")
+_REVIEW_SCRIPTS = (
+    "review/store.js",
+    "review/words.js",
+    "review/history.js",
+    "review/aside.js",
+    "review/saving.js",
+    "review/marks.js",
+    "review/keys.js",
+    "review/comparison.js",
+    "review/agreement.js",
+    "review/items.js",
+    "review/others.js",
+    "review/form.js",
+)
+_SCRIPTS = (
+    *("isolines.js", "labels.js", "layer.js"),
+    *("player.js", "lanes.js", "crowd.js"),
+    *_REVIEW_SCRIPTS,
+    "page.js",
+)
 _MAX_STILL_WIDTH = 1600  # of a still picture in the page, pixels
 
 
@@ -63,9 +85,11 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
     method = METHODS[report.cam]
     ranked = portraits.rank_by_suspicion(report)
     detailed = set(ranked[: portraits.MAX_FILM_STRIPS])
+    is_crowd = len(ranked) > MAX_IN_FULL
+    shown = ranked[: portraits.MAX_CARDS]
     cards = [
         make_card(report, number, folder, axis, style, files, detailed=number in detailed)
-        for number in sorted(ranked[: portraits.MAX_CARDS])
+        for number in (shown if is_crowd else sorted(shown))
     ]
     layer = pack(report, style) if report.tracks else None
     facts = {
@@ -78,6 +102,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
         "step": 1 / float(report.video.rate or 25),
         "keys": [round(key - start, 4) for key in timing.keys],
         "frames": [round(frame - start, 4) for frame in timing.frames],
+        "decisive": report.decisive.person if report.decisive else None,
         "findings": [_finding_facts(finding, start) for finding in report.findings],
     }
     html = (
@@ -89,6 +114,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             style=style,
             axis=axis,
             summary=wording.overall(report),
+            first_page=make_first_page(report),
+            scene=files.scene,
             strip=make_strip(report, folder, files.faces),
             next=next_steps(report, files.keyframes, player=files.video is not None),
             opinions=compare_opinions(report, folder, FILE_NAME),
@@ -97,8 +124,13 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             error_records=[(one, error_rows(one)) for one in report.model.error_records],
             ratio_limit=wording.ratio_limit_sentence(report.model),
             persons=cards,
-            others=[report.findings[number] for number in sorted(ranked[portraits.MAX_CARDS :])],
-            lanes=bool(cards) and not report.video.is_picture,
+            people=len(ranked),
+            unscored=len(report.findings) - len(ranked),
+            crowd=make_rows(report, ranked, files.faces) if is_crowd else [],
+            carded={report.findings[number].person for number in shown},
+            seen_again=seen_again(report.findings),
+            lanes=cards[:MAX_IN_FULL] if not report.video.is_picture else [],
+            more_lanes=cards[MAX_IN_FULL:],
             has_robustness=any(f.assessment and f.assessment.robustness for f in report.findings),
             has_specificity=any(map(specificity_of, report.findings)),
             has_domain=any(finding.domain for finding in report.findings),
@@ -106,6 +138,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             report_identity=_identity(report),
             legend=make_legend(method, style, layer, report) if layer else None,
             colour_bar=colour_bar(style, both=shows_both_sides(method)),
+            colour_ticks=colour_ticks(both=shows_both_sides(method)),
             undecided=any(f.verdict is Verdict.INCONCLUSIVE for f in report.findings),
             notes=files.notes,
             not_examined=wording.not_examined(report),
@@ -121,6 +154,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             facts=_json(facts),
             layer_data=Markup(layer.data if layer else ""),  # noqa: S704 - base64
             policy=_policy(),
+            icon=_icon(),
             styles=_asset(_STYLES),
             early_script=_asset(_EARLY_SCRIPTS),
             script=_asset(_SCRIPTS),
@@ -149,6 +183,13 @@ def _asset(names: Sequence[str]) -> Markup:
     folder = resources.files("fakelens.report") / "assets"
     texts = [(folder / name).read_text(encoding="utf-8") for name in names]
     return Markup("\n" + "\n".join(texts))  # noqa: S704 - our own files
+
+
+@cache
+def _icon() -> str:
+    """Return the program's icon as a data URL."""
+    data = (resources.files("fakelens.report") / "assets" / "icon.svg").read_bytes()
+    return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
 
 
 def _policy() -> str:

@@ -21,6 +21,8 @@ class PageFiles:
         notes: sentences on how the videos differ from the input.
         lost: why the input could not be read again, if so.
         keyframes: pictures of whole frames.
+        scene: data URL of a frame with boxes and verdicts, for paper; ``None`` for a picture or
+            without faces.
     """
 
     video: str | None = None
@@ -32,3 +34,4 @@ class PageFiles:
     notes: tuple[str, ...] = ()
     lost: str | None = None
     keyframes: tuple[Keyframe, ...] = ()
+    scene: str | None = None

@@ -1,18 +1,22 @@
 """Reviews: a person's own assessment of a video, stored in ``report.html``.
 
 In a *blind* review, the reviewer marks what looks suspicious before the page shows the result of
-the analysis, so that the result cannot influence them. The page keeps both.
+the analysis, so that the result cannot influence them. The page keeps both. A result can have the
+reviews of several people, each of which may be blind.
 """
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 _REVIEW_ELEMENT = re.compile(r'(<script type="application/json" id="review">)[^<]*(</script>)')
+_NO_LINKS: Mapping[str, str] = MappingProxyType({})
 _HEADER = re.compile(r'<header class="top">\n?')
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 
@@ -52,6 +56,13 @@ class Review(_Model):
     """
 
     version: Literal[1] = 1
+    id: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9a-f]{32}$",
+            description="random, to tell reviews apart; null in reviews of earlier versions",
+        ),
+    ] = None
     revision: Annotated[
         int | None, Field(ge=0, lt=2**53, description="how often a server has saved the review")
     ] = None
@@ -71,29 +82,44 @@ class Review(_Model):
 
 
 def embed(
-    page: str, review: Review | None, *, save_to: str | None = None, home: str | None = None
+    page: str,
+    reviews: Sequence[Review],
+    *,
+    save_to: str | None = None,
+    links: Mapping[str, str] = _NO_LINKS,
 ) -> str:
-    """Return a report page with a review in it.
+    """Return a report page with reviews in it.
+
+    The page opens the review that its browser began. If there is none, it opens the one without an
+    id, which pages of earlier versions wrote, or else a new one.
 
     Args:
         page: HTML that ``write_page`` wrote.
-        review: replaces the review in the page; ``None`` removes it.
-        save_to: URL, relative to the page, to which the page sends the review as JSON by PUT;
+        reviews: replace those in the page; at most one has no id.
+        save_to: URL, relative to the page, to which the page sends a review as JSON by PUT;
             ``None`` for a page opened from disk, which offers a copy of itself for download.
-        home: URL of the list of results, for a link at the top of the page; ``None`` for no link.
+        links: pages of the server, for links at the top of the page: URL by text.
 
     Raises:
         ValueError: the HTML is not a report page.
     """
-    saved = "null" if review is None else review.model_dump_json()
+    documents = [review.model_dump(mode="json") for review in reviews]
+    block = {
+        "save_to": save_to,
+        "review": next((one for one in documents if one["id"] is None), None),
+        "others": [one for one in documents if one["id"] is not None],
+    }
     # Only "<" could end the script element.
-    content = f'{{"save_to":{json.dumps(save_to)},"review":{saved}}}'.replace("<", "\\u003c")
+    content = json.dumps(block, separators=(",", ":")).replace("<", "\\u003c")
     changed, count = _REVIEW_ELEMENT.subn(lambda found: found[1] + content + found[2], page)
     if count != 1:
         raise ValueError("not a report page: it has no element for a review")
-    if home is not None:
+    if links:
         # The page removes this line from the copies of itself that it saves.
-        link = f'<p class="actions" id="home"><a href="{escape(home)}">All results</a></p>\n'
+        shown = " ".join(
+            f'<a href="{escape(url)}">{escape(text)}</a>' for text, url in links.items()
+        )
+        link = f'<p class="actions" id="home">{shown}</p>\n'
         changed = _HEADER.sub(lambda found: found[0] + link, changed, count=1)
     return changed
 

@@ -36,6 +36,7 @@ from fakelens.report.portraits import (
     write_means,
     write_still,
 )
+from fakelens.report.scene import Scene
 from fakelens.report.source_video import NAMES as ORIGINAL_NAMES
 from fakelens.report.source_video import playable_name, read_timing, transcode_original
 from fakelens.report.table import FILE_NAME as TABLE_NAME
@@ -272,7 +273,12 @@ def _draw(
         for one, folder in zip(reports, folders, strict=True)
     ]
     files = [PageFiles(faces=one.faces) for one in portraits]
-    consumers: list[FrameConsumer] = [*portraits, *([keyframes] if keyframes else [])]
+    scenes = [Scene(one) for one in reports] if keyframes else []
+    consumers: list[FrameConsumer] = [
+        *portraits,
+        *([keyframes] if keyframes else []),
+        *scenes,
+    ]
     if video and not report.video.is_picture:
 
         def take(picture: DecodedFrame) -> None:
@@ -289,6 +295,7 @@ def _draw(
                     write_still(one, folder, style)
     if keyframes:
         files[0] = replace(files[0], keyframes=tuple(keyframes.taken))
+        files = [replace(one, scene=of.picture) for one, of in zip(files, scenes, strict=True)]
     return files
 
 
@@ -344,7 +351,9 @@ def _share_video(
     if address is not None:
         address = f"../../{address}" if first.copied else _address(report.source, folder)
     keyframes = tuple(replace(one, path=f"../../{one.path}") for one in first.keyframes)
-    return replace(first, video=address, faces=page_files.faces, keyframes=keyframes)
+    return replace(
+        first, video=address, faces=page_files.faces, keyframes=keyframes, scene=page_files.scene
+    )
 
 
 def _address(path: Path, folder: Path) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Draws heatmaps, boxes and scores over the video, from the data packed by report/heatmap_layer.py.
+// Draws heatmaps over the video, and boxes with labels, from the data packed by report/heatmap_layer.py.
 
 const byId = (id) => document.getElementById(id);
 const facts = JSON.parse(byId("facts").textContent);
@@ -9,6 +9,7 @@ const TICKS = 10000; // per second
 const LEVELS = 63; // of strength, for each sign
 const MIDDLE = 127.5; // index of strength 0 in the table of colours
 const USABLE = 1, JOINED = 2, HAS_MAP = 4; // flags of a row
+const FACE_LINE = 1.5; // width of isolines on a face, of 320
 const UPSAMPLING = 6; // pixels drawn along a cell's side, before the browser scales the heatmap
 const COLOURS = { "likely fake": "#d55e00", "likely real": "#009e73", inconclusive: "#aaaaaa" };
 
@@ -95,20 +96,39 @@ function interpolate(column, { row, share }) {
   return share ? column[row] + share * (column[row + 1] - column[row]) : column[row];
 }
 
+// Returns a function of a time in seconds: the people who may be visible then.
+function indexByTime(persons) {
+  const seconds = new Map(); // people by whole second
+  for (const person of persons) {
+    const last = person.time.at(-1) / TICKS + facts.step;
+    for (let second = Math.floor(person.time[0] / TICKS); second <= last; second++)
+      if (seconds.has(second)) seconds.get(second).push(person);
+      else seconds.set(second, [person]);
+  }
+  return (time) => seconds.get(Math.floor(time + 5 / TICKS)) ?? []; // timestamps are rounded
+}
+
 // What to draw of a person at a time: boxes in video pixels, score 0..1; null if not visible.
-// whole: with the whole heatmap instead of its difference from the baseline.
-function markAt(person, seconds, whole) {
-  const place = placeAt(person, seconds);
-  if (!place) return null;
+function markAt(person, seconds) {
+  const row = placeAt(person, seconds);
+  if (!row) return null;
   const step = facts.layer.step;
   return {
     person,
-    box: person.box.map((column) => interpolate(column, place) * step),
-    area: person.area.map((column) => interpolate(column, place) * step),
-    score: interpolate(person.smoothed, place) / 255,
-    frame: person.frame[place.row],
-    map: mapAt(person, place, whole),
+    row,
+    box: person.box.map((column) => interpolate(column, row) * step),
+    area: person.area.map((column) => interpolate(column, row) * step),
+    score: interpolate(person.smoothed, row) / 255,
+    frame: person.frame[row.row],
   };
+}
+
+// The marks of all people at a time; the most suspicious ones are in full.
+function marksAt(index, seconds) {
+  const marks = index(seconds).map((person) => markAt(person, seconds)).filter(Boolean);
+  const ranked = [...marks].sort((one, other) => one.person.rank - other.person.rank);
+  ranked.forEach((mark, place) => (mark.inFull = place < facts.layer.most));
+  return marks;
 }
 
 // Strengths -1..1 of the cells, interpolated between the two nearest heatmaps of a stretch without a
@@ -145,20 +165,22 @@ const heatColours =
   facts.layer && Uint8Array.from(atob(facts.layer.colours), (c) => c.charCodeAt(0));
 const scratch = document.createElement("canvas");
 
-// Draws one heatmap of a person into a rectangle of a canvas. View: {opacity 0..1, evidence}.
-function paintMap(context, map, [x, y, width, height], view, person) {
+// Draws one heatmap of a person into a rectangle of a canvas, with isolines of a width.
+// View: {opacity 0..1, evidence}.
+function paintMap(context, map, [x, y, width, height], view, person, line) {
   const { hatched } = person;
   // Hatching stays as visible as it is: it is a warning.
-  const opacity = view.opacity * (hatched ? 1 : opacityOf(person, view));
+  const faded = hatched ? 1 : opacityOf(person, view);
   const [rows, columns] = facts.layer.cells;
   scratch.width = columns * UPSAMPLING;
   scratch.height = rows * UPSAMPLING;
   const brush = scratch.getContext("2d");
   const image = brush.createImageData(scratch.width, scratch.height);
+  const shown = new Float32Array(scratch.width * scratch.height); // strengths of the evidence shown
   const along = neighbours(scratch.width, columns), down = neighbours(scratch.height, rows);
-  for (let j = 0, at = 0; j < scratch.height; j++) {
+  for (let j = 0, pixel = 0; j < scratch.height; j++) {
     const [top, bottom, weightBelow] = down[j];
-    for (let i = 0; i < scratch.width; i++, at += 4) {
+    for (let i = 0; i < scratch.width; i++, pixel++) {
       const [left, right, weight] = along[i];
       const upper = map[top * columns + left] * (1 - weight) + map[top * columns + right] * weight;
       const lower =
@@ -166,15 +188,22 @@ function paintMap(context, map, [x, y, width, height], view, person) {
       const strength = upper * (1 - weightBelow) + lower * weightBelow;
       if (view.evidence === "fake" ? strength <= 0 : view.evidence === "real" && strength >= 0)
         continue;
+      shown[pixel] = Math.abs(strength);
       if (hatched && ((i + j) >> 2) % 3 > 0) continue;
       const entry = 4 * Math.round(MIDDLE + MIDDLE * Math.min(Math.max(strength, -1), 1));
       for (let channel = 0; channel < 3; channel++)
-        image.data[at + channel] = hatched ? 190 : heatColours[entry + channel];
-      image.data[at + 3] = heatColours[entry + 3] * opacity;
+        image.data[4 * pixel + channel] = hatched ? 190 : heatColours[entry + channel];
+      image.data[4 * pixel + 3] = heatColours[entry + 3] * view.opacity * faded;
     }
   }
   brush.putImageData(image, 0, 0);
   context.drawImage(scratch, x, y, width, height);
+  if (hatched) return;
+  const opacity = Math.sqrt(view.opacity) * faded; // they are thin
+  context.strokeStyle = `rgb(255 255 255 / ${opacity})`;
+  context.lineWidth = line;
+  const grid = [scratch.width, scratch.height];
+  paintIsolines(context, shown, grid, [x, y, width, height], facts.layer.isolines);
 }
 
 // The heatmap of an undecided model says little about a place.
@@ -192,28 +221,34 @@ function neighbours(pixels, cells) {
   });
 }
 
-// Draws all people at a time onto a canvas, where the video's picture fills [x, y, width, height].
-// unit: canvas pixels per CSS pixel. Returns what was drawn, each with whether its score was shown.
-function paintScene(context, persons, seconds, [x, y, width, height], unit, view) {
+// Draws the people at a time onto a canvas, where the video's picture fills [x, y, width, height].
+// index: see indexByTime. unit: canvas pixels per CSS pixel. Returns what was drawn, each with
+// whether its score was shown.
+function paintScene(context, index, seconds, [x, y, width, height], unit, view) {
   const across = width / facts.layer.width, down = height / facts.layer.height;
-  const seen = persons.map((person) => markAt(person, seconds, view.whole)).filter(Boolean);
+  const seen = marksAt(index, seconds);
+  const scale = unit * Math.max(1, width / unit / 960);
   context.save();
   context.beginPath();
   context.rect(x, y, width, height);
   context.clip();
   if (view.show && !view.blind)
-    for (const mark of seen.filter(({ map }) => map)) {
+    for (const mark of seen.filter(({ inFull }) => inFull)) {
+      const map = mapAt(mark.person, mark.row, view.whole);
       const [left, top, side] = mark.area;
       const place = [x + left * across, y + top * down, side * across, side * down];
-      paintMap(context, mark.map, place, view, mark.person);
+      if (map) paintMap(context, map, place, view, mark.person, scale);
     }
-  const scale = unit * Math.max(1, width / unit / 960);
-  if (view.boxes)
+  if (view.boxes) {
     for (const mark of seen) {
-      const box = mark.box.map((value, side) => (side % 2 ? y + value * down : x + value * across));
-      mark.scored = !view.blind && (view.scores || contains(box, view.pointer));
-      paintBox(context, mark, box, [x, y, width], scale, view);
+      mark.place = mark.box.map((value, n) => (n % 2 ? y + value * down : x + value * across));
+      mark.pointed = !view.blind && contains(mark.place, view.pointer);
+      mark.detailed = mark.inFull || mark.pointed;
+      mark.scored = mark.pointed || (mark.inFull && !view.blind && view.scores);
     }
+    for (const mark of seen) paintBox(context, mark, scale, view);
+    paintLabels(context, seen, [x, y, width, height], scale, view);
+  }
   context.restore();
   return seen;
 }
@@ -222,49 +257,12 @@ function contains([x1, y1, x2, y2], point) {
   return Boolean(point) && point[0] >= x1 && point[0] < x2 && point[1] >= y1 && point[1] < y2;
 }
 
-function paintBox(context, mark, [x1, y1, x2, y2], [x, y, width], scale, view) {
-  const colour = view.blind ? "#ffffff" : COLOURS[mark.person.verdict];
-  context.lineWidth = 2 * scale;
-  context.strokeStyle = colour;
-  context.setLineDash(view.blind ? [6 * scale, 4 * scale] : []);
-  context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-  context.setLineDash([]);
-  const lines = view.blind ? [`#${mark.person.person}`] : [`#${label(mark)}`];
-  if (!view.blind && mark.person.hatched) lines.push("heatmap not better than chance");
-  else if (!view.blind && mark.person.opacity < 1) lines.push("heatmap not specific");
-  let size = 13 * scale, wide = 0;
-  for (;;) {
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    wide = Math.max(...lines.map((line) => context.measureText(line).width)) + size;
-    if (wide <= width || size < 6 * scale) break;
-    size *= 0.9; // a truncated label could be misread
-  }
-  const tall = lines.length * 1.35 * size + 0.3 * size;
-  const left = Math.max(x, Math.min(x1, x + width - wide)), top = Math.max(y, y1 - tall);
-  context.fillStyle = "rgba(0, 0, 0, 0.78)";
-  context.fillRect(left, top, wide, tall);
-  context.fillStyle = colour;
-  context.fillRect(left, top, 3 * scale, tall);
-  context.fillStyle = "#ffffff";
-  context.textBaseline = "middle";
-  lines.forEach((line, number) =>
-    context.fillText(line, left + 0.6 * size, top + (0.8 + 1.35 * number) * size),
-  );
-}
-
-// The verdict on the person; the score of the frame only where it is asked for.
-function label({ person, score, scored }) {
-  if (!person.judged) return `${person.person} not judged`;
-  const here = scored ? `, ${score.toFixed(2)} in this frame` : "";
-  return `${person.person} ${person.verdict}${here}`;
-}
-
 // Draws the heatmap over the picture of a face crop.
 function paintFace(holder, persons, view) {
   const canvas = holder.querySelector("canvas");
   const person = persons.find((one) => one.person === Number(holder.dataset.person));
-  const mark = person && markAt(person, Number(holder.dataset.time), view.whole);
+  const row = person && placeAt(person, Number(holder.dataset.time));
+  const map = row && mapAt(person, row, view.whole);
   canvas.width = canvas.height = 320;
-  if (mark?.map)
-    paintMap(canvas.getContext("2d"), mark.map, [0, 0, 320, 320], view, person);
+  if (map) paintMap(canvas.getContext("2d"), map, [0, 0, 320, 320], view, person, FACE_LINE);
 }

@@ -21,6 +21,7 @@ function viewOf(initial = false) {
 
 function startScene(persons, player) {
   const shown = byId("video"), canvas = byId("layer"), status = byId("now"), screen = byId("screen");
+  const index = indexByTime(persons);
   let marks = [], pointer = null;
   const updateStatus = () => {
     if (!status || player?.playing || player?.dragging) return;
@@ -39,16 +40,18 @@ function startScene(persons, player) {
       pointer: pointer?.map((value) => value * ratio),
       scores: screen.matches(":focus-visible"),
     };
-    marks = paintScene(context, persons, player?.time ?? 0, place, ratio, view);
+    marks = paintScene(context, index, player?.time ?? 0, place, ratio, view);
     updateStatus();
   };
   // The score of a frame is shown where the pointer is, or with the focus on the video.
-  screen.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const { left, top } = canvas.getBoundingClientRect();
     pointer = [event.clientX - left, event.clientY - top];
     draw();
-  });
-  screen.addEventListener("pointerleave", () => {
+  };
+  for (const kind of ["pointermove", "pointerdown"]) screen.addEventListener(kind, point);
+  screen.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "touch") return; // the finger leaves after each touch
     pointer = null;
     draw();
   });
@@ -65,7 +68,10 @@ function startScene(persons, player) {
 function describeScene(marks, player) {
   const when = player ? `${clock(player.time)}: ` : "";
   if (!marks.length) return `${when}nobody detected here`;
-  return `${when}${marks.map((mark) => `person ${label(mark)}`).join(", ")}`;
+  const shown = marks.filter(({ inFull, pointed }) => inFull || pointed);
+  const more = marks.length - shown.length;
+  const rest = more ? ` and ${more} more` : "";
+  return `${when}${shown.map((mark) => `person ${label(mark)}`).join(", ")}${rest}`;
 }
 
 // On a lane the vertical arrows work as on other sliders.
@@ -91,7 +97,7 @@ function wireKeys(player, persons) {
   }
   document.addEventListener("keydown", (event) => {
     const { target } = event;
-    const lane = target.matches(".lane-plot");
+    const lane = target.matches(".lane-plot, .mark-lane");
     const key = (lane && SLIDER_KEYS[event.key]) || event.key;
     const pointed = target === document.body && document.querySelector("#stage:hover, .lane-plot:hover");
     const here = lane || target.closest("#stage") || pointed;
@@ -117,12 +123,17 @@ function wireJumps(player) {
   for (const link of document.querySelectorAll("a.jump"))
     link.addEventListener("click", (event) => {
       event.preventDefault();
-      player.video.pause();
-      player.seek(Number(link.dataset.time));
-      const { top, bottom } = byId("screen").getBoundingClientRect();
-      if (top < 0 || bottom > window.innerHeight) byId("workbench").scrollIntoView();
-      byId("screen").focus({ preventScroll: true });
+      jumpTo(player, Number(link.dataset.time));
     });
+}
+
+// Shows a moment of the video, also if the video is not in view.
+function jumpTo(player, seconds) {
+  player.video.pause();
+  player.seek(seconds);
+  const { top, bottom } = byId("screen").getBoundingClientRect();
+  if (top < 0 || bottom > window.innerHeight) byId("workbench").scrollIntoView();
+  byId("screen").focus({ preventScroll: true });
 }
 
 // The people of the layer; none, with a message on the page, if the browser cannot unpack them.
@@ -153,6 +164,9 @@ function wirePage() {
   byId("start-blind").addEventListener("click", () => {
     location.hash = "blind";
   });
+  signOnPaper(byId("reviewer"), byId("examiner"));
+  if (window.matchMedia("(max-width: 46rem)").matches)
+    for (const part of document.querySelectorAll("details.roomy")) part.open = false;
   openOnPaper(document.querySelectorAll("details.experts, details.paper"));
   window.addEventListener("hashchange", () => {
     if (location.hash === "#blind") location.reload();
@@ -163,6 +177,14 @@ function wirePage() {
     copy.alt = "The same face with its heatmap";
     picture.nextElementSibling.prepend(copy);
   }
+}
+
+// The reviewer signs the first page; without one there is a line to sign on.
+function signOnPaper(reviewer, examiner) {
+  const line = examiner.textContent;
+  window.addEventListener("beforeprint", () => {
+    examiner.textContent = reviewer.value.trim() || line;
+  });
 }
 
 // A printout cannot be opened.
@@ -183,8 +205,9 @@ async function main() {
   const shown = byId("video");
   const player = shown instanceof HTMLVideoElement ? new Player(shown) : null;
   const draw = shown && facts.layer ? startScene(persons, player) : () => {};
+  wireCards();
   const initial = viewOf(true); // faces keep the initial view, as their captions describe it
-  for (const face of document.querySelectorAll(".face")) paintFace(face, persons, initial);
+  paintFaces((face) => paintFace(face, persons, initial));
   for (const control of document.querySelectorAll("#tools input, #choices input"))
     control.addEventListener("input", draw);
   byId("compare")?.addEventListener("input", updateLegend);
@@ -201,7 +224,7 @@ async function main() {
     if (shown.error) hidePlayer();
     else shown.addEventListener("error", hidePlayer);
   }
-  new ReviewForm(player, draw);
+  new ReviewForm(player, persons, draw);
   document.documentElement.dataset.ready = "yes";
 }
 
