@@ -10,7 +10,7 @@ import numpy as np
 from fakelens.records.findings import Verdict
 from fakelens.report.document import write_document
 from fakelens.web.listing import Listing
-from fakelens.web.messages import JudgedPerson, OutcomeMessage
+from fakelens.web.messages import OutcomeMessage, PersonSummary
 from fakelens.web.schemas import Job, State
 from fakelens.web.store import Store, now
 from support.builders import make_report, make_track
@@ -49,7 +49,7 @@ def write_results(folder: Path) -> None:
 
 def outcome(score: float) -> OutcomeMessage:
     verdict = Verdict.FAKE if score > 0.8 else Verdict.REAL
-    person = JudgedPerson(person=1, verdict=verdict, score=score, first=0, last=1)
+    person = PersonSummary(person=1, verdict=verdict, score=score, first=0, last=1)
     return OutcomeMessage(
         video_sha256=f"{round(score * 100):02}" * 32,
         faces_found=True,

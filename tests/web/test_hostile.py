@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,13 @@ def _bomb(folder: Path) -> Path:
 def _large_picture(folder: Path) -> Path:
     """350 kB that decode to 363 MB."""
     path = folder / "large.png"
-    path.write_bytes(png(11000, 11000, bytes((1 + 3 * 11000) * 11000)))
+    path.write_bytes(_large_png())
     return path
+
+
+@cache
+def _large_png() -> bytes:
+    return png(11000, 11000, bytes((1 + 3 * 11000) * 11000))
 
 
 def _playlist(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import re
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,12 @@ def test_a_finished_job_has_a_summary(server: Server, done: Any) -> None:
     report = server.client.get(done["summary"]["links"]["report"]).json()
     findings = [person["finding"] for person in report["persons"]]
     assert done["summary"]["faces_found"]
-    assert done["summary"]["persons"] == [
-        {key: finding[key] for key in ("person", "verdict", "score", "first", "last")}
-        for finding in findings
-        if finding["score"] is not None
+    persons = done["summary"]["persons"]
+    keys = ("person", "verdict", "score", "first", "last")
+    assert sorted(([one[key] for key in keys] for one in persons), key=itemgetter(0)) == [
+        [finding[key] for key in keys] for finding in findings
     ]
-    assert done["summary"]["persons"]
+    assert len(persons) == 2
     assert done["summary"]["video_sha256"] == report["provenance"]["input_sha256"]
 
 
@@ -161,6 +162,8 @@ def test_jobs_are_listed_newest_first(server: Server, picture: Path) -> None:
     assert listed["total"] >= 3
     second = server.client.get("/api/jobs", params={"limit": 1, "offset": 1}).json()
     assert [job["id"] for job in second["jobs"]] == [ids[1]]
+    for job in ids:
+        server.client.delete(f"/api/jobs/{job}")  # without waiting for its end
 
 
 def test_a_deleted_job_leaves_no_files(server: Server, picture: Path) -> None:
@@ -228,11 +231,11 @@ def test_many_uploads_at_once_all_finish(picture: Path, tmp_path: Path) -> None:
             assert response.status_code == 201
             return str(response.json()["id"])
 
-        with ThreadPoolExecutor(8) as threads:
-            ids = list(threads.map(upload, range(8)))
-        assert len(set(ids)) == 8
+        with ThreadPoolExecutor(4) as threads:
+            ids = list(threads.map(upload, range(4)))
+        assert len(set(ids)) == 4
         jobs = [server.wait(job) for job in ids]
-        assert [job["name"] for job in jobs] == [f"{number}.png" for number in range(8)]
+        assert [job["name"] for job in jobs] == [f"{number}.png" for number in range(4)]
         assert {job["state"] for job in jobs} == {"done"}
         assert {job["attempts"] for job in jobs} == {1}
 

@@ -151,7 +151,7 @@ def test_a_job_without_a_face_has_no_thumbnail(server: Server, picture: Path) ->
 
 
 def test_the_list_shows_the_review(server: Server, done: Any) -> None:
-    assert done["review"] is None
+    assert done["reviews"] == []
     review = {
         "video_sha256": done["summary"]["video_sha256"],
         "reviewer": "Ada",
@@ -163,15 +163,17 @@ def test_the_list_shows_the_review(server: Server, done: Any) -> None:
         received = events(stream.iter_lines())
         saved = server.client.put(f"/api/jobs/{done['id']}/review", json=review).json()
         assert next(received) == ("job", server.job(done["id"]))
-    assert server.job(done["id"])["review"] == {
-        "reviewer": "Ada",
-        "opinion": "manipulated",
-        "blind": True,
-        "revealed": False,
-        "saved": saved["saved"],
-    }
+    assert server.job(done["id"])["reviews"] == [
+        {
+            "reviewer": "Ada",
+            "opinion": "manipulated",
+            "blind": True,
+            "revealed": False,
+            "saved": saved["saved"],
+        }
+    ]
     (server.folder / "jobs" / done["id"] / "results" / "review.json").write_text("{")
-    assert server.job(done["id"])["review"] is None
+    assert server.job(done["id"])["reviews"] == []
 
 
 def test_an_upload_is_stored_once(server: Server, done: Any) -> None:

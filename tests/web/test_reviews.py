@@ -25,13 +25,16 @@ def done(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 def job(server: Server, done: Any) -> Any:
     """That job, without a review."""
-    (server.folder / "jobs" / done["id"] / "results" / "review.json").unlink(missing_ok=True)
+    results = server.folder / "jobs" / done["id"] / "results"
+    (results / "review.json").unlink(missing_ok=True)
+    shutil.rmtree(results / "reviews", ignore_errors=True)
     return done
 
 
 def review(job: Any, **more: Any) -> dict[str, Any]:
     return {
         "version": 1,
+        "id": None,
         "revision": 0,
         "video_sha256": job["summary"]["video_sha256"],
         "reviewer": "Ada </script><b>",
@@ -199,7 +202,7 @@ def test_an_invalid_review_is_refused(
 
 def test_the_page_contains_the_review_and_its_url(server: Server, job: Any) -> None:
     page = server.client.get(f"/results/{job['id']}/report.html")
-    assert review_element(page.text) == {"save_to": "review", "review": None}
+    assert review_element(page.text) == {"save_to": "review", "review": None, "others": []}
     kept = put(server, job, review(job)).json()
     page = server.client.get(f"/results/{job['id']}/report.html")
     assert review_element(page.text)["review"] == kept
@@ -210,7 +213,7 @@ def test_the_page_contains_the_review_and_its_url(server: Server, job: Any) -> N
     assert policy.startswith(own[1].replace("&#39;", "'"))
     assert '<a href="/">All results</a>' in page.text
     plain = server.client.get(f"/api/jobs/{job['id']}/files/report.html").text
-    assert review_element(plain) == {"save_to": None, "review": None}
+    assert review_element(plain) == {"save_to": None, "review": None, "others": []}
     assert "All results" not in plain
 
 
@@ -221,7 +224,7 @@ def test_the_archive_has_the_review_in_the_page_and_as_a_file(server: Server, jo
         assert archive.testzip() is None
         assert json.loads(archive.read("clip/review.json")) == kept
         page = archive.read("clip/report.html").decode()
-    assert review_element(page) == {"save_to": None, "review": kept}
+    assert review_element(page) == {"save_to": None, "review": kept, "others": []}
     assert "All results" not in page
 
 
@@ -236,3 +239,66 @@ def test_a_review_is_kept_when_the_server_restarts_and_deleted_with_its_job(tmp_
         assert server.client.get(f"/api/jobs/{job['id']}/review").json() == kept
         server.client.delete(f"/api/jobs/{job['id']}")
         assert server.files() == set()
+
+
+ADA, BEN = "a" * 32, "b" * 32
+
+
+def reviews_of(server: Server, job: Any) -> dict[str, Any]:
+    """Return the saved reviews by their ids."""
+    found = server.client.get(f"/api/jobs/{job['id']}/reviews").json()
+    return {review["id"]: review for review in found}
+
+
+def test_each_reviewer_has_a_review(server: Server, job: Any) -> None:
+    revealed = "2026-01-01T00:00:01Z"
+    assert reviews_of(server, job) == {}
+    first = review(job, id=ADA, reviewer="Ada", opinion="manipulated", uncovered=revealed)
+    first = saved_as(put(server, job, first), first, 1)
+    second = review(job, id=BEN, reviewer="Ben", opinion="genuine")
+    second = saved_as(put(server, job, second, base="/results"), second, 1)
+    shared = review(job, reviewer="Cleo")  # by a page of an earlier version
+    shared = saved_as(put(server, job, shared), shared, 1)
+    saved = {ADA: first, BEN: second, None: shared}
+    assert reviews_of(server, job) == saved
+    assert server.client.get(f"/results/{job['id']}/reviews").json() == [
+        *reviews_of(server, job).values()
+    ]
+    assert {note["reviewer"]: note["opinion"] for note in server.job(job["id"])["reviews"]} == {
+        "Ada": "manipulated",
+        "Ben": "genuine",
+        "Cleo": None,
+    }
+
+    # Each has a revision of its own, and is closed by its own reviewer.
+    assert put(server, job, second | {"revision": 0}).status_code == 409
+    assert "(opinion)" in put(server, job, first | {"opinion": "genuine"}).json()["detail"]
+    changed = second | {"opinion": "cannot tell"}
+    saved[BEN] = saved_as(put(server, job, changed), changed, 2)
+    assert reviews_of(server, job) == saved
+
+    with zipfile.ZipFile(
+        io.BytesIO(server.client.get(job["summary"]["links"]["bundle"]).content)
+    ) as archive:
+        for name, kept in {"review": shared, f"reviews/{ADA}": first}.items():
+            assert json.loads(archive.read(f"clip/{name}.json")) == kept
+        page = review_element(archive.read("clip/report.html").decode())
+    assert page["review"] == shared
+    assert {one["id"]: one for one in page["others"]} == {ADA: first, BEN: saved[BEN]}
+
+
+def test_a_result_has_a_limited_number_of_reviews(server: Server, job: Any) -> None:
+    """And a damaged one does not hide the others."""
+    folder = server.folder / "jobs" / job["id"] / "results" / "reviews"
+    folder.mkdir()
+    for number in range(100):
+        (folder / f"{number:032x}.json").write_text(json.dumps(review(job)))
+    response = put(server, job, review(job, id=ADA))
+    assert response.status_code == 409
+    assert "already has 100 reviews" in response.json()["detail"]
+    (folder / f"{7:032x}.json").write_text("{")
+    assert put(server, job, review(job, id=ADA)).status_code == 200
+    found = reviews_of(server, job)
+    assert len(found) == 100
+    assert f"{7:032x}" not in found
+    assert (folder / f"{7:032x}.damaged").read_text() == "{"

@@ -327,6 +327,10 @@ def write_first_version(folder: Path) -> None:
             old = summary and json.loads(summary)
             if old:
                 del old["suspect"], old["error_rates"], old["links"]["thumbnail"]
+                old["persons"] = [
+                    {key: one[key] for key in one if key not in ("answer", "sure")}
+                    for one in old["persons"]
+                ]
             marks = ", ".join("?" * (len(values) + 1))
             database.execute(
                 f"INSERT INTO jobs VALUES ({marks})", (*values, old and json.dumps(old))
@@ -347,12 +351,14 @@ def test_a_database_of_the_first_version_is_used_further(full: Path) -> None:
         done.summary.error_rates == json.loads((results / "report.json").read_text())["error_rates"]
     )
     assert done.summary.suspect == 1
+    (person,) = done.summary.persons  # of a report whose finding is not seen well
+    assert (person.answer, person.sure) == ("not judged", "No answer: not seen well enough.")
     assert done.summary.links.thumbnail == f"/api/jobs/{done.id}/thumbnail"
     assert len(list((full / "jobs").glob("*/job.json"))) == 4
     (full / "jobs.sqlite3").unlink()
     assert snapshot(full)["done"] == done, "so says its record"
     with closing(sqlite3.connect(full / "jobs.sqlite3")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_jobs_are_searched_and_sorted(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from fastapi import APIRouter, Depends
 from fakelens import __version__
 from fakelens.web import api_jobs, api_results
 from fakelens.web.dependencies import COMMON_PROBLEMS, QueueDep, get_model_name
+from fakelens.web.examiner import api as examiner_api
 from fakelens.web.schemas import Health, HealthLimits, State
 
 router = APIRouter(prefix="/api", responses=COMMON_PROBLEMS)
 router.include_router(api_jobs.router)
 router.include_router(api_results.router)
+router.include_router(examiner_api.router)
 
 
 @router.get(

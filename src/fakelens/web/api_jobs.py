@@ -1,20 +1,19 @@
 """The REST API of jobs: uploads, the queue and its events."""
 
-from collections.abc import AsyncIterator
-from http import HTTPStatus
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from fakelens.records.settings import EXAMINE_EVERY
-from fakelens.web import uploads
-from fakelens.web.database import now
-from fakelens.web.dependencies import NOT_FOUND, KnownJob, QueueDep, problems
+from fakelens.web import example, uploads
+from fakelens.web.admission import admit
+from fakelens.web.dependencies import NOT_FOUND, ExampleDep, KnownJob, QueueDep, problems
 from fakelens.web.listing import Listing, Sort
 from fakelens.web.messages import Every
 from fakelens.web.problems import ProblemError
-from fakelens.web.queue import Queue
 from fakelens.web.schemas import Job, JobList, State
 
 _DEFAULT_LIMIT, _MAX_LIMIT, _MAX_OFFSET = 50, 200, 10**9
@@ -63,45 +62,40 @@ async def upload(
     ] = True,
 ) -> Job:
     """Upload a video or picture and queue it for analysis."""
-    with queue.reserve_place() as has_place:
-        if not has_place:
-            raise ProblemError(
-                429,
-                f"the queue is full (limit {queue.limits.queue}, including uploads in progress): "
-                "try again later",
-            )
-        job_id = queue.store.make_folder()
-        try:
-            size = await _receive(request, queue, job_id)
-            job = Job(
-                id=job_id,
-                name=uploads.clean_name(name),
-                state=State.QUEUED,
-                bytes=size,
-                every=every,
-                trust=trust,
-                created=now(),
-            )
-            queue.add(job)
-        except BaseException:
-            queue.store.discard_folder(job_id)
-            raise
-    response.headers["Location"] = f"/api/jobs/{job_id}"
-    return queue.find(job_id) or job
+    announced = request.headers.get("content-length")
 
+    def receive(path: Path, room: int) -> Awaitable[int]:
+        return uploads.receive(request, path, room, queue.limits.idle_seconds)
 
-async def _receive(request: Request, queue: Queue, job: str) -> int:
-    """Store an upload within the limits, and return its size in bytes."""
-    limits, announced = queue.limits, request.headers.get("content-length")
     size = None if announced is None else int(announced)
-    async with queue.quota.reserve(job, size, limits.upload_bytes) as room:
-        try:
-            return await uploads.receive(request, queue.store.input(job), room, limits.idle_seconds)
-        except ProblemError as error:
-            is_allowed = room < limits.upload_bytes and (size or 0) <= limits.upload_bytes
-            if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and is_allowed:
-                raise queue.quota.error() from error
-            raise
+    job = await admit(queue, receive, size, name, every, trust=trust)
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    return job
+
+
+@router.post(
+    "/example",
+    tags=["jobs"],
+    operation_id="tryExample",
+    response_description="The job was queued.",
+    status_code=201,
+    responses=problems(
+        s413="The clip is larger than this server accepts.",
+        s429="The queue is full.",
+        s501="The packages that contain the portraits are not installed.",
+        s507="The clip cannot be stored, or exceeds the storage quota.",
+    ),
+)
+async def try_example(response: Response, queue: QueueDep, clip: ExampleDep) -> Job:
+    """Queue a clip of two people that the server makes; person 2 has a planted forgery."""
+    data = await clip.read()
+
+    def store(path: Path, room: int) -> Awaitable[int]:
+        return uploads.store(data, path, room)
+
+    job = await admit(queue, store, len(data), example.NAME, EXAMINE_EVERY, trust=True)
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    return job
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""The REST API of results: the report, its files, a zip archive and the review."""
+"""The REST API of results: the report, its files, a zip archive and the reviews."""
 
 from typing import Annotated
 
@@ -103,14 +103,26 @@ async def thumbnail(job: DoneJob, queue: QueueDep) -> FileResponse:
     | {200: {"description": "The archive.", "content": {"application/zip": {}}}},
 )
 async def get_bundle(job: DoneJob, queue: QueueDep) -> StreamingResponse:
-    """Return all results as a zip archive, with the review in the page and as a file."""
+    """Return all results as a zip archive, with the reviews in the page and as files."""
     results = queue.store.results(job.id)
     stem = bundle.safe_stem(job.name)
     return StreamingResponse(
-        bundle.stream(results, stem, reviews.read(results)),
+        bundle.stream(results, stem, reviews.read_all(results)),
         media_type="application/zip",
         headers={"Content-Disposition": bundle.content_disposition(f"{stem}.zip")},
     )
+
+
+@router.get(
+    "/jobs/{job_id}/reviews",
+    tags=["results"],
+    operation_id="getReviews",
+    response_description="The reviews, the one saved last at the end.",
+    responses=NOT_FOUND | NO_RESULTS,
+)
+async def get_reviews(job: DoneJob, queue: QueueDep) -> tuple[Review, ...]:
+    """Return the reviews of the video by all reviewers."""
+    return reviews.read_all(queue.store.results(job.id))
 
 
 @router.get(
@@ -121,11 +133,11 @@ async def get_bundle(job: DoneJob, queue: QueueDep) -> StreamingResponse:
     responses=NOT_FOUND | NO_RESULTS | problems(s404="There is no such job or no review."),
 )
 async def get_review(job: DoneJob, queue: QueueDep) -> Review:
-    """Return the review of the video."""
-    review = reviews.read(queue.store.results(job.id))
-    if review is None:
+    """Return the review of the video that was saved last."""
+    found = reviews.read_all(queue.store.results(job.id))
+    if not found:
         raise ProblemError(404, "nobody has reviewed this video yet")
-    return review
+    return found[-1]
 
 
 @router.put(
@@ -137,21 +149,23 @@ async def get_review(job: DoneJob, queue: QueueDep) -> Review:
     | problems(
         s400="The body cannot be read.",
         s409="The job has no results, or the review is of another video, was not made from the "
-        "saved revision, or changes what was closed when the result was revealed.",
+        "saved revision, or changes what was closed when the result was revealed, or the job has "
+        "too many reviews.",
         s413="The review is too large.",
     ),
 )
 async def put_review(job: DoneJob, queue: QueueDep, review: Review) -> Review:
-    """Save a review in place of the previous one, from whose revision it was made.
+    """Save a review in place of the one of the same id, from whose revision it was made.
 
-    The server counts the revisions and sets the times. Once the result has been revealed, only the
-    notes can change.
+    Each reviewer has a review of their own: its id is 32 random hexadecimal digits. The server
+    counts the revisions and sets the times. Once the result has been revealed, only the notes can
+    change.
     """
     results = queue.store.results(job.id)
     sha256 = job.summary.video_sha256 if job.summary else None
-    saved = reviews.read(results)
-    if conflict := reviews.find_conflict(saved, sha256, review):
+    found = reviews.read_all(results)
+    if conflict := reviews.find_conflict(found, sha256, review):
         raise ProblemError(409, conflict)
-    written = reviews.write(results, saved, review)
+    written = reviews.write(results, reviews.find(found, review.id), review)
     queue.report_review(job.id)
     return written

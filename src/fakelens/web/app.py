@@ -14,6 +14,8 @@ from starlette.routing import compile_path
 
 from fakelens import __version__
 from fakelens.web import api, invalid, pages
+from fakelens.web.examiner import page as examiner
+from fakelens.web.example import ExampleClip
 from fakelens.web.guard import Access, Guard
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
@@ -55,8 +57,10 @@ def create_app(queue: Queue, access: Access, model: str) -> Guard:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.queue, app.state.model = queue, model
+    app.state.example = ExampleClip()
     app.state.needs_token = access.token is not None
     app.include_router(api.router)
+    app.include_router(examiner.router)  # before the files of all results
     app.include_router(pages.router)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

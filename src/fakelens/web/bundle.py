@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
@@ -37,21 +37,21 @@ class _Pipe:
         return data
 
 
-def stream(results: Path, name: str, review: Review | None) -> Iterator[bytes]:
+def stream(results: Path, name: str, reviews: Sequence[Review]) -> Iterator[bytes]:
     """Yield a zip archive of a results folder in pieces, without compression.
 
     Args:
         results: folder with the results.
         name: of the folder in the archive.
-        review: to put into the page; ``None`` leaves the page as it is.
+        reviews: to put into the page; without any, the page stays as it is.
     """
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in results.rglob("*") if path.is_file()):
             inside = f"{name}/{path.relative_to(results).as_posix()}"
             info = zipfile.ZipInfo.from_file(path, inside, strict_timestamps=False)
-            if review and inside == f"{name}/{PAGE}":
-                page = embed(path.read_text(encoding="utf-8"), review).encode()
+            if reviews and inside == f"{name}/{PAGE}":
+                page = embed(path.read_text(encoding="utf-8"), reviews).encode()
                 info.file_size = len(page)
                 archive.writestr(info, page)
                 continue

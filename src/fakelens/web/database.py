@@ -15,7 +15,7 @@ from fakelens.web.schemas import Job, State
 
 _log = logging.getLogger("fakelens.web")
 
-_VERSION = 2  # version 1 had the same table, but cannot read these summaries
+_VERSION = 3  # versions 1 and 2 had the same table, but cannot read these summaries
 _COLUMNS = {
     "id": "TEXT PRIMARY KEY",
     "turn": "INTEGER NOT NULL",

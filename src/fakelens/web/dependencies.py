@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
+from fakelens.web.example import ExampleClip
 from fakelens.web.problems import ProblemError
 from fakelens.web.queue import Queue
 from fakelens.web.schemas import JOB_ID, Job, Problem, State
@@ -21,8 +22,15 @@ def get_model_name(request: Request) -> str:
     return model
 
 
+def get_example(request: Request) -> ExampleClip:
+    """Return the server's example clip."""
+    clip: ExampleClip = request.app.state.example
+    return clip
+
+
 JobId = Annotated[str, Path(pattern=JOB_ID, description="id of the job")]
 QueueDep = Annotated[Queue, Depends(get_queue)]
+ExampleDep = Annotated[ExampleClip, Depends(get_example)]
 
 
 async def known_job(job_id: JobId, queue: QueueDep) -> Job:

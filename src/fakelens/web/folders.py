@@ -6,11 +6,12 @@
     FOLDER/jobs/ID/job.json       the job, to rebuild a lost database from
     FOLDER/jobs/ID/thumbnail.jpg  the face of the most suspicious person
     FOLDER/jobs/ID/unfinished     what the worker has written so far
-    FOLDER/jobs/ID/results        the files that ``save_report`` wrote, and review.json
+    FOLDER/jobs/ID/results        the files that ``save_report`` wrote, the reviews, CASE.toml and
+                                  the examiner's report
     FOLDER/jobs/ID/results.earlier  results that came back while the job was run again
 
 ``results`` is complete if it exists: it is the folder ``unfinished``, renamed by the server. It may
-contain a person's review, so it is deleted with the job only.
+contain people's reviews, so it is deleted with the job only.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ DELETED = ".gone"
 """Suffix of the folder of a job that is being deleted."""
 
 _ID_BYTES = 16
-_NOT_RECORDED = {"stage", "frames_done", "frames_total", "eta", "review"}
+_NOT_RECORDED = {"stage", "frames_done", "frames_total", "eta", "reviews"}
 _KEPT_FILES = {
     State.QUEUED: {INPUT, RECORD},
     State.FAILED: {INPUT, RECORD},
@@ -126,11 +127,11 @@ def read_record(folder: Path) -> Job | None:
     return job.model_copy(update={"id": folder.name})  # the folder may be a copy
 
 
-def write_durably(path: Path, text: str) -> None:
+def write_durably(path: Path, content: str | bytes) -> None:
     """Replace a file atomically: after a crash or power failure it is either old or new."""
     unfinished = path.with_name(f".{path.name}.partial")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with unfinished.open("wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

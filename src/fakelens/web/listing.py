@@ -76,7 +76,11 @@ def _matches(query: str, name: bytes | None, summary: bytes | None, blind: int) 
     found = _parse(summary)
     if query in _text(found.get("video_sha256")):
         return True
-    return not blind and any(query in _text(person.get("verdict")) for person in _persons(found))
+    return not blind and any(
+        query in _text(person.get(words))
+        for person in _persons(found)
+        for words in ("verdict", "answer")
+    )
 
 
 def _suspicion(state: object, summary: bytes | None) -> float | None:

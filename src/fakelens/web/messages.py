@@ -63,14 +63,21 @@ class AliveMessage(Message):
     cpu_seconds: float
 
 
-class JudgedPerson(Message):
-    """A person with a score."""
+class PersonSummary(Message):
+    """The answer on one person, as at the top of the report page."""
 
     person: Annotated[int, Field(ge=1)]
     verdict: Verdict
-    score: Annotated[float, Field(ge=0, le=1, description="1 = fake")]
+    score: Annotated[
+        float | None, Field(ge=0, le=1, description="1 = fake; null: no face is good enough")
+    ]
     first: Annotated[float, Field(description="time of first appearance, seconds")]
     last: Annotated[float, Field(description="time of last appearance, seconds")]
+    answer: Annotated[
+        str,
+        Field(description='the verdict; "not judged" if the person is not seen well enough'),
+    ] = ""  # in results of earlier versions that cannot be read again
+    sure: Annotated[str, Field(description="how stable the verdict is, a sentence")] = ""
 
 
 class OutcomeMessage(Message):
@@ -79,15 +86,15 @@ class OutcomeMessage(Message):
     Attributes:
         video_sha256: of the upload.
         faces_found: whether there is a face.
-        persons: people with a score.
-        suspect: number of the most suspicious person.
+        persons: the most suspicious first.
+        suspect: number of the most suspicious person with a score.
         error_rates: how often the model is wrong, in a sentence.
     """
 
     kind: Literal["outcome"] = "outcome"
     video_sha256: str
     faces_found: bool
-    persons: tuple[JudgedPerson, ...]
+    persons: tuple[PersonSummary, ...]
     suspect: int | None
     error_rates: str
 

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fakelens.media.images import decode_image, encode_jpeg
 from fakelens.media.source_file import file_sha256
 from fakelens.records.findings import Finding, Verdict
+from fakelens.records.models import Thresholds
 from fakelens.records.report import Provenance, Report
 from fakelens.records.settings import Settings
 from fakelens.report import document, portraits, source_video
 from fakelens.report.error_rates import error_rate_sentence
+from fakelens.report.plain_words import answer, how_sure
 from fakelens.web.folders import THUMBNAIL
-from fakelens.web.messages import JudgedPerson, OutcomeMessage, Task
+from fakelens.web.messages import OutcomeMessage, PersonSummary, Task
 
 _THUMBNAIL_SIZE = (224, 112)  # width and height; twice what the page shows, for dense displays
 
@@ -36,6 +38,7 @@ class SavedReport(BaseModel):
 
     error_rates: str = ""
     settings: Settings
+    thresholds: Thresholds
     provenance: Provenance
     persons: tuple[_Person, ...]
 
@@ -43,7 +46,9 @@ class SavedReport(BaseModel):
     def outcome(self) -> OutcomeMessage:
         """The outcome of the job."""
         findings = [person.finding for person in self.persons]
-        return make_outcome(findings, self.provenance.input_sha256, self.error_rates)
+        return make_outcome(
+            findings, self.thresholds, self.provenance.input_sha256, self.error_rates
+        )
 
 
 def read_report(results: Path) -> SavedReport | None:
@@ -54,28 +59,33 @@ def read_report(results: Path) -> SavedReport | None:
         return None
 
 
-def make_outcome(findings: Sequence[Finding], sha256: str, error_rates: str) -> OutcomeMessage:
+def make_outcome(
+    findings: Sequence[Finding], thresholds: Thresholds, sha256: str, error_rates: str
+) -> OutcomeMessage:
     """Return the outcome of a job.
 
     Args:
         findings: of the report.
+        thresholds: of the report.
         sha256: of the video.
         error_rates: how often the model is wrong, in a sentence.
     """
-    judged = [finding for finding in findings if finding.score is not None]
-    suspect = max(judged, key=_suspicion, default=None)
+    ranked = sorted(findings, key=_suspicion, reverse=True)
+    suspect = next((finding for finding in ranked if finding.score is not None), None)
     return OutcomeMessage(
         video_sha256=sha256,
         faces_found=bool(findings),
         persons=tuple(
-            JudgedPerson(
+            PersonSummary(
                 person=finding.person,
                 verdict=finding.verdict,
-                score=finding.score or 0.0,
+                score=finding.score,
                 first=finding.first,
                 last=finding.last,
+                answer=answer(finding),
+                sure=how_sure(finding, thresholds),
             )
-            for finding in judged
+            for finding in ranked
         ),
         suspect=suspect.person if suspect else None,
         error_rates=error_rates,
@@ -101,7 +111,7 @@ def finish_results(task: Task, report: Report) -> OutcomeMessage:
     """
     sha256 = report.provenance.input_sha256
     rates = error_rate_sentence(report.model, report.thresholds)
-    outcome = make_outcome(report.findings, sha256, rates)
+    outcome = make_outcome(report.findings, report.thresholds, sha256, rates)
     with contextlib.suppress(OSError):  # the job is done without it, too
         share_upload(task.input, task.output, sha256)
     if outcome.suspect is not None:

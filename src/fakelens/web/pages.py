@@ -8,22 +8,28 @@ from fastapi.responses import HTMLResponse
 
 from fakelens import __version__
 from fakelens.report.review import content_policy, embed
-from fakelens.web import files, reviews
-from fakelens.web.api_results import put_review, result
+from fakelens.web import example, files, reviews
+from fakelens.web.api_results import get_reviews, put_review, result
 from fakelens.web.dependencies import DoneJob, QueueDep
+from fakelens.web.examiner.api import SENT_TYPE
+from fakelens.web.examiner.page import PAGE as EXAMINER
 from fakelens.web.problems import ProblemError
 from fakelens.web.rendering import render
 
 _STATIC = {
     "app.js": "text/javascript",
     "rows.js": "text/javascript",
+    "example.js": "text/javascript",
     "search.js": "text/javascript",
     "base.css": "text/css",
     "jobs.css": "text/css",
     "docs.css": "text/css",
-    "icon.svg": "image/svg+xml",
+    "examiner.css": "text/css",
+    "examiner.js": "text/javascript",
 }
+_SHARED = {"look.css": "text/css", "icon.svg": "image/svg+xml"}  # with the report page
 _REVIEW_URL = "review"  # relative to the report page
+_LINKS = {"All results": "/", "Examiner's report": EXAMINER}
 _DEFAULT_NONE = ("frame-ancestors", "base-uri", "form-action")  # if the report sets no rule
 
 _AUTHORIZATION = ' -H "Authorization: Bearer $TOKEN"'
@@ -34,8 +40,14 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def index(queue: QueueDep) -> HTMLResponse:
     """Return the page for uploads and results."""
-    days = queue.limits.keep_days
-    return HTMLResponse(render("index.html.jinja", version=__version__, keep_days=days))
+    return HTMLResponse(
+        render(
+            "index.html.jinja",
+            version=__version__,
+            keep_days=queue.limits.keep_days,
+            example_problem=example.problem(),
+        )
+    )
 
 
 @router.get("/docs")
@@ -58,19 +70,26 @@ async def docs(request: Request) -> HTMLResponse:
 @router.get("/static/{name}")
 async def static(name: str) -> Response:
     """Return a script, style sheet or icon of the pages."""
-    if name not in _STATIC:
+    if name in _SHARED:
+        path = package_files("fakelens.report").joinpath("assets", name)
+    elif name in _STATIC:
+        path = package_files("fakelens.web").joinpath("static", name)
+    else:
         raise ProblemError(404, "there is no such file")
-    data = package_files("fakelens.web").joinpath("static", name).read_bytes()
-    return Response(data, media_type=_STATIC[name], headers={"Cache-Control": "no-cache"})
+    kind = (_SHARED | _STATIC)[name]
+    return Response(path.read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
 @router.get(f"/results/{{job_id}}/{files.PAGE}")
 async def results_page(job: DoneJob, queue: QueueDep) -> HTMLResponse:
-    """Return a job's report page with its review, which the page saves to this server."""
+    """Return a job's report page with its reviews, which the page saves to this server."""
     results = queue.store.results(job.id)
     page = (results / files.PAGE).read_text(encoding="utf-8")
-    shown = embed(page, reviews.read(results), save_to=_REVIEW_URL, home="/")
+    shown = embed(page, reviews.read_all(results), save_to=_REVIEW_URL, links=_LINKS)
     return HTMLResponse(shown, headers={"Content-Security-Policy": _policy(page)})
+
+
+router.get("/results/{job_id}/reviews")(get_reviews)
 
 
 @router.get("/results/{job_id}/{name:path}")
@@ -116,4 +135,6 @@ def _curl(method: str, address: str, operation: dict[str, Any]) -> str:
         return f"curl --data-binary @clip.mp4 '{address}?name=clip.mp4'"
     if body == "application/json":
         return f"curl -X {method} --json @review.json {address}"
+    if body == SENT_TYPE:
+        return f"curl -X {method} -H 'Content-Type: {body}' --data-binary @CASE.toml {address}"
     return f"curl {address}" if method == "GET" else f"curl -X {method} {address}"

@@ -18,7 +18,7 @@ from fakelens.web.schemas import Job, State
 
 _log = logging.getLogger("fakelens.web")
 
-_WITH_OLD_SUMMARIES = 1  # version of the database
+_WITH_OLD_SUMMARIES = (1, 2)  # versions of the database
 
 _UNNAMED = "recovered upload"
 _UNNAMED_RESULTS = "recovered results"
@@ -45,7 +45,7 @@ def recover(database: Database, jobs: Path, max_crashes: int) -> None:
     _delete_rows_of_deleted(database, jobs)
     _check_present(jobs, database.all())
     jobs.mkdir(mode=0o700, exist_ok=True)
-    if database.version == _WITH_OLD_SUMMARIES:
+    if database.version in _WITH_OLD_SUMMARIES:
         _rebuild_summaries(database, jobs)
     _queue_interrupted(database, jobs, max_crashes)
     known = {job.id: job for job in database.all()}
@@ -85,7 +85,7 @@ def _check_present(jobs: Path, known: list[Job]) -> None:
 
 
 def _rebuild_summaries(database: Database, jobs: Path) -> None:
-    """Read again from the reports what the rows of the first version lack."""
+    """Read again from the reports what the rows of earlier versions lack."""
     for job in database.all():
         results = jobs / job.id / folders.RESULTS
         if job.state is State.DONE and (report := outcomes.read_report(results)):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from fakelens.web import reviews
 from fakelens.web.database import format_time
+from fakelens.web.examiner.files import CASE
 from fakelens.web.queue import Queue
 from fakelens.web.schemas import State
 from fakelens.web.store import STORAGE_ERRORS, Store
@@ -38,10 +39,10 @@ async def _delete_repeatedly(queue: Queue, days: int | None) -> None:
 
 
 async def delete_older(queue: Queue, time: datetime) -> None:
-    """Delete the jobs that ended, and whose review was last saved, before a time in UTC.
+    """Delete the jobs that ended, and whose reviews and case file were saved, before a time.
 
-    Damaged jobs stay: their files may only be missing for now. So do those whose review cannot be
-    read.
+    Damaged jobs stay: their files may only be missing for now. So do those whose reviews
+    cannot be read.
     """
     for job in queue.store.ended_before(time):
         try:
@@ -55,13 +56,17 @@ def _is_old(store: Store, job: str, time: datetime) -> bool:
     """Return whether a job may be deleted now: it may have been run again since it was listed.
 
     Raises:
-        OSError: its review cannot be read.
-        ValueError: its review was saved on a day that does not exist.
+        OSError: a review cannot be read.
+        ValueError: a review was saved on a day that does not exist.
     """
     found = store.find(job)
     if found is None or not found.state.is_over or found.state is State.DAMAGED:
         return False
     if found.finished is None or found.finished >= format_time(time):
         return False
-    review = reviews.read(store.results(job))
-    return review is None or datetime.fromisoformat(review.saved) < time
+    results = store.results(job)
+    saved = [datetime.fromisoformat(review.saved) for review in reviews.read_all(results)]
+    case = results / CASE
+    if case.exists():
+        saved.append(datetime.fromtimestamp(case.stat().st_mtime, UTC))
+    return all(moment < time for moment in saved)

@@ -1,9 +1,11 @@
-"""The review of a job's video, stored with the results.
+"""The reviews of a job's video, stored with the results: one file for each reviewer.
 
 The server counts the revisions of a review and stamps its times: the clocks of browsers differ.
 """
 
 import logging
+import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,17 +16,34 @@ from fakelens.web.files import REVIEW
 from fakelens.web.folders import write_durably
 from fakelens.web.schemas import ReviewNote
 
+MAX_REVIEWS = 100  # of a result
+
 _log = logging.getLogger("fakelens.web")
+_FOLDER = "reviews"
+_NAME = re.compile(r"[0-9a-f]{32}\.json")
 _CLOSED_FIELDS = ("blind", "opinion", "suspicions")
 
 
-def read(results: Path) -> Review | None:
-    """Return the review in a results folder, or ``None`` if there is none.
+def read_all(results: Path) -> tuple[Review, ...]:
+    """Return the reviews in a results folder, the one saved last at the end.
 
     Raises:
         OSError: there is one, but it cannot be read.
     """
-    path = results / REVIEW
+    try:
+        named = [path for path in (results / _FOLDER).iterdir() if _NAME.fullmatch(path.name)]
+    except FileNotFoundError:
+        named = []
+    found = (_read(path) for path in (results / REVIEW, *sorted(named)))
+    return tuple(sorted(filter(None, found), key=lambda review: review.saved))
+
+
+def find(found: Iterable[Review], identifier: str | None) -> Review | None:
+    """Return the review with an id, or without one, if there is one."""
+    return next((review for review in found if review.id == identifier), None)
+
+
+def _read(path: Path) -> Review | None:
     try:
         review = Review.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -33,38 +52,47 @@ def read(results: Path) -> Review | None:
         _log.exception("%s is damaged and was renamed", path)
         path.replace(path.with_suffix(".damaged"))
         return None
-    return review.model_copy(update={"revision": _revision(review)})
+    identifier = None if path.name == REVIEW else path.stem
+    return review.model_copy(update={"id": identifier, "revision": _revision(review)})
 
 
-def read_note(results: Path) -> ReviewNote | None:
-    """Return what the list of jobs shows of the review; ``None`` if it cannot be read."""
+def read_notes(results: Path) -> tuple[ReviewNote, ...]:
+    """Return what the list of jobs shows of the reviews; nothing if they cannot be read."""
     try:
-        review = read(results)
+        found = read_all(results)
     except OSError:
-        return None  # the list goes on; the page of this result reports the error
-    if review is None:
-        return None
-    return ReviewNote(
-        reviewer=review.reviewer,
-        opinion=review.opinion,
-        blind=review.blind,
-        revealed=review.uncovered is not None,
-        saved=review.saved,
+        return ()  # the list goes on; the page of this result reports the error
+    return tuple(
+        ReviewNote(
+            reviewer=review.reviewer,
+            opinion=review.opinion,
+            blind=review.blind,
+            revealed=review.uncovered is not None,
+            saved=review.saved,
+        )
+        for review in found
     )
 
 
-def find_conflict(saved: Review | None, sha256: str | None, review: Review) -> str | None:
-    """Return why a review cannot replace the saved one, in a sentence, or ``None`` if it can.
+def find_conflict(found: Sequence[Review], sha256: str | None, review: Review) -> str | None:
+    """Return why a review cannot be saved, in a sentence, or ``None`` if it can.
 
     Args:
-        saved: review, if there is one.
+        found: saved reviews of this video; the new one replaces the one of the same id.
         sha256: of the analysed video.
         review: the new one.
     """
     if review.video_sha256 != sha256:
         return "this review is of another video: its SHA-256 differs"
-    if saved is None:
-        return None
+    saved = find(found, review.id)
+    if saved:
+        return _find_forbidden_change(saved, review)
+    if len(found) >= MAX_REVIEWS:
+        return f"this result already has {MAX_REVIEWS} reviews: keep yours as JSON"
+    return None
+
+
+def _find_forbidden_change(saved: Review, review: Review) -> str | None:
     # The pages of earlier versions send no revision and cannot learn it, so that all their further
     # saves would be refused. The times that they send are no substitute: their clocks may be wrong.
     if review.revision is not None and review.revision != _revision(saved):
@@ -107,7 +135,11 @@ def write(results: Path, saved: Review | None, review: Review) -> Review:
             "saved": time,
         }
     )
-    write_durably(results / REVIEW, stamped.model_dump_json())
+    path = results / REVIEW
+    if review.id is not None:
+        path = results / _FOLDER / f"{review.id}.json"
+        path.parent.mkdir(exist_ok=True)
+    write_durably(path, stamped.model_dump_json())
     return stamped
 
 

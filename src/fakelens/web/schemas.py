@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fakelens.report.review import Opinion
-from fakelens.web.messages import Every, JudgedPerson, Message, Stage
+from fakelens.web.messages import Every, Message, PersonSummary, Stage
 
 JOB_ID = r"^[0-9a-f]{32}$"
 
@@ -48,8 +48,8 @@ class Summary(Message):
 
     video_sha256: Annotated[str, Field(description="SHA-256 of the upload")]
     faces_found: Annotated[bool, Field(description="false: no face was found")]
-    persons: Annotated[tuple[JudgedPerson, ...], Field(description="people with a score")]
-    suspect: Annotated[int | None, Field(description="most suspicious person")] = None
+    persons: Annotated[tuple[PersonSummary, ...], Field(description="the most suspicious first")]
+    suspect: Annotated[int | None, Field(description="most suspicious person with a score")] = None
     error_rates: Annotated[
         str, Field(description="how often the model was wrong on labelled clips")
     ] = ""
@@ -91,7 +91,9 @@ class Job(Message):
     ] = None
     attempts: Annotated[Count, Field(description="how often the job was started")] = 0
     summary: Summary | None = None
-    review: Annotated[ReviewNote | None, Field(description="if the video was reviewed")] = None
+    reviews: Annotated[
+        tuple[ReviewNote, ...], Field(description="of the video, the one saved last at the end")
+    ] = ()
 
 
 class JobList(Message):

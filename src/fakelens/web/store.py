@@ -202,10 +202,10 @@ class Store:
         return changed
 
     def _with_files(self, job: Job) -> Job:
-        """Return the job with what its files say: the review, or that the results are missing."""
+        """Return the job with what its files say: the reviews, or that the results are missing."""
         if job.state is not State.DONE:
             return job
         results = self.results(job.id)
         if not results.is_dir():
             return job.model_copy(update={"state": State.DAMAGED, "error": _RESULTS_MISSING})
-        return job.model_copy(update={"review": reviews.read_note(results)})
+        return job.model_copy(update={"reviews": reviews.read_notes(results)})

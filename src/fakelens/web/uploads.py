@@ -64,6 +64,28 @@ async def receive(request: Request, path: Path, max_bytes: int, idle_seconds: fl
     return size
 
 
+async def store(data: bytes, path: Path, max_bytes: int) -> int:
+    """Write data of the server itself to a file, as ``receive`` does.
+
+    Args:
+        data: not empty.
+        path: of the new file; its folder exists.
+        max_bytes: most bytes that are accepted.
+
+    Returns:
+        The size in bytes.
+
+    Raises:
+        ProblemError: the data is too large or cannot be stored.
+    """
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield data
+
+    _check_announced(len(data), path.parent, max_bytes)
+    return await _write(chunks(), path, max_bytes, idle_seconds=1)
+
+
 def _check_announced(size: int, folder: Path, max_bytes: int) -> None:
     if size > max_bytes:
         raise _too_large(max_bytes)

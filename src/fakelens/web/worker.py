@@ -2,8 +2,8 @@
 
 The process reads a ``messages.Task`` as one line from standard input and writes its progress to
 standard output, with a sign of life every second. It exits at once when standard input ends,
-because then the server has gone. Its memory is limited on Linux. Uploads are decoded here and
-nowhere else in ``web``.
+because then the server has gone. Its memory is limited on Linux. Uploads are decoded here and in
+``examiner.process``, and nowhere else in ``web``.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ from fakelens.web.messages import (
     Task,
 )
 from fakelens.web.outcomes import finish_results
+from fakelens.web.resources import limit_resources
 from fakelens.web.watchdog import BEAT_SECONDS
 
 _sending = threading.Lock()
 
 _PROGRESS_INTERVAL = 0.2  # seconds between two progress messages
-_NICE = 10
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+)")  # in FFmpeg's log
 _OUT_OF_MEMORY = (
     "needs more memory than a job may use: upload a shorter clip or one of lower resolution"
@@ -54,7 +54,7 @@ def main() -> None:
     task = Task.model_validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_exit_with_server, daemon=True).start()
     threading.Thread(target=_send_signs_of_life, args=(output,), daemon=True).start()
-    _limit_resources(task)
+    limit_resources(task.memory_bytes)
     _send(output, _run(task, output))
     os._exit(0)  # without waiting for the thread that reads standard input
 
@@ -194,21 +194,6 @@ def _exit_with_server() -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os._exit(1)
-
-
-def _limit_resources(task: Task) -> None:
-    """Limit memory and priority, so that a hostile file cannot affect the machine (Linux)."""
-    if sys.platform != "linux":
-        return
-    import resource  # noqa: PLC0415 - not on every platform
-
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = min(task.memory_bytes, physical * 3 // 4)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(_NICE)
-    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - not a real file
-        file.write("500")  # when memory runs out, this process is killed before others
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from fakelens.web.messages import (
 from fakelens.web.watchdog import BEAT_SECONDS, Watchdog
 
 _COMMAND = (sys.executable, "-P", "-m", "fakelens.web.worker")
-_OWN_GROUP: dict[str, Any] = {"process_group": 0}
+OWN_GROUP: dict[str, Any] = {"process_group": 0}
 if sys.platform == "win32":
-    _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 _GRACE_SECONDS = 1.0  # between terminating and killing a process
 _MAX_LINE = 2**24  # bytes; an outcome lists every person
 
@@ -46,7 +46,7 @@ async def run(
         stdin=PIPE,
         stdout=PIPE,
         limit=_MAX_LINE,
-        **_OWN_GROUP,
+        **OWN_GROUP,
     )
     watchdog = Watchdog(stall_seconds)
     try:

@@ -1,6 +1,7 @@
 // The page for uploads, running jobs and results. No framework, no build step.
 
-import { fillJobRow, fillRow, formatSize, isOver, makeRow, onClick, verdicts } from "./rows.js";
+import { listenForExample, showExample } from "./example.js";
+import { describeVerdicts, fillJobRow, fillRow, formatSize, isOver, makeRow, onClick } from "./rows.js";
 import { arrange, hideSuspicion, isPlain, listenForView, readView } from "./search.js";
 import { BLIND_KEY, listenForAnswers, parseResponse, readBlind, storeBlind } from "./rows.js";
 
@@ -94,6 +95,7 @@ function updateSections() {
   $("none").hidden = !isEmpty || !found;
   $("empty").hidden = !isEmpty || Boolean(found);
   $("find").hidden = isEmpty && !found;
+  showExample({ isEmpty, isIdle: !$("work").children.length });
   $("older").textContent = found ? "Show more results" : "Show older results";
 }
 
@@ -107,7 +109,7 @@ function updateJob(job) {
     refresh = setTimeout(() => search().catch(showError), 300);
   }
   if (before && before.state !== job.state) {
-    const results = verdicts(job, isBlind()).map(([text]) => text).join(", ");
+    const results = describeVerdicts(job, isBlind());
     announce(`${job.name}: ${job.error ?? job.state}${results && `, ${results}`}`);
   }
 }
@@ -203,6 +205,21 @@ function upload({ file, request }, finish) {
   request.setRequestHeader("Content-Type", "application/octet-stream");
   show(0);
   request.send(file);
+}
+
+// Shows a row while the server makes the clip.
+async function tryExample() {
+  const row = makeRow("example");
+  fillRow(row, { meta: "The server makes the clip", progress: null, actions: [] });
+  $("work").append(row);
+  updateSections();
+  announce("The server makes the example clip");
+  try {
+    updateJob(await callApi("/api/example", { method: "POST" }));
+  } finally {
+    row.remove();
+    updateSections();
+  }
 }
 
 async function list(offset, limit) {
@@ -336,6 +353,7 @@ function start() {
   listenForBlind();
   listenForFiles();
   listenForAnswers();
+  listenForExample(() => tryExample().catch(showError));
   $("older").addEventListener("click", () => {
     const listed = found ? search({ more: true }) : list(countListed(), PAGE);
     listed.catch(showError);

@@ -1,7 +1,8 @@
 // The rows of the page: their content and their buttons. Names are set as text, never as HTML.
 // Also helpers to parse responses and to store the switch for blind reviews.
 
-const MAX_CHIPS = 8; // verdicts shown per video
+const MAX_PEOPLE = 3; // shown per video, as on the report page
+const MAX_REVIEWS = 4; // shown per video
 const CLASSES = { "likely fake": "fake", "likely real": "real" };
 
 const STAGES = { examining: "Analysing", drawing: "Drawing" };
@@ -9,7 +10,7 @@ const STAGES = { examining: "Analysing", drawing: "Drawing" };
 const ACTIONS = {
   queued: ["cancel"],
   running: ["cancel"],
-  done: ["open", "bundle", "delete"],
+  done: ["open", "bundle", "examiner", "delete"],
   failed: ["retry", "delete"],
   cancelled: ["delete"],
   damaged: ["retry", "delete"],
@@ -20,7 +21,7 @@ export const BLIND_KEY = "blind"; // in the browser's storage
 const QUESTIONS = { // title, consequence, label of the confirming button
   delete: [
     "Delete this result?",
-    (name) => `The upload, the results and the review of ${name} will be deleted. This cannot be undone.`,
+    (name) => `The upload, the results and the reviews of ${name} will be deleted. This cannot be undone.`,
     "Delete",
   ],
   cancel: [
@@ -61,28 +62,59 @@ function describe(job) {
   return `${when} · ${formatSize(job.bytes)}${suffix}`;
 }
 
-export function verdicts(job, isBlind) {
+// Returns the people to show, the most suspicious first.
+function people(job, isBlind) {
+  return job.state === "done" && !isBlind ? job.summary.persons.slice(0, MAX_PEOPLE) : [];
+}
+
+// Returns what is said of the video as a whole.
+function notes(job, isBlind) {
   if (job.state !== "done") return [];
   if (isBlind) return [["results hidden", "plain"]];
   const { persons, faces_found: found } = job.summary;
   if (!found) return [["no face found", "plain"]];
-  if (!persons.length) return [["no face is good enough to be judged", "plain"]];
-  const chips = persons.slice(0, MAX_CHIPS).map((person) => [
-    `Person ${person.person}: ${person.verdict} ${person.score.toFixed(2)}`,
-    CLASSES[person.verdict] ?? "unsure",
-  ]);
-  if (persons.length > MAX_CHIPS) chips.push([`and ${persons.length - MAX_CHIPS} more`, "plain"]);
+  const others = persons.length - MAX_PEOPLE;
+  if (others <= 0) return [];
+  return [[`${others} more ${others === 1 ? "person" : "people"}, less suspicious`, "plain"]];
+}
+
+// "answer" is empty in results of earlier versions.
+function answer({ answer: words, verdict }) {
+  return words || verdict;
+}
+
+// Says the verdicts in words, for screen readers.
+export function describeVerdicts(job, isBlind) {
+  const said = people(job, isBlind).map((one) => `person ${one.person}: ${answer(one)}`);
+  return [...said, ...notes(job, isBlind).map(([text]) => text)].join(", ");
+}
+
+function showPeople(list, shown) {
+  list.hidden = !shown.length;
+  list.replaceChildren(...shown.map((one) => {
+    const entry = document.getElementById("person").content.firstElementChild.cloneNode(true);
+    const score = one.score === null ? "" : `, score ${one.score.toFixed(2)}`;
+    entry.className = CLASSES[one.verdict] ?? "unsure";
+    entry.querySelector(".answer").textContent = answer(one);
+    entry.querySelector(".who").textContent = `person ${one.person}${score}`;
+    entry.querySelector(".sure").textContent = one.sure;
+    return entry;
+  }));
+}
+
+// In a blind review, the opinions of other reviewers are hidden too.
+function reviews(job, isBlind) {
+  const { length } = job.reviews;
+  if (isBlind) return length ? [[length === 1 ? "reviewed" : `${length} reviews`, "plain"]] : [];
+  const chips = job.reviews.slice(0, MAX_REVIEWS).map((review) => [describeReview(review), "review"]);
+  if (length > MAX_REVIEWS) chips.push([`${length - MAX_REVIEWS} more reviews`, "plain"]);
   return chips;
 }
 
-// In a blind review, the opinion of another reviewer is hidden too.
-function reviews(job, isBlind) {
-  if (!job.review) return [];
-  if (isBlind) return [["reviewed", "plain"]];
-  const { reviewer, opinion, blind, revealed } = job.review;
+function describeReview({ reviewer, opinion, blind, revealed }) {
   const who = reviewer ? `Review by ${reviewer}` : "Review";
-  if (blind && !revealed) return [[`${who}: in progress`, "review"]];
-  return [[`${who}: ${opinion ?? "no opinion"}${blind ? ", blind" : ""}`, "review"]];
+  if (blind && !revealed) return `${who}: in progress`;
+  return `${who}: ${opinion ?? "no opinion"}${blind ? ", blind" : ""}`;
 }
 
 function showThumbnail(image, job, isBlind) {
@@ -130,19 +162,21 @@ export function fillRow(row, { meta, chips = [], rates = "", progress, problem, 
 
 export function fillJobRow(row, job, isBlind) {
   const known = job.frames_total !== null;
-  const hasVerdict = job.state === "done" && !isBlind && job.summary.persons.length;
+  const shown = people(job, isBlind);
   fillRow(row, {
     meta: describe(job),
-    chips: [...verdicts(job, isBlind), ...reviews(job, isBlind)],
-    rates: hasVerdict ? job.summary.error_rates : "",
+    chips: [...notes(job, isBlind), ...reviews(job, isBlind)],
+    rates: shown.some((one) => one.score !== null) ? job.summary.error_rates : "",
     progress: job.state === "running" ? known && [job.frames_done, job.frames_total] : undefined,
     problem: job.error,
     actions: ACTIONS[job.state],
   });
+  showPeople(row.querySelector(".people"), shown);
   showThumbnail(row.querySelector(".thumbnail"), job, isBlind);
   if (job.state !== "done") return;
   row.querySelector(".open").href = job.summary.links.page + (isBlind ? "#blind" : "");
   row.querySelector(".bundle").href = job.summary.links.bundle;
+  row.querySelector(".examiner").href = `/results/${job.id}/examiner`;
 }
 
 let resolveQuestion = null; // takes the answer to the question in the dialog
