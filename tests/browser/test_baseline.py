@@ -214,10 +214,11 @@ def test_the_error_rates_are_visible_on_screen_and_on_paper_but_not_in_a_blind_r
     line = error_rate_sentence(plain.model, plain.thresholds)
     for width in (1440, 390):
         recorded = open_report(chromium, left_is_usual, viewport={"width": width, "height": 900})
+        recorded.page.get_by_text("Counts by dataset").click()
         for media in ("screen", "print"):
             recorded.page.emulate_media(media=media)
             shown = recorded.page.get_by_text(line)
-            assert [shown.nth(n).is_visible() for n in range(shown.count())] == [True]
+            assert [shown.nth(n).is_visible() for n in range(shown.count())] == [True, True]
             short = recorded.page.get_by_text("called 1 of 15 genuine ones fake")
             assert short.filter(visible=True).count() > 0
             heading = recorded.page.locator("#person-1-name").bounding_box()

@@ -234,12 +234,13 @@ def test_the_page_shows_the_error_at_the_top_and_the_line_under_every_verdict(
     report: Report, tmp_path: Path
 ) -> None:
     text = page_of(with_records(report, SEALED), tmp_path).text
-    assert text.count(LINE) == 2
+    assert text.count(LINE) == len(report.findings) + 1  # also above the counts
     short = error_rate_for(card(SEALED), Verdict.INCONCLUSIVE)
     assert text.count(short) == 4  # on the screen and on the first page of paper
     assert text.index(short) < text.index("A score is evidence, not proof") < text.index(LINE)
     for finding in report.findings:
-        heading = f"Person {finding.person}: {finding.verdict.value} {finding.score:.2f} "
+        answer = finding.verdict.value if finding.seen_well else "not judged"
+        heading = f"Person {finding.person}: {answer} {finding.score:.2f} "
         assert text.partition(heading)[2].startswith(LINE)
 
 

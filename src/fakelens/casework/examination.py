@@ -17,8 +17,9 @@ from fakelens.media.reader import open_video
 from fakelens.media.source_file import file_sha256
 from fakelens.records.arrays import RGBImage
 from fakelens.records.report import Report
+from fakelens.render.ranking import rank_by_suspicion
 from fakelens.report.document import FILE_NAME, read_report
-from fakelens.report.portraits import FACES_FOLDER, face_name, rank_by_suspicion, shrink
+from fakelens.report.portraits import FACES_FOLDER, face_name, shrink
 from fakelens.report.review import Review
 
 MAX_DETAILED = 6

@@ -34,7 +34,7 @@ def render(
         Literal["fake", "real", "both"], typer.Option(help="Which evidence to draw.")
     ] = "fake",
     contour: Annotated[
-        bool, typer.Option("--contour", help="Outline strong areas instead of colouring them.")
+        bool, typer.Option("--contour", help="Draw only the isolines, without colours.")
     ] = False,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Put the original picture on the left.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fakelens.media.images import decode_image
-from fakelens.records.findings import Finding
+from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.tracks import Track
 from fakelens.records.trust import SpecificityMark, TrustMark
@@ -60,7 +60,7 @@ def make_card(
         "answer": answer(finding),
         "same": possibly_same(report.findings)[finding.person],
         "hatched": finding.trust_mark is TrustMark.CHANCE,
-        "faded": specificity is not None and specificity.mark is SpecificityMark.USUAL,
+        "faded": _why_faded(finding),
         "compared": specificity is not None and style.baseline == "subtract",
         "specificity": specificity,
         "domain": wording.domain_sentence(finding.domain),
@@ -76,6 +76,14 @@ def make_card(
         "part_colours": part_colours(regions) if regions else [],
         "part_areas": part_areas(regions, axis) if regions else [],
     }
+
+
+def _why_faded(finding: Finding) -> str:
+    """Return why a person's heatmaps are fainter, in a few words; empty if they are not."""
+    specificity = specificity_of(finding)
+    if specificity is not None and specificity.mark is SpecificityMark.USUAL:
+        return "not specific to this face"
+    return "inconclusive" if finding.verdict is Verdict.INCONCLUSIVE else ""
 
 
 def _film(

@@ -22,6 +22,7 @@ from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
 from fakelens.records.times import format_time
 from fakelens.render.overlay import specificity_of
+from fakelens.render.ranking import rank_by_suspicion
 from fakelens.render.style import Style
 from fakelens.report import annotated_video, document, portraits, source_video, table, wording
 from fakelens.report.cards import make_card
@@ -83,7 +84,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
     last = max((finding.last for finding in report.findings), default=start)
     axis = Axis(start, max(timing.end - start, last - start, 1e-3))
     method = METHODS[report.cam]
-    ranked = portraits.rank_by_suspicion(report)
+    ranked = rank_by_suspicion(report)
     detailed = set(ranked[: portraits.MAX_FILM_STRIPS])
     is_crowd = len(ranked) > MAX_IN_FULL
     shown = ranked[: portraits.MAX_CARDS]

@@ -25,6 +25,7 @@ from fakelens.records.report import Heatmaps, Report
 from fakelens.records.tracks import Track
 from fakelens.render.overlay import Mark, Overlay, heatmap_scale, specificity_of
 from fakelens.render.painter import Canvas, Painter
+from fakelens.render.ranking import rank_by_suspicion
 from fakelens.render.style import BaselineChoice, Style
 from fakelens.report.error_rates import error_rate_caption
 
@@ -47,16 +48,6 @@ _SURROUNDINGS = 1.25  # side of a portrait over the side of the face crop
 def face_name(person: int) -> str:
     """Return the file name of a person's portrait."""
     return f"person-{person}.png"
-
-
-def rank_by_suspicion(report: Report) -> list[int]:
-    """Return the indices of the tracks with a score, the most suspicious first.
-
-    People with enough good faces come before all others.
-    """
-    findings = report.findings
-    judged = [n for n, finding in enumerate(findings) if finding.score is not None]
-    return sorted(judged, key=lambda n: (not findings[n].seen_well, -(findings[n].score or 0)))
 
 
 class Portraits:

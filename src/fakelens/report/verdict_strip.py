@@ -9,6 +9,7 @@ import numpy as np
 from fakelens.media.images import decode_image
 from fakelens.records.findings import Finding, Verdict
 from fakelens.records.report import Report
+from fakelens.render.ranking import rank_by_suspicion
 from fakelens.report import portraits
 from fakelens.report.error_rates import error_rate_for
 from fakelens.report.opinions import Answer, answers
@@ -75,7 +76,7 @@ def make_strip(report: Report, folder: Path, faces: Mapping[int, Mapping[int, by
         faces: face crops, as in ``portraits.Portraits``.
     """
     ranked = sorted(range(len(report.findings)), key=lambda n: _rank(report.findings[n]))
-    cards = set(portraits.rank_by_suspicion(report)[: portraits.MAX_CARDS])
+    cards = set(rank_by_suspicion(report)[: portraits.MAX_CARDS])
     opinions = {row[0].finding.person: row for row in answers(report)}
     same = possibly_same(report.findings)
     shown = {report.findings[number].person for number in ranked[:MAX_PEOPLE]}
