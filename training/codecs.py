@@ -22,7 +22,13 @@ _SMALLEST = 16
 _FRAMES = 2
 
 
-def compress_sample(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDArray[np.uint8]:
+def compress_sample(
+    pictures: NDArray[np.uint8],
+    crf: int,
+    scale: float,
+    preset: str = "superfast",
+    enlarge: int = cv2.INTER_CUBIC,
+) -> NDArray[np.uint8]:
     """Compress the pictures of one sample with H.264, all with the same settings.
 
     Each picture is reduced, encoded as its own still clip, decoded and enlarged again.
@@ -32,6 +38,8 @@ def compress_sample(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDAr
         crf: constant rate factor of x264, 0..51.
         scale: size of the video relative to the size of the pictures, above 0 and at most 1.
             Height and width are rounded to even numbers of at least 16 pixels.
+        preset: preset of x264.
+        enlarge: OpenCV's interpolation that restores the size.
 
     Returns:
         (K, H, W, 3) uint8 RGB.
@@ -48,17 +56,18 @@ def compress_sample(pictures: NDArray[np.uint8], crf: int, scale: float) -> NDAr
     decoded = np.empty_like(pictures)
     for number, picture in enumerate(pictures):
         small = cv2.resize(picture, (across, down), interpolation=cv2.INTER_AREA)
-        small = compress_h264(small.astype(np.uint8, copy=False), crf)
-        decoded[number] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        small = compress_h264(small.astype(np.uint8, copy=False), crf, preset)
+        decoded[number] = cv2.resize(small, (width, height), interpolation=enlarge)
     return decoded
 
 
-def compress_h264(image: RGBImage, crf: int) -> RGBImage:
+def compress_h264(image: RGBImage, crf: int, preset: str = "superfast") -> RGBImage:
     """Encode a picture as a still H.264 clip in 4:2:0 and decode its last frame.
 
     Args:
         image: (H, W, 3) uint8 RGB, H and W even.
         crf: constant rate factor of x264; 23 is its default, 40 is poor quality.
+        preset: preset of x264.
 
     Raises:
         ValueError: H or W is odd.
@@ -70,7 +79,7 @@ def compress_h264(image: RGBImage, crf: int) -> RGBImage:
     encoder.height, encoder.width = height, width
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
     encoder.options = {
-        "preset": "superfast",
+        "preset": preset,
         "crf": str(crf),
         "tune": "zerolatency",
         "x264-params": "threads=1:log-level=none",

@@ -106,6 +106,8 @@ class Recipe:
         steps: length of the run, unless the command limits it in seconds.
         prepared: number of samples per batch that were compressed ahead with H.264, see
             ``training.prepare``.
+        compressed: number of samples per batch that are compressed with H.264 while the device
+            trains, see ``training.live_codec``; a multiple of the number of banks.
         states: number of states to write, evenly spread over the run.
         checks: number of validations, evenly spread over the run.
         checked: number of validation faces of each bank.
@@ -119,6 +121,7 @@ class Recipe:
     seed: int = 0
     steps: int = 1300
     prepared: int = 0
+    compressed: int = 0
     states: int = 4
     checks: int = 12
     checked: int = 300
@@ -131,6 +134,8 @@ class Recipe:
         counts = (self.steps, self.states, self.checks, self.checked)
         if min(counts) < 1 or not self.banks or min(bank.samples for bank in self.banks) < 1:
             raise ValueError("steps, states, checks, checked and samples must be 1 or more")
+        if self.compressed % len(self.banks):
+            raise ValueError("compressed must be a multiple of the number of banks")
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":

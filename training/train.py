@@ -31,7 +31,12 @@ _CHECKPOINT_SECONDS = 60
 
 
 def train(
-    recipe: Recipe, recipe_folder: Path, data: Path, output: Path, seconds: float | None
+    recipe: Recipe,
+    recipe_folder: Path,
+    data: Path,
+    output: Path,
+    seconds: float | None,
+    processes: int = 1,
 ) -> None:
     """Run a recipe to its end, or resume the run in the folder ``output``.
 
@@ -45,6 +50,7 @@ def train(
         data: folder of packed faces, with prepared samples in its subfolder ``prepared``.
         output: folder of the run.
         seconds: training time after which the run ends; ``None`` for the recipe's steps.
+        processes: number of processes that compress samples with H.264, if the recipe wants some.
 
     Raises:
         TrainingError: the loss is not finite (files written before are kept), or the folder holds
@@ -52,7 +58,8 @@ def train(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     prepared = load_prepared(data / "prepared", device) if recipe.prepared else None
-    batches = Batches(recipe, _load_banks(recipe, data, "train", device), prepared, device)
+    banks = _load_banks(recipe, data, "train", device)
+    batches = Batches(recipe, banks, prepared, device, processes)
     validation_banks = _load_banks(recipe, data, "val", device)
     trainer = Trainer(recipe, recipe_folder, device, seconds)
     checkpoint = output / "run.pt"
@@ -163,13 +170,16 @@ def main(
         float | None, typer.Option(help="Training time in seconds, instead of the recipe's steps.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Number of processes that compress samples with H.264.")
+    ] = 1,
 ) -> None:
     """Train a network with a recipe, or resume its run."""
     if threads is not None:
         torch.set_num_threads(threads)
     folder = output or RUNS / recipe.stem
     try:
-        train(Recipe.read(recipe), recipe.parent, data, folder, seconds)
+        train(Recipe.read(recipe), recipe.parent, data, folder, seconds, processes)
     except FakelensError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
