@@ -80,6 +80,7 @@ def test_the_published_schema_is_the_one_in_use() -> None:
         ("[case]\nissue = true", "case.issue must be a whole number, not true"),
         ("[case]\nissue = 1.5", "case.issue must be a whole number, not 1.5"),
         ("[case]\nissued = 'soon'", 'case.issued must be a date such as 2026-04-17, not "soon"'),
+        ("[case]\nissued = '1776211200'", "case.issued must be a date such as 2026-04-17, not"),
         ("[case]\nissued = 3", "case.issued must be a date such as 2026-04-17, not 3"),
         ("[case]\nissued = 2026-04-17T10:00:00", "issued must be a date such as 2026-04-17, not"),
         ("case = 'x'", 'case must be a table, not "x"'),

@@ -16,7 +16,11 @@ from support.builders import CARD, make_report, make_track
 def report_of(domain: DomainCheck | None = None, **scores: float) -> Report:
     """A report on a person with the score 0.73, between toy thresholds of 0.4 and 0.6."""
     report = make_report(make_track(np.ones(60)), maps=np.zeros((60, 2, 2)))
-    names = {"jpeg": "JPEG quality 40", "half": "half resolution"}
+    names = {
+        "jpeg": "JPEG quality 40",
+        "half": "half resolution",
+        "shift": "shifted 5 % up and left",
+    }
     values = {names[name]: score for name, score in scores.items()}
     robustness = Robustness((0, 1), values, 3) if values else None
     assessment = Assessment(None, robustness, None, None, None, (), ())
@@ -40,7 +44,9 @@ def test_a_change_across_a_threshold_speaks_for_its_cause() -> None:
     assert "speaks for this cause" in compression.data
     assert "changed to 0.80 (half resolution)" in scaling.data
     assert "speaks against this cause" in scaling.data
-    assert causes["Framing of the face (crop, shift)"].data == "Not measured for anyone."
+    framing = "Framing of the face (crop, shift)"
+    assert causes[framing].data == "Not measured for anyone."
+    assert "0.90 (shifted 5 % up and left)" in found(report_of(shift=0.9))[framing].data
 
 
 def test_conditions_are_compared_with_the_validation_data() -> None:
@@ -51,6 +57,13 @@ def test_conditions_are_compared_with_the_validation_data() -> None:
     assert "speaks against this cause" in inside["Lighting"].data
     assert inside["Pose"].data == "Not compared with the validation data."  # no range is known
     assert found(report_of())["Lighting"].data == "Not compared with the validation data."
+    one, other = report_of(DomainCheck(True, ())), report_of()
+    tracks = (one.tracks[0], dataclasses.replace(other.tracks[0], person=2))
+    findings = (one.findings[0], dataclasses.replace(other.findings[0], person=2))
+    both = dataclasses.replace(one, tracks=tracks, findings=findings)
+    said = found(both)["Lighting"].data
+    assert said.startswith("Person 1: within the range")
+    assert said.endswith("The others were not compared.")
 
 
 def test_small_faces_are_measured() -> None:
@@ -66,6 +79,8 @@ def test_the_examiner_adds_remarks_and_causes() -> None:
     assert causes["A mask"].data == "The software measures nothing about this."
     assert causes["A mask"].remark == "none seen"
     assert causes["Pose"].remark == ""
+    both = found(report_of(), Cause("Lighting", "even"), Cause("lighting", "but dark"))
+    assert both["Lighting"].remark == "even\nbut dark"
 
 
 def test_nothing_is_claimed_without_a_person() -> None:

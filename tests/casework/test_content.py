@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,85 @@ def test_people_outside_the_validated_conditions_are_named(examination: Examinat
     text = texts(compose(replace(examination, report=changed)), "Validation")
     assert "1 of 2 people checked in this item lie inside them; 0 were not checked." in text
     assert text.endswith("The error rates above do not apply to those outside: person 2.")
+
+
+def test_the_summary_says_how_stable_a_verdict_is(examination: Examination) -> None:
+    report = examination.report
+    first = replace(report.findings[0], reasons=("not robust",))
+    changed = replace(report, findings=(first, *report.findings[1:]))
+    text = texts(compose(replace(examination, report=changed)), "Summary of the software's output")
+    assert f"score {first.score:.2f}" in text
+    assert "Reasons: not robust Person 2" in text
+
+
+def test_people_who_may_be_the_same_are_named(examination: Examination) -> None:
+    report = examination.report
+    assert "possibly" not in str(compose(examination).sections)
+    again = replace(report.findings[1], possibly_same_as=1)
+    changed = replace(report, findings=(report.findings[0], again))
+    for case in (
+        replace(examination, report=changed),
+        replace(examination, report=changed, detailed=(0,), others=(1,)),
+    ):
+        document = compose(case)
+        parts = [section for section in document.sections if section.level == 2]
+        for part, other in zip(parts, (2, 1), strict=True):
+            assert f"possibly the same person as person {other}:" in str(part.blocks)
+        summary = texts(document, "Summary of the software's output")
+        assert "1 of them is possibly an earlier person who came back." in summary
+
+
+def test_times_can_be_found_in_a_file_that_does_not_begin_at_zero(examination: Examination) -> None:
+    report = examination.report
+    late = replace(report, video=replace(report.video, start=Fraction(5107, 5994)))
+    found = fields(compose(replace(examination, report=late)))
+    assert found["First frame"].startswith("at 0.852 s by the timestamps of the file")
+
+
+def test_what_holds_for_the_whole_item_is_listed_before_single_people(
+    examination: Examination,
+) -> None:
+    report = examination.report
+    unseen = replace(report.findings[0], score=None, interval=None, seen_well=False)
+    findings = tuple(replace(unseen, person=n, reasons=(f"reason {n}",)) for n in range(1, 21))
+    tracks = tuple(replace(report.tracks[0], person=n) for n in range(1, 21))
+    video = replace(report.video, audio=("aac",))
+    crowd = replace(report, findings=findings, tracks=tracks, video=video)
+    numbers = tuple(range(20))
+    text = texts(
+        compose(
+            replace(
+                examination, report=crowd, faces={1: Unread("x")}, detailed=(0,), others=numbers[1:]
+            )
+        ),
+        "Coverage",
+    )
+    assert text.index("the sound") < text.index("person 1,")
+    assert text.endswith("10 more, see report.json")
+
+
+def test_days_that_contradict_each_other_are_said_to(examination: Examination) -> None:
+    made = replace(examination.report.provenance, created="2026-04-19T23:30:00+00:00")
+    dated = replace(examination, report=replace(examination.report, provenance=made))
+    for received, issued, words in (
+        (date(2026, 4, 20), date(2026, 4, 20), None),  # the analysis may be on the next day
+        (date(2026, 4, 17), date(2026, 4, 18), None),
+        (
+            date(2026, 4, 17),
+            date(2026, 4, 17),
+            "the report was issued before the item was analysed",
+        ),
+        (date(2026, 4, 21), None, "the item was analysed before the item was received"),
+    ):
+        case = Case(case=CaseFacts(received=received, issued=issued))
+        text = texts(compose(replace(dated, case=case)), "Case and report")
+        assert (f"By the days above, {words}." in text) if words else "By the days" not in text
+
+
+def test_a_line_of_blanks_begins_a_paragraph(examination: Examination) -> None:
+    document = compose(replace(examination, case=Case(conclusion=Conclusion("one\n \n\ttwo"))))
+    (section,) = [one for one in document.sections if "Conclusion" in one.title]
+    assert [block.text for block in section.blocks[1:]] == ["one", "two"]  # type: ignore[union-attr]
 
 
 def test_a_picture_has_no_times(tmp_path: Path) -> None:

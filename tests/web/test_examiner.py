@@ -190,6 +190,48 @@ def test_a_form_that_is_out_of_date_overwrites_only_on_purpose(server: Server) -
     assert 'number = "older"' in server.client.get(f"/api/jobs/{job}/case-file").text
 
 
+def test_a_second_click_on_the_button_is_no_conflict(server: Server) -> None:
+    job = named(server, "d")
+    sent = get_form(server, job).values | {"case.number": "twice"}
+    for _ in range(2):
+        assert send(server, job, sent).status_code == 200
+
+
+def test_a_report_that_is_older_than_the_case_file_is_marked(server: Server) -> None:
+    job = named(server, "d")
+    mark = "written before the case file was last saved"
+    assert mark not in send(server, job, get_form(server, job).values, "html").text
+    assert mark in send(server, job, get_form(server, job).values).text
+
+
+def test_hundreds_of_causes_are_kept(server: Server) -> None:
+    job = named(server, "a")
+    causes = "".join(f'[[causes]]\nname = "{number}"\n' for number in range(1100))
+    assert server.client.put(f"/api/jobs/{job}/case-file", content=causes).status_code == 204
+    assert send(server, job, get_form(server, job).values).status_code == 200
+    saved = server.client.get(f"/api/jobs/{job}/case-file").text
+    assert len(tomllib.loads(saved)["causes"]) == 1100
+
+
+def test_a_form_that_cannot_be_saved_is_shown_again(server: Server) -> None:
+    job = named(server, "c")
+    long = {"conclusion.text": "long " * 50_000, "case.number": "kept", "paper": "letter"}
+    refused = send(server, job, get_form(server, job).values | long)
+    assert refused.status_code == 413
+    assert "The form was not saved: the case file is larger than" in refused.text
+    assert Form(refused.text).values["case.number"] == "kept"
+    assert '<option value="letter" selected>' in refused.text
+    blocked = server.folder / "jobs" / job / "results" / ".CASE.toml.partial"
+    blocked.mkdir()
+    refused = send(server, job, get_form(server, job).values | {"case.number": "kept"})
+    blocked.rmdir()
+    assert refused.status_code == 507
+    assert "The form was not saved: CASE.toml cannot be stored" in refused.text
+    assert Form(refused.text).values["case.number"] == "kept"
+    missing = server.client.post(f"/api/jobs/{job}/examiner-report")
+    assert (missing.status_code, "nobody has saved a case file" in missing.text) == (409, True)
+
+
 def test_the_api_takes_a_case_file_and_makes_the_report(server: Server) -> None:
     address = f"/api/jobs/{named(server, 'e')}"
     missing = server.client.get(f"{address}/case-file")
@@ -229,10 +271,12 @@ def test_jobs_without_results_and_other_sites_are_refused(server: Server) -> Non
     assert "form-action 'self'" in shown.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"a=%FF", b"&a=1" * 3000])
+@pytest.mark.parametrize("body", [b"\xff", b"a=%FF", b"&a=1" * 30_000])
 def test_what_is_no_form_is_refused(server: Server, body: bytes) -> None:
     page = f"/results/{named(server, 'c')}/examiner"
-    assert server.client.post(page, content=body).status_code == 422
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert server.client.post(page, content=body, headers=headers).status_code == 422
+    assert server.client.post(page, files={"case.number": b"1"}).status_code == 422
 
 
 def test_a_damaged_case_file_is_kept(server: Server) -> None:

@@ -211,3 +211,16 @@ def test_an_exact_copy_of_the_upload_becomes_a_link(
 
 def refuse(*_: object) -> None:
     raise PermissionError(1, "no links")
+
+
+def test_a_write_to_a_full_disk_leaves_the_old_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    folders.write_durably(tmp_path / "review.json", "old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        folders.write_durably(tmp_path / "review.json", "new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("review.json", "old")]

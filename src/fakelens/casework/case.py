@@ -20,7 +20,9 @@
 Every value is optional. The schema is published as ``docs/reference/case.schema.json``.
 """
 
+import contextlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,8 +30,8 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from fakelens.errors import UsageError
 
@@ -42,8 +44,6 @@ _KINDS = {
     "int_from_float": "a whole number",
     "tuple_type": "a list in brackets",
     "dataclass_type": "a table",
-    "date_from_datetime_parsing": "a date such as 2026-04-17",
-    "date_parsing": "a date such as 2026-04-17",
     "date_type": "a date such as 2026-04-17",
     "greater_than_equal": "1 or more",
     "string_too_short": "a text that is not empty",
@@ -52,6 +52,18 @@ _KINDS = {
 _STRICT = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _parse_day(value: object) -> date:
+    # Pydantic would take a number in quotes for seconds since 1970.
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        with contextlib.suppress(ValueError):  # such as February 30
+            return date.fromisoformat(value)
+    raise PydanticCustomError("date_type", "must be a date")
+
+
+_Day = Annotated[date, BeforeValidator(_parse_day)]
 _MULTILINE: dict[str, Any] = {"multiline": True}
 
 
@@ -66,11 +78,11 @@ class CaseFacts:
         int, Field(ge=1, title="Issue", description="number of this issue of the report, from 1")
     ] = 1
     received: Annotated[
-        date | None,
+        _Day | None,
         Field(title="Item received", description="day on which the item was received"),
     ] = None
     issued: Annotated[
-        date | None,
+        _Day | None,
         Field(title="Report issued", description="day on which the report is issued"),
     ] = None
     examiner: Annotated[str, Field(title="Examiner", description="name")] = ""
@@ -202,7 +214,7 @@ class Review:
     role: Annotated[
         str, Field(title="Role", description="position or qualification of the reviewer")
     ] = ""
-    reviewed: Annotated[date | None, Field(title="Reviewed", description="day of the review")] = (
+    reviewed: Annotated[_Day | None, Field(title="Reviewed", description="day of the review")] = (
         None
     )
     remarks: Annotated[

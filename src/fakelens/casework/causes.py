@@ -1,5 +1,6 @@
 """Other causes of a score than a manipulation, and what the data of an item say about each."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,13 +41,16 @@ def consider(
     Args:
         report: of the item.
         numbers: of the tracks to look at.
-        remarks: of the examiner, by the name of a cause.
+        remarks: of the examiner, by the name of a cause; a cause can have several.
     """
     people = [(report.tracks[n], report.findings[n]) for n in numbers]
-    noted = {one.name.casefold(): one.remark for one in remarks}
+    noted = defaultdict[str, list[str]](list)
+    for one in remarks:
+        if one.remark:
+            noted[one.name.casefold()].append(one.remark)
     known = {name.casefold() for name in STANDARD}
     standard = [
-        ConsideredCause(name, say(report, people), noted.get(name.casefold(), ""))
+        ConsideredCause(name, say(report, people), "\n".join(noted[name.casefold()]))
         for name, say in STANDARD.items()
     ]
     further = [
@@ -60,22 +64,26 @@ def consider(
 _People = Sequence[tuple[Track, Finding]]
 
 
-def _perturbed(kind: str) -> Callable[[Report, _People], str]:
-    """Return what says how the scores change under the perturbations of a kind."""
+def _perturbed(*kinds: str) -> Callable[[Report, _People], str]:
+    """Return what says how the scores change under the perturbations of some kinds."""
 
     def say(report: Report, people: _People) -> str:
-        sentences = list(_changes(kind, report.thresholds, people))
+        sentences = list(_changes(kinds, report.thresholds, people))
         return " ".join(sentences) or "Not measured for anyone."
 
     return say
 
 
-def _changes(kind: str, used: Thresholds, people: _People) -> Iterator[str]:
+def _changes(kinds: Sequence[str], used: Thresholds, people: _People) -> Iterator[str]:
     for _, finding in people:
         robustness = finding.assessment and finding.assessment.robustness
         if not robustness or finding.score is None:
             continue
-        found = {name: score for name, score in robustness.scores.items() if kind in name}
+        found = {
+            name: score
+            for name, score in robustness.scores.items()
+            if any(kind in name for kind in kinds)
+        }
         if not found:
             continue
         scores = ", ".join(f"{score:.2f} ({name})" for name, score in found.items())
@@ -125,7 +133,11 @@ def _condition(*names: str) -> Callable[[Report, _People], str]:
         ]
         if outside:
             return " ".join((*outside, "This speaks for this cause."))
-        return "Within the range of the validation data, which speaks against this cause."
+        inside = "ithin the range of the validation data, which speaks against this cause."
+        if len(checked) == len(people):
+            return f"W{inside}"
+        numbers = ", ".join(str(finding.person) for finding in checked)
+        return f"Person {numbers}: w{inside} The others were not compared."
 
     return say
 
@@ -176,7 +188,7 @@ def _nothing(report: Report, people: _People) -> str:
 STANDARD: dict[str, Callable[[Report, _People], str]] = {
     "Compression and re-encoding": _recompression,
     "Change of resolution": _perturbed("resolution"),
-    "Framing of the face (crop, shift)": _perturbed("crop"),
+    "Framing of the face (crop, shift)": _perturbed("crop", "shift"),
     "Small faces": _small_faces,
     "Blur and loss of detail": _blur,
     "Lighting": _condition("brightness"),

@@ -17,6 +17,7 @@ from fakelens.casework.blocks import (
 from fakelens.casework.case import Case
 from fakelens.casework.examination import Examination
 from fakelens.casework.human_reviews import opinions_of_people
+from fakelens.records.report import Report
 
 _GLOSSARY = (
     ("Score", "output of the model for a face or person, from 0 (real) to 1 (fake)"),
@@ -45,7 +46,7 @@ def compose(examination: Examination) -> Document:
     case, report = examination.case, examination.report
     sections = _sections(examination)
     report_id = identify(sections, case.case.issue)
-    first = replace(sections[0], blocks=(item_sections.case_fields(case, report, report_id),))
+    first = replace(sections[0], blocks=_case(case, report, report_id))
     return Document(
         title=f"Examiner's report: {report.provenance.input_name}",
         case_number=stated(case.case.number),
@@ -59,7 +60,7 @@ def compose(examination: Examination) -> Document:
 def _sections(examination: Examination) -> list[Section]:
     case, report = examination.case, examination.report
     titled: list[tuple[str, tuple[Block, ...]]] = [
-        ("Case and report", (item_sections.case_fields(case, report, ""),)),
+        ("Case and report", _case(case, report, "")),
         ("Summary of the software's output", item_sections.summary(examination)),
         ("Question and propositions", item_sections.question(case)),
         ("Item", item_sections.item(examination)),
@@ -89,6 +90,13 @@ def _sections(examination: Examination) -> list[Section]:
         else:
             sections.append(Section(f"{number} {title}", blocks))
     return sections
+
+
+def _case(case: Case, report: Report, report_id: str) -> tuple[Block, ...]:
+    return (
+        item_sections.case_fields(case, report, report_id),
+        *item_sections.days_out_of_order(case, report),
+    )
 
 
 def _signatures(case: Case) -> tuple[Block, ...]:

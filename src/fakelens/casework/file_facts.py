@@ -224,9 +224,9 @@ def _read_timestamps(
 
 def _general(container: InputContainer) -> Iterator[tuple[str, str]]:
     if container.duration is not None:
-        yield "Duration", f"{container.duration / av.time_base:.3f} s"
+        yield "Duration of the file", f"{container.duration / av.time_base:.3f} s"
     if container.start_time:
-        yield "Start", f"{container.start_time / av.time_base:.3f} s"
+        yield "Start of the file", f"{container.start_time / av.time_base:.3f} s"
     if container.bit_rate:
         yield "Bit rate", f"{container.bit_rate / 1000:.0f} kbit/s"
 

@@ -1,6 +1,7 @@
 """The sections on the method: software, coverage, heatmaps, validation and repetition."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fakelens.casework import causes
 from fakelens.casework.blocks import Block, Bullets, Command, Fields, Paragraph, Table
@@ -75,7 +76,11 @@ def coverage(report: Report) -> tuple[Block, ...]:
         ("Faces not counted, by reason", excluded_sentence(found.excluded)),
     ]
     damage = damage_sentences(report)
-    gaps = [item for item in not_examined(report) if item not in damage]
+    scored = tuple(finding for finding in report.findings if finding.score is not None)
+    # General statements first: the list is cut after some people without a score.
+    general = not_examined(replace(report, findings=scored))
+    gaps = [*general, *(item for item in not_examined(report) if item not in general)]
+    gaps = [item for item in gaps if item not in damage]
     return (
         Fields(tuple(rows)),
         *_listed("Places that could not be read:", damage),
@@ -166,7 +171,7 @@ def other_causes(examination: Examination) -> tuple[Block, ...]:
             "What besides a manipulation could explain a score, and what the data of this item "
             "say. "
             "Where a change is said to speak for or against a cause, this refers to the software's "
-            "score, not to the propositions."
+            "score, not to the propositions." + _only_detailed(examination)
         ),
         Table(
             "Other causes considered",
@@ -175,6 +180,13 @@ def other_causes(examination: Examination) -> tuple[Block, ...]:
             (2.2, 5, 2.6),
         ),
     )
+
+
+def _only_detailed(examination: Examination) -> str:
+    if not examination.others:
+        return ""
+    people = [str(examination.report.tracks[n].person) for n in examination.detailed]
+    return f" The data are those of the people with a part of their own: {_people(people)}."
 
 
 def repetition(examination: Examination) -> tuple[Block, ...]:

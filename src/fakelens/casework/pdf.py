@@ -43,6 +43,7 @@ _ACCENT = colors.HexColor("#1f4e79")
 _LABELS = 42 * mm  # width of the names of fields
 _CHART_HEIGHT = 34 * mm
 _TABLE_START = 25 * mm
+_MAX_ROW = 80 * mm  # height up to which a row is not split
 _SMALL = 7
 _MAX_HEADER = 60  # characters of a case number
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
@@ -161,12 +162,8 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no type
 
     def _decorate(self, canvas: Any, _: BaseDocTemplate) -> None:
         canvas.setDateFormatter(partial(_pdf_date, self._document.dated))
-        case = self._document.case_number
-        case = case if len(case) <= _MAX_HEADER else f"{case[:_MAX_HEADER]}..."
-        left = f"Case {case}  |  Report {self._document.report_id}"
         top = self.pagesize[1] - _MARGIN + 2 * mm
-        header = Text(self._typeface.markup(left), _STYLES["margin"])
-        header.wrap(self.width, _HEAD)
+        header = self._header(_MAX_HEADER)
         header.drawOn(canvas, self.leftMargin, top - 3)
         canvas.setStrokeColor(_LINE)
         canvas.setLineWidth(0.4)
@@ -179,6 +176,16 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no type
         canvas.drawString(
             self.leftMargin, bottom, "A score is evidence, not proof. Output of software."
         )
+
+    def _header(self, length: int) -> Text:
+        """Return the header in one line, with that many characters of the case number at most."""
+        case = self._document.case_number
+        case = case if len(case) <= length else f"{case[:length]}..."
+        left = f"Case {case}  |  Report {self._document.report_id}"
+        header = Text(self._typeface.markup(left), _STYLES["margin"])
+        _, height = header.wrap(self.width, _HEAD)
+        is_one_line = height <= _STYLES["margin"].leading
+        return header if is_one_line or not length else self._header(length - 1)
 
 
 def _pdf_date(dated: str, *_: int) -> str:
@@ -257,9 +264,10 @@ class _Layout:
         share = self._width / sum(block.widths)
         head = [self.text(each, "head") for each in block.head]
         rows = [[self.text(cell, "cell") for cell in row] for row in block.rows]
-        table = Table(
-            [head, *rows], [share * each for each in block.widths], repeatRows=1, splitInRow=1
-        )
+        widths = [share * each for each in block.widths]
+        # Where a row is split, the heading can be repeated within a page.
+        highest = max((_height(row, widths) for row in rows), default=0)
+        table = Table([head, *rows], widths, repeatRows=1, splitInRow=int(highest > _MAX_ROW))
         lines = ("LINEBELOW", (0, 0), (-1, -1), 0.25, _LINE)
         table.setStyle(TableStyle([*_CELLS, lines, ("BACKGROUND", (0, 0), (-1, 0), _SHADE)]))
         # With room for the caption, the heading and some rows; a table cannot be kept with it.
@@ -311,6 +319,15 @@ _CELLS = [
     ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
 ]
 _NO_PADDING = [("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 0)]
+
+
+def _height(row: Sequence[Text], widths: Sequence[float]) -> float:
+    """Return the height of the text in a row."""
+    sides = 6  # padding of _CELLS
+    return max(
+        float(cell.wrap(width - sides, math.inf)[1])
+        for cell, width in zip(row, widths, strict=True)
+    )
 
 
 def _draw_chart(block: blocks.ScoreChart, width: float) -> Drawing:

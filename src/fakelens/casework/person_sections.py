@@ -23,6 +23,7 @@ from fakelens.records.report import Report
 from fakelens.records.times import format_time
 from fakelens.records.tracks import Track
 from fakelens.report.charts import Axis, score_curve
+from fakelens.report.same_person import possibly_same
 from fakelens.report.wording import domain_sentence, trust_sentences
 
 _MAX_ROWS = 100
@@ -67,7 +68,7 @@ def _person(examination: Examination, number: int) -> tuple[Block, ...]:
     covered = cover_person(report, track)
     rows = [
         ("Output of the software", str(finding.verdict)),
-        ("Reasons", "; ".join(finding.reasons) or "none stated"),
+        ("Reasons", reasons(finding)),
         ("Score", score_text(finding)),
         ("Seen", _times(report, finding)),
         (
@@ -76,6 +77,7 @@ def _person(examination: Examination, number: int) -> tuple[Block, ...]:
             f"{excluded_sentence(covered.excluded)}",
         ),
         *_seconds(covered),
+        *_same_person(report, finding),
         ("High stretches", _spans(report, finding)),
         ("Likelihood ratio", ratio_statement(finding, report.model)),
         ("Validated conditions", domain_sentence(finding.domain) or "not checked"),
@@ -145,8 +147,9 @@ def _chart(report: Report, number: int) -> ScoreChart:
         fake=report.thresholds.fake,
         real=report.thresholds.real,
         caption=(
-            "Score over time, 0 (real) to 1 (fake). Dashed: thresholds of likely fake "
-            f"({report.thresholds.fake:.2f}) and likely real ({report.thresholds.real:.2f})."
+            "Score over time, 0 (real) to 1 (fake), of all faces examined. Dashed: thresholds of "
+            f"likely fake ({report.thresholds.fake:.2f}) and likely real "
+            f"({report.thresholds.real:.2f})."
         ),
     )
 
@@ -180,8 +183,13 @@ def _row(report: Report, finding: Finding) -> tuple[str, ...]:
         f"{finding.usable} of {finding.examined}",
         score_text(finding, short=True),
         str(finding.verdict),
-        "; ".join(finding.reasons) or "none stated",
+        "\n".join((reasons(finding), *(text for _, text in _same_person(report, finding)))),
     )
+
+
+def reasons(finding: Finding) -> str:
+    """Return the reasons of a verdict."""
+    return "; ".join(finding.reasons) or "none stated"
 
 
 def score_text(finding: Finding, *, short: bool = False) -> str:
@@ -216,6 +224,20 @@ def _seconds(covered: PersonCoverage) -> Sequence[tuple[str, str]]:
             "with "
             f"faces that do not count, {covered.unseen:.1f} s between first and last without a "
             "face",
+        ),
+    )
+
+
+def _same_person(report: Report, finding: Finding) -> Sequence[tuple[str, str]]:
+    same = possibly_same(report.findings)[finding.person]
+    if not same:
+        return ()
+    people = " and ".join(f"person {number}" for number in same)
+    return (
+        (
+            "Same person",
+            f"possibly the same person as {people}: at a similar place at another time, and alike. "
+            "Nobody was identified; scores and verdicts are not combined",
         ),
     )
 

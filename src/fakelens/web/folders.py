@@ -130,11 +130,16 @@ def read_record(folder: Path) -> Job | None:
 def write_durably(path: Path, content: str | bytes) -> None:
     """Replace a file atomically: after a crash or power failure it is either old or new."""
     unfinished = path.with_name(f".{path.name}.partial")
-    with unfinished.open("wb") as file:
-        file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
 
 
 def disk_usage(jobs: Path, *, without: Collection[str] = ()) -> int:

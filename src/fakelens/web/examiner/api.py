@@ -35,7 +35,7 @@ async def get_case_file(job: DoneJob, queue: QueueDep) -> Response:
     """Return the case file, CASE.toml: what the examiner states."""
     text = files.read_text(queue.store.results(job.id))
     if text is None:
-        raise ProblemError(404, "nobody has saved a case file for this result yet")
+        raise ProblemError(404, files.NO_CASE)
     return Response(text, media_type=CASE_TYPE, headers=attachment(CASE))
 
 
@@ -51,6 +51,7 @@ async def get_case_file(job: DoneJob, queue: QueueDep) -> Response:
         s400="The body cannot be read.",
         s413="The case file is too large.",
         s422="The body is not a case file, or the address is malformed.",
+        s507="The case file cannot be stored.",
     ),
     openapi_extra={
         "requestBody": {
@@ -85,7 +86,7 @@ async def put_case_file(job: DoneJob, queue: QueueDep, request: Request) -> None
         }
     }
     | problems(
-        s409="The job has no results, or they or the case file are damaged.",
+        s409="There is no case file, or it or the results are damaged or missing.",
         s501="The package that writes PDF is not installed.",
         s507="The report cannot be stored.",
     ),

@@ -22,6 +22,7 @@ from fakelens.web.schemas import Job
 CASE = "CASE.toml"
 MAX_CASE_BYTES = 200_000
 
+NO_CASE = "nobody has saved a case file for this result yet"
 NO_PDF = (
     "this server cannot write PDF, because its extra 'casework' (reportlab) is not installed; the "
     "HTML file has the same content"
@@ -56,11 +57,13 @@ def read(results: Path) -> tuple[Case, str]:
         The case, which is empty if nobody has stated anything, and the revision of the file.
 
     Raises:
-        ProblemError: the file is damaged.
+        ProblemError: the file is damaged, or cannot be read.
     """
     try:
         text = read_text(results)
         return parse_case(text or ""), _revision(text)
+    except OSError as error:
+        raise ProblemError(507, f"the case file cannot be read: {error.strerror}") from error
     except (UsageError, UnicodeDecodeError) as error:
         raise ProblemError(
             409,
@@ -73,7 +76,7 @@ def write(results: Path, case: Case) -> None:
     """Save a case.
 
     Raises:
-        ProblemError: it is too large.
+        ProblemError: it is too large, or cannot be stored.
     """
     write_text(results, write_case(case))
 
@@ -82,7 +85,7 @@ def write_text(results: Path, text: str) -> None:
     """Save the text of a case file.
 
     Raises:
-        ProblemError: it is too large, or no case file.
+        ProblemError: it is too large, no case file, or cannot be stored.
     """
     if len(text.encode("utf-8")) > MAX_CASE_BYTES:
         limit = MAX_CASE_BYTES / MEGABYTE
@@ -91,7 +94,7 @@ def write_text(results: Path, text: str) -> None:
         parse_case(text)
     except UsageError as error:
         raise ProblemError(422, str(error)) from error
-    write_durably(results / CASE, text)
+    _store(results / CASE, text)
 
 
 async def make_report(queue: Queue, job: Job, kind: Format, paper: Paper) -> tuple[Path, int]:
@@ -107,13 +110,16 @@ async def make_report(queue: Queue, job: Job, kind: Format, paper: Paper) -> tup
         The file, and the number of characters that the PDF shows as numbers in Unicode.
 
     Raises:
-        ProblemError: an extra is missing, or the case file or the results are damaged.
+        ProblemError: an extra or the case file is missing, it or the results are damaged, the
+            job was deleted meanwhile, or the report cannot be stored.
     """
     if kind == "pdf" and find_spec(_PDF_PACKAGE) is None:
         raise ProblemError(501, NO_PDF)
     store = queue.store
     results = store.results(job.id)
     read(results)
+    if not (results / CASE).exists():
+        raise ProblemError(409, NO_CASE)
     with tempfile.TemporaryDirectory(prefix="fakelens-report-") as folder:
         target = Path(folder, report_name(kind))
         task = ReportTask(
@@ -125,13 +131,28 @@ async def make_report(queue: Queue, job: Job, kind: Format, paper: Paper) -> tup
             memory_bytes=queue.limits.memory_bytes,
         )
         done = await process.run(task, queue.limits.stall_seconds)
-        if done.problem:
-            raise ProblemError(409, done.problem)
         if queue.find(job.id) is None:  # deleted meanwhile
             raise ProblemError(404, "there is no such job; it may have been deleted")
+        if done.problem:
+            raise ProblemError(409, done.problem)
         for file in done.files:
-            write_durably(results / file.name, file.read_bytes())
+            _store(results / file.name, file.read_bytes())
     return results / target.name, done.missing
+
+
+def _store(path: Path, content: str | bytes) -> None:
+    try:
+        write_durably(path, content)
+    except OSError as error:
+        raise ProblemError(507, f"{path.name} cannot be stored: {error.strerror}") from error
+
+
+def written_reports(results: Path) -> dict[Format, bool]:
+    """Return the formats in which there is a report, and whether it is older than the case file."""
+    paths: dict[Format, Path] = {kind: results / report_name(kind) for kind in ("pdf", "html")}
+    case = results / CASE
+    saved = case.stat().st_mtime_ns if case.is_file() else 0
+    return {kind: path.stat().st_mtime_ns < saved for kind, path in paths.items() if path.is_file()}
 
 
 def missing_extras() -> list[str]:

@@ -21,7 +21,7 @@ Values = Mapping[str, str]
 Kind = Literal["line", "lines", "list", "date", "number"]
 
 _KNOWN, _FURTHER = "known", "further"
-_FURTHER_NAME = re.compile(rf"{_FURTHER}\.([0-9]{{1,3}})\.(?:name|remark)")
+_FURTHER_NAME = re.compile(rf"{_FURTHER}\.([0-9]{{1,4}})\.(?:name|remark)")
 _BLANK_CAUSES = 2  # empty rows for further causes
 _MAX_DIGITS = 9
 

@@ -21,7 +21,8 @@ from fakelens.web.rendering import render
 from fakelens.web.schemas import Job
 
 PAGE = "examiner"
-_MAX_FIELDS = 2000
+_MAX_FIELDS = 20_000  # more than a case file of the largest size has causes
+_FORM_TYPE = "application/x-www-form-urlencoded"
 _PATH = f"/results/{{job_id}}/{PAGE}"
 # Without an origin, which "no-referrer" leaves out, the guard refuses a form.
 _HEADERS = {"Referrer-Policy": "same-origin"}
@@ -29,7 +30,6 @@ _CHANGED = (
     "The case file was saved elsewhere since this form was opened. Nothing was overwritten: look "
     "at it in another tab, then save again to replace it with what is below."
 )
-
 _SAVED = "Saved."
 _FORMATS: dict[str, Format] = {"pdf": "pdf", "html": "html"}
 
@@ -47,6 +47,7 @@ class _Form:
         alert: what went wrong otherwise.
         done: what was done.
         wrote: the report that was just written.
+        paper: size of the pages that is chosen.
     """
 
     values: form_fields.Values
@@ -55,6 +56,7 @@ class _Form:
     alert: str = ""
     done: str = ""
     wrote: Format | None = None
+    paper: Paper = "a4"
 
 
 @router.get(_PATH)
@@ -93,20 +95,27 @@ async def submit(job: DoneJob, queue: QueueDep, request: Request) -> Response:
         case = validate_case(content)
     except InvalidCaseError as error:
         found = {names[place]: f"This value {text}." for place, text in error.problems.items()}
-        return _page(queue, job, _Form(values, revision, found), 422)
-    _, saved = files.read(results)
-    if saved != revision:
-        return _page(queue, job, _Form(values, saved, alert=_CHANGED), 409)
-    files.write(results, case)
+        return _page(queue, job, _Form(values, revision, found, paper=paper), 422)
+    try:
+        stored, saved = files.read(results)
+        # A second click on the button sends what the first one has just saved.
+        if saved != revision and stored != case:
+            return _page(queue, job, _Form(values, saved, alert=_CHANGED, paper=paper), 409)
+        files.write(results, case)
+    except ProblemError as error:
+        alert = f"The form was not saved: {error.sentence}."
+        return _page(queue, job, _Form(values, revision, alert=alert, paper=paper), error.status)
     kind = _FORMATS.get(wanted)
     if kind is None:
         return RedirectResponse(f"{PAGE}?saved=true", 303)
     try:
         _, missing = await files.make_report(queue, job, kind, paper)
     except ProblemError as error:
+        if queue.find(job.id) is None:
+            raise
         _, revision = files.read(results)
         alert = f"The form was saved, but no report was written: {error.sentence}."
-        return _page(queue, job, _Form(values, revision, alert=alert), error.status)
+        return _page(queue, job, _Form(values, revision, alert=alert, paper=paper), error.status)
     return RedirectResponse(f"{PAGE}?wrote={kind}&missing={missing}", 303)
 
 
@@ -124,13 +133,12 @@ async def download(job: DoneJob, queue: QueueDep, kind: Format) -> FileResponse:
 
 def _page(queue: Queue, job: Job, form: _Form, status: int = 200) -> HTMLResponse:
     results = queue.store.results(job.id)
-    written = [kind for kind in _FORMATS.values() if (results / files.report_name(kind)).is_file()]
     page = render(
         "examiner.html.jinja",
         job=job,
         form=form,
         groups=form_fields.make_groups(form.values, form.problems),
-        written=written,
+        written=files.written_reports(results),
         extras=files.missing_extras(),
     )
     return HTMLResponse(page, status, headers=_HEADERS)
@@ -152,6 +160,8 @@ async def _read_form(request: Request) -> dict[str, str]:
     Raises:
         ProblemError: the body is no such form.
     """
+    if not request.headers.get("content-type", "").startswith(_FORM_TYPE):
+        raise ProblemError(422, f"the request body is not that of a form: send {_FORM_TYPE}")
     try:
         body = (await request.body()).decode("ascii")
         pairs = parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
