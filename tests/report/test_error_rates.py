@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
@@ -22,7 +23,7 @@ from fakelens.report.error_rates import (
 )
 from fakelens.report.page import write_page
 from fakelens.report.page_files import PageFiles
-from support.builders import CARD, THRESHOLDS
+from support.builders import CARD, THRESHOLDS, make_report, make_track
 from support.comparing import SEALED, counts, record, with_records
 from support.pages import Page
 
@@ -230,22 +231,36 @@ def test_counts_of_other_thresholds_are_said_to_be_so() -> None:
     )
 
 
+def judged_report() -> Report:
+    """Return a report on two people who are seen well."""
+    undecided = [make_track(np.zeros(100), person=n, heatmaps=[0] * 100) for n in (1, 2)]
+    return make_report(*undecided, maps=np.ones((1, 4, 4)))
+
+
 def test_the_page_shows_the_error_at_the_top_and_the_line_under_every_verdict(
-    report: Report, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
+    report = judged_report()
     text = page_of(with_records(report, SEALED), tmp_path).text
     assert text.count(LINE) == len(report.findings) + 1  # also above the counts
     short = error_rate_for(card(SEALED), Verdict.INCONCLUSIVE)
     assert text.count(short) == 4  # on the screen and on the first page of paper
     assert text.index(short) < text.index("A score is evidence, not proof") < text.index(LINE)
     for finding in report.findings:
-        answer = finding.verdict.value if finding.seen_well else "not judged"
-        heading = f"Person {finding.person}: {answer} {finding.score:.2f} "
+        heading = f"Person {finding.person}: {finding.verdict.value} {finding.score:.2f} "
         assert text.partition(heading)[2].startswith(LINE)
 
 
-def test_the_page_of_an_unmeasured_model_says_so(report: Report, tmp_path: Path) -> None:
-    text = page_of(report, tmp_path).text
+def test_the_page_says_no_error_rate_of_people_without_a_verdict(
+    report: Report, tmp_path: Path
+) -> None:
+    text = page_of(with_records(report, SEALED), tmp_path).text
+    assert not any(finding.seen_well for finding in report.findings)
+    assert "On new clips" not in text
+
+
+def test_the_page_of_an_unmeasured_model_says_so(tmp_path: Path) -> None:
+    text = page_of(judged_report(), tmp_path).text
     assert text.count(NOT_MEASURED) == 7  # also on paper, and in place of the table
     assert "Wrong (95" not in text
 

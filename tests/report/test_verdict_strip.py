@@ -42,7 +42,7 @@ def test_the_most_suspicious_person_comes_first() -> None:
     strip = make_strip(with_tiny, Path("nowhere"), {})
     assert [one.person for one in strip.people] == [3, 4, 2]
     assert [one.verdict for one in strip.people] == ["likely fake", "likely fake", "inconclusive"]
-    assert strip.others == 2
+    assert strip.judged == 4
     assert not strip.is_complete
     assert make_strip(report_of(3), Path("nowhere"), {}).is_complete
 
@@ -61,18 +61,18 @@ ALARM = Controls(ControlOutcome.UNKNOWN, 0.9, None, 0.2, 0.9, True, 3)
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (finding(3, steady(0.9, 0.97)), "Stable: stays the same if re-cropped"),
-        (finding(-3, steady(0.01, 0.3)), "Stable: stays the same if re-cropped"),
-        (finding(3, steady(0.5, 0.97)), "Be careful: changes if re-cropped or recompressed."),
-        (finding(-3, steady(0.01, 0.5)), "Be careful: changes if re-cropped or recompressed."),
-        (finding(3, steady(0.9, 0.97, ALARM)), "Be careful: recompression alone makes"),
+        (finding(3, steady(0.9, 0.97)), "Unchanged if re-cropped or recompressed, but"),
+        (finding(-3, steady(0.01, 0.3)), "Unchanged if re-cropped or recompressed, but"),
+        (finding(3, steady(0.5, 0.97)), "Weak: changes if re-cropped or recompressed."),
+        (finding(-3, steady(0.01, 0.5)), "Weak: changes if re-cropped or recompressed."),
+        (finding(3, steady(0.9, 0.97, ALARM)), "Weak: recompression alone makes"),
         (
             replace(finding(3, steady(0.9, 0.97)), domain=UNUSUAL),
-            "Be careful: unlike the faces the model was validated on.",
+            "Weak: unlike the faces the model was validated on.",
         ),
         (
             replace(finding(3, steady(0.9, 0.97)), interval=(0.4, 0.99)),
-            "Be careful: the score varies over time.",
+            "Weak: the score varies over time.",
         ),
         (finding(3), "Its stability was not checked."),
         (finding(0, steady(0.4, 0.5)), "No answer: the model cannot tell."),
@@ -83,12 +83,12 @@ def test_how_sure_a_verdict_is(found: Finding, words: str) -> None:
 
 
 def test_the_main_reason_is_one_sentence_with_the_score() -> None:
-    assert main_reason(finding(3), THRESHOLDS) == "Score 0.95; fake from 0.60."
+    assert main_reason(finding(3), THRESHOLDS) == "Score 0.95; likely fake from 0.60."
     parts = assessed(specificity(np.zeros((4, 4)), parts=("mouth", "nose")))
-    assert main_reason(finding(3, parts), THRESHOLDS).endswith("Stands out: mouth.")
-    assert main_reason(finding(-3), THRESHOLDS).startswith("Score 0.05; real up to 0.40.")
+    assert main_reason(finding(3, parts), THRESHOLDS).endswith("The model reacts to: mouth.")
+    assert main_reason(finding(-3), THRESHOLDS).startswith("Score 0.05; likely real up to 0.40.")
     assert main_reason(finding(0), THRESHOLDS) == (
-        "Score 0.50, between real (to 0.40) and fake (from 0.60)."
+        "Score 0.50, between likely real (to 0.40) and likely fake (from 0.60)."
     )
     partly = replace(
         finding(-3), verdict=Verdict.INCONCLUSIVE, reasons=("real overall, but parts look fake",)

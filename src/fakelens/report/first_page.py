@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from fakelens.records.report import Report
 from fakelens.render.ranking import rank_all
-from fakelens.report.error_rates import error_rate_for
 from fakelens.report.plain_words import how_sure
-from fakelens.report.verdict_strip import SIDES
+from fakelens.report.verdict_strip import SIDES, error_rate_of
 
 MAX_PEOPLE = 6
 
@@ -20,7 +19,8 @@ class Line:
         verdict: in words; *not judged* if the person is not seen well enough.
         side: class of the verdict's colour.
         sure: how sure, a sentence.
-        error_rate: how often the model was wrong with this verdict, a sentence.
+        error_rate: how often the model was wrong with this verdict, a sentence; empty for people
+            who are not judged.
     """
 
     person: int
@@ -53,7 +53,7 @@ def make_first_page(report: Report) -> FirstPage:
             verdict=finding.verdict.value if finding.seen_well else "not judged",
             side=SIDES[finding.verdict],
             sure=how_sure(finding, report.thresholds),
-            error_rate=error_rate_for(report.model, finding.verdict, report.thresholds),
+            error_rate=error_rate_of(report, finding),
         )
         for finding in findings
     ]

@@ -90,7 +90,7 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
     shown = ranked[: portraits.MAX_CARDS]
     cards = [
         make_card(report, number, folder, axis, style, files, detailed=number in detailed)
-        for number in (shown if is_crowd else sorted(shown))
+        for number in shown
     ]
     layer = pack(report, style) if report.tracks else None
     facts = {

@@ -35,19 +35,16 @@ def answer(finding: Finding) -> str:
 
 
 def how_sure(finding: Finding, thresholds: Thresholds) -> str:
-    """Say what speaks against relying on a verdict, or that it is stable.
-
-    Stable does not mean right: how often the model is wrong stands beside it.
-    """
+    """Say what weakens a verdict or, if nothing was found, that it can still be wrong."""
     if not finding.seen_well:
         return "No answer: not seen well enough."
     if finding.verdict is Verdict.INCONCLUSIVE:
         return "No answer: the model cannot tell."
     if doubts := _doubts(finding, thresholds):
-        return f"Be careful: {doubts[0]}."
+        return f"Weak: {doubts[0]}."
     if finding.assessment is None or finding.assessment.robustness is None:
         return "Its stability was not checked."
-    return "Stable: stays the same if re-cropped or recompressed."
+    return "Unchanged if re-cropped or recompressed, but it can be wrong."
 
 
 def main_reason(finding: Finding, thresholds: Thresholds) -> str:
@@ -57,13 +54,13 @@ def main_reason(finding: Finding, thresholds: Thresholds) -> str:
     score = f"Score {finding.score:.2f}"
     if finding.verdict is Verdict.FAKE:
         parts = _parts(finding.assessment)
-        place = f" Stands out: {parts[0]}." if parts else ""
-        return f"{score}; fake from {thresholds.fake:.2f}.{place}"
+        place = f" The model reacts to: {parts[0]}." if parts else ""
+        return f"{score}; likely fake from {thresholds.fake:.2f}.{place}"
     if finding.verdict is Verdict.REAL:
-        return f"{score}; real up to {thresholds.real:.2f}. No suspicious stretches."
+        return f"{score}; likely real up to {thresholds.real:.2f}. The model misses many forgeries."
     if thresholds.real < finding.score < thresholds.fake:
         return (
-            f"{score}, between real (to {thresholds.real:.2f}) and fake (from "
+            f"{score}, between likely real (to {thresholds.real:.2f}) and likely fake (from "
             f"{thresholds.fake:.2f})."
         )
     return _sentence(finding.reasons[0])

@@ -33,7 +33,8 @@ class Answered:
         side: class of the verdict's colour.
         sure: how sure, a sentence.
         reason: the main reason, a sentence.
-        error_rate: how often the model was wrong with this verdict, a sentence.
+        error_rate: how often the model was wrong with this verdict, a sentence; empty for people
+            who are not judged.
         second: what the other models say, a few words; empty without second opinions.
         face: data URL; ``None`` without a picture.
         has_card: whether the page has a card of the person.
@@ -57,13 +58,14 @@ class Strip:
     """The answers at the top of the page.
 
     Attributes:
-        people: the most suspicious ones, at most ``MAX_PEOPLE``.
-        others: number of all others.
+        people: the most suspicious ones who are judged, at most ``MAX_PEOPLE``; if nobody is
+            judged, the first ones.
+        judged: number of all people who are judged.
         is_complete: whether the answers on these people are the whole result.
     """
 
     people: list[Answered]
-    others: int
+    judged: int
     is_complete: bool
 
 
@@ -79,9 +81,11 @@ def make_strip(report: Report, folder: Path, faces: Mapping[int, Mapping[int, by
     cards = set(rank_by_suspicion(report)[: portraits.MAX_CARDS])
     opinions = {row[0].finding.person: row for row in answers(report)}
     same = possibly_same(report.findings)
-    shown = {report.findings[number].person for number in ranked[:MAX_PEOPLE]}
+    judged = [number for number in ranked if report.findings[number].seen_well]
+    chosen = (judged or ranked)[:MAX_PEOPLE]
+    shown = {report.findings[number].person for number in chosen}
     people = []
-    for number in ranked[:MAX_PEOPLE]:
+    for number in chosen:
         finding = report.findings[number]
         people.append(
             Answered(
@@ -90,16 +94,22 @@ def make_strip(report: Report, folder: Path, faces: Mapping[int, Mapping[int, by
                 side=SIDES[finding.verdict],
                 sure=how_sure(finding, report.thresholds),
                 reason=main_reason(finding, report.thresholds),
-                error_rate=error_rate_for(report.model, finding.verdict, report.thresholds),
+                error_rate=error_rate_of(report, finding),
                 second=_second(opinions.get(finding.person, ())),
                 face=_face(faces.get(number, {}).get(finding.key_frame), folder, finding),
                 has_card=number in cards,
                 same=tuple(one for one in same[finding.person] if one in shown),
             )
         )
-    others = len(ranked[MAX_PEOPLE:])
-    is_complete = report.decisive is not None and not others and not report.damage
-    return Strip(people, others, is_complete)
+    is_complete = bool(judged) and len(chosen) == len(ranked) and not report.damage
+    return Strip(people, len(judged), is_complete)
+
+
+def error_rate_of(report: Report, finding: Finding) -> str:
+    """Say how often the model was wrong with a person's verdict; empty if there is none."""
+    if not finding.seen_well:
+        return ""
+    return error_rate_for(report.model, finding.verdict, report.thresholds)
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, float]:

@@ -243,7 +243,7 @@ function paintScene(context, index, seconds, [x, y, width, height], unit, view) 
     for (const mark of seen) {
       mark.place = mark.box.map((value, n) => (n % 2 ? y + value * down : x + value * across));
       mark.pointed = !view.blind && contains(mark.place, view.pointer);
-      mark.detailed = mark.inFull || mark.pointed;
+      mark.detailed = !view.blind && (mark.inFull || mark.pointed); // the rank is a result
       mark.scored = mark.pointed || (mark.inFull && !view.blind && view.scores);
     }
     for (const mark of seen) paintBox(context, mark, scale, view);

@@ -1,13 +1,13 @@
 "use strict";
 // Several reviews of one video: a table of them, and how far they agree.
 
-// Stretches as [start, end], sorted and without overlaps.
+// Stretches of the video as [start, end], sorted and without overlaps.
 function mergedSpans(marks) {
   const merged = [];
   for (const { start, end } of [...marks].sort((one, other) => one.start - other.start)) {
-    const last = merged.at(-1);
-    if (last && start <= last[1]) last[1] = Math.max(last[1], end);
-    else merged.push([start, end]);
+    const last = merged.at(-1), limits = [start, end].map((time) => Math.min(time, facts.duration));
+    if (last && limits[0] <= last[1]) last[1] = Math.max(last[1], limits[1]);
+    else merged.push(limits);
   }
   return merged;
 }
@@ -67,7 +67,8 @@ function agreement(reviews, { own, player, goOn }) {
   const body = table.createTBody();
   for (const review of reviews) {
     const line = body.insertRow();
-    const name = element("th", describeReviewer(review), { scope: "row" });
+    const name = element("th", "", { scope: "row" });
+    name.append(...reviewerNodes(review));
     if (review === own) name.append(", this review");
     else if (goOn && review.id) name.append(" ", goOnButton(review, goOn));
     line.append(name);
@@ -82,7 +83,7 @@ function agreement(reviews, { own, player, goOn }) {
       cell.append(...joined(marks.map((mark) => shortMark(mark, player))));
       line.append(cell);
     }
-    line.append(element("td", review.notes, { class: "review-notes" }));
+    line.append(element("td", review.notes, { class: "review-notes", dir: "auto" }));
   }
   const overlaps = persons.map((person) => overlapSentence(given, person)).filter(Boolean);
   return [

@@ -2,6 +2,7 @@
 // A review beside the result: a table person by person, and a line at the top of the page.
 
 const MAX_ROWS = 12; // people in the table; of more, only those who are marked or suspicious
+const MAX_LINES = 6; // reviews at the top of the page
 
 // Nodes: a heading and a table of the reviewer's marks and the result.
 function comparison(review, player) {
@@ -69,16 +70,23 @@ function describeAgreement(opinion) {
   return `${expected[opinion] === verdict ? "Agrees with" : "Differs from"} ${answer}.`;
 }
 
-function describeReviewer({ reviewer, blind }) {
-  return `${reviewer || "a person without a name"} (${blind ? "blind" : "not blind"})`;
+// Nodes; the name is isolated from what follows it, as it may be written from right to left.
+function reviewerNodes({ reviewer, blind }) {
+  return [element("bdi", reviewer || "a person without a name"), ` (${blind ? "blind" : "not blind"})`];
 }
 
-// The lines of all reviews at the top of the page.
+// The lines of the reviews at the top of the page.
 function reviewLines(reviews) {
   const given = reviews.filter((review) => !isUnfinished(review) && (review.opinion || review.uncovered));
-  return given.map((review) => {
-    const line = element("p", `Reviewed by ${describeReviewer(review)}, ${(review.uncovered ?? review.saved).slice(0, 10)}: `);
+  const lines = given.slice(0, MAX_LINES).map((review) => {
+    const line = element("p", "Reviewed by ");
+    line.append(...reviewerNodes(review), `, ${(review.uncovered ?? review.saved).slice(0, 10)}: `);
     line.append(element("strong", review.opinion ?? "no opinion"), `. ${describeAgreement(review.opinion)}`);
     return line;
   });
+  if (given.length > MAX_LINES) {
+    lines.push(element("p", ""));
+    lines.at(-1).append(element("a", `All ${given.length} reviews`, { href: "#agreement-title" }));
+  }
+  return lines;
 }

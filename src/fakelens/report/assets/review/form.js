@@ -66,6 +66,9 @@ class ReviewForm {
       target.value = "";
       this.show();
     });
+    window.addEventListener("storage", ({ key, newValue }) => {
+      if (key === DRAFT_KEY && newValue) this.say("A review of this video is open in another tab of this browser: go on in one of them only.");
+    });
     byId("review-form").addEventListener("submit", (event) => event.preventDefault());
     byId("save-review").hidden = !this.saver.url;
     wireReviewKeys(this, this.player);
@@ -76,6 +79,7 @@ class ReviewForm {
   }
 
   change(apply) {
+    if (this.covered && readStored(SEEN_KEY)) this.review.blind = false; // another tab has shown the result
     apply();
     this.review.saved = now();
     this.say("");
@@ -106,9 +110,11 @@ class ReviewForm {
 
   restore(state, message) {
     if (!state || this.isClosed) return;
+    const { activeElement: focused } = document;
     this.change(() => Object.assign(this.review, state));
     this.show();
     this.say(message);
+    if (focused?.disabled) byId(focused.id === "undo" ? "redo" : "undo").focus(); // or the focus is lost
   }
 
   showSpan({ start, end }) {
@@ -145,6 +151,9 @@ class ReviewForm {
   }
 
   addMark(mark) {
+    const isFull = this.review.suspicions.length >= MAX_MARKS;
+    byId("mark-problem").textContent = isFull ? `A review has at most ${MAX_MARKS} marks.` : "";
+    if (isFull) return;
     this.edit(() => this.review.suspicions.push(mark));
     this.say(`Marked ${describeMark(mark)}.`);
   }
@@ -191,7 +200,12 @@ class ReviewForm {
     this.history.clear();
     this.saver.keepDraft(this.review);
     this.saver.setUnsaved(isLost);
+    // Nothing may hint at what the other person did.
+    byId("review-form").reset();
+    byId("mark-problem").textContent = "";
+    this.say("");
     this.player?.video.pause();
+    this.player?.seek(0);
     this.show();
     this.onReveal();
     byId("main").focus();
@@ -236,7 +250,7 @@ class ReviewForm {
     const { blind, uncovered } = this.review;
     const lines = describeReview(this.review);
     byId("review-print").textContent = lines.join("\n");
-    const isEmpty = !lines.length && !(blind && uncovered) && !this.others.list.length;
+    const isEmpty = !lines.length && !(blind && uncovered) && (this.covered || !this.others.list.length);
     byId("your-review").classList.toggle("empty", isEmpty);
     this.others.showTop();
   }

@@ -8,7 +8,7 @@ function markItem(mark, form) {
     return item;
   }
   const bare = { ...mark, note: "" };
-  const note = element("input", "", { maxlength: 2000, "aria-label": `Why: ${describeMark(bare)}`, placeholder: "why" });
+  const note = element("input", "", { maxlength: 2000, "aria-label": `Why: ${describeMark(bare)}`, placeholder: "why", dir: "auto" });
   note.value = mark.note;
   note.addEventListener("focus", () => form.history.separate());
   note.addEventListener("input", () => form.edit(() => (mark.note = note.value), "note"));

@@ -14,8 +14,10 @@ const roundTime = (seconds) => Math.round(seconds * 1000) / 1000;
 // A box over a stretch of a lane.
 function spanBox({ start, end }, name) {
   const box = element("div", "", { class: name });
-  box.style.left = `${(100 * start) / facts.duration}%`;
-  box.style.width = `${(100 * Math.max(end - start, 0)) / facts.duration}%`;
+  // A review from a file or a server may go beyond the video.
+  const [from, to] = [start, end].map((time) => Math.min(time / facts.duration, 1));
+  box.style.left = `${100 * from}%`;
+  box.style.width = `${100 * (to - from)}%`;
   return box;
 }
 
@@ -95,7 +97,7 @@ class MarkLanes {
       drag = null;
       this.draw();
       if (!done || !isDone) return;
-      if (!done.span) this.player.seek(done.fixed);
+      if (!done.span) this.player.seek(done.time);
       else if (done.mark) this.form.moveMark(done.mark, done.span);
       else this.form.addMark({ person, ...done.span, note: "" });
     };
@@ -104,7 +106,8 @@ class MarkLanes {
       if (event.button || this.form.isClosed || !(grip || isMarking(event))) return;
       if (grip) event.stopPropagation();
       plot.setPointerCapture(event.pointerId);
-      drag = { fixed: roundTime(frameTime(plotTime(plot, event))), ...grip, from: event.clientX };
+      const time = roundTime(frameTime(plotTime(plot, event)));
+      drag = { fixed: time, ...grip, time, from: event.clientX };
       byId("mark-person").value = person ?? "";
     });
     plot.addEventListener("pointermove", (event) => {

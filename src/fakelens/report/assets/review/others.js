@@ -11,16 +11,20 @@ class OtherReviews {
   }
 
   // Takes the newer one of two with the same id. Those that are saved elsewhere are not stored.
+  // Returns how many were taken.
   add(reviews, isSaved = false) {
     const { review: own } = this.form;
+    let taken = 0;
     for (const review of reviews) {
       const known = this.list.find((other) => isSame(other, review));
       if (own !== review && isSame(own, review)) continue;
       if (known && known.saved >= review.saved) continue;
       this.list = [...this.list.filter((other) => other !== known), review];
       if (isSaved) this.embedded.push(review);
+      taken++;
     }
     storeReviews(OTHERS_KEY, this.list.filter((other) => !this.embedded.includes(other)));
+    return taken;
   }
 
   // Goes on with a review of the server that was begun in another browser.
@@ -44,7 +48,7 @@ class OtherReviews {
     byId("agreement").hidden = !shown.length;
     const canGoOn = goOn && covered && !hasContent(review);
     const begun = canGoOn ? this.list.filter((other) => other.id && isUnfinished(other)) : [];
-    const nodes = begun.flatMap((one) => [describeReviewer(one), " ", goOnButton(one, goOn), " "]);
+    const nodes = begun.flatMap((one) => [...reviewerNodes(one), " ", goOnButton(one, goOn), " "]);
     byId("begun").hidden = !begun.length;
     byId("begun").replaceChildren("Begun in another browser: ", ...nodes);
     this.showTop();

@@ -113,13 +113,17 @@ class ReviewSaver {
     const loaded = [], problems = [];
     for (const file of files) {
       const review = parseReview(await file.text());
-      if (isReview(review) && !isSame(review, this.form.review)) loaded.push(review);
-      else problems.push(`${file.name}: ${reasonNotToLoad(review)}`);
+      const problem = reasonNotToLoad(review, this.form.review);
+      if (problem) problems.push(`${file.name}: ${problem}`);
+      else loaded.push(review);
     }
-    this.form.others.add(loaded);
-    const added = loaded.length === 1 ? "1 review was" : `${loaded.length} reviews were`;
-    const kept = "A copy of this page contains them.";
-    this.form.say([loaded.length ? `${added} added. ${kept}` : "", ...problems].filter(Boolean).join(" "));
+    const number = this.form.others.add(loaded), known = loaded.length - number;
+    const added = number === 1 ? "1 review was" : `${number} reviews were`;
+    const messages = [
+      number ? `${added} added. A copy of this page contains them.` : "",
+      known ? `The page already had ${known === 1 ? "1 review" : `${known} reviews`}.` : "",
+    ];
+    this.form.say([...messages, ...problems].filter(Boolean).join(" "));
   }
 }
 
@@ -131,8 +135,13 @@ function parseReview(text) {
   }
 }
 
-function reasonNotToLoad(review) {
-  if (isReview(review)) return "this is the review that is open.";
+// A sentence, or null if the review can be loaded beside the one that is open.
+function reasonNotToLoad(review, open) {
+  if (isReview(review)) {
+    const unknown = review.suspicions.find(({ person }) => !isKnown(person));
+    if (unknown) return `it marks person ${unknown.person}, who is not in this report: it was made with another report on this video.`;
+    return isSame(review, open) ? "this is the review that is open." : null;
+  }
   if (typeof review?.video_sha256 !== "string") return "this is not a review.";
   if (review.video_sha256 !== facts.sha256) return "this review is of another video: its SHA-256 differs.";
   return "this review is damaged, or of a newer version of fakelens.";

@@ -9,6 +9,7 @@ const FILED_KEY = `fakelens-filed-${facts.report}`; // content of the review las
 const SEEN_KEY = `fakelens-seen-${facts.report}`; // when the result was seen
 
 const OPINIONS = ["manipulated", "genuine", "cannot tell"];
+const MAX_MARKS = 500; // of a review
 
 const isBlind = () => document.documentElement.classList.contains("blind");
 const now = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
@@ -78,7 +79,7 @@ function isReview(found) {
     isText(found.reviewer, 200) && isText(found.notes, 20000) && isMoment(found.saved) &&
     (found.opinion === null || OPINIONS.includes(found.opinion)) &&
     (found.uncovered === null || isMoment(found.uncovered)) &&
-    Array.isArray(found.suspicions) && found.suspicions.length <= 500 && found.suspicions.every(isMark)
+    Array.isArray(found.suspicions) && found.suspicions.length <= MAX_MARKS && found.suspicions.every(isMark)
   );
 }
 

@@ -12,6 +12,8 @@ const hasTimes = () => Boolean(facts.layer) && facts.duration > 0.01;
 
 const describeSpan = ({ start, end }) => `${clock(start)} to ${clock(end)}`;
 
+const isKnown = (who) => who === null || facts.findings.some(({ person }) => person === who);
+
 function describeWho({ person }) {
   return person === null ? "the whole picture" : `person ${person}`;
 }
@@ -53,13 +55,18 @@ function momentLink(text, seconds, player) {
 // A mark in words, as nodes; its times are a link.
 function markNodes(mark, player) {
   const when = hasTimes() ? [", ", momentLink(describeSpan(mark), mark.start, player)] : [];
-  return [describeWho(mark), ...when, mark.note ? `: ${mark.note}` : ""];
+  return [describeWho(mark), ...when, ...noteNodes(mark)];
+}
+
+// Isolated, so that text from right to left does not reorder the times beside it.
+function noteNodes({ note }) {
+  return note ? [": ", element("bdi", note)] : [];
 }
 
 // The same without the person.
 function shortMark(mark, player) {
   const when = hasTimes() ? [momentLink(describeSpan(mark), mark.start, player)] : ["marked"];
-  return mark.note ? [...when, `: ${mark.note}`] : when;
+  return [...when, ...noteNodes(mark)];
 }
 
 // Nodes with a separator between each two lists.
