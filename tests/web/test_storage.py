@@ -223,4 +223,4 @@ def test_a_write_to_a_full_disk_leaves_the_old_file_alone(
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         folders.write_durably(tmp_path / "review.json", "new")
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("review.json", "old")]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"review.json": "old"}
