@@ -41,7 +41,7 @@ def test_seven_people_are_in_a_table_the_most_suspicious_first(tmp_path: Path) -
     assert f"{first.first:04.1f} to 0:0" in words
     text = Page(html).text
     assert "7 people with a score" in text
-    assert "The 3 most suspicious of 7 people judged. See all 7 with a score" in text
+    assert "The 3 most suspicious of 7 people judged. See the table" in text
     assert html.count('<details class="on-demand') == html.count("<article") == 7
     assert printed(html) == {f.person for f in report.findings if f.verdict is Verdict.FAKE}
 

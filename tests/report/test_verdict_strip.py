@@ -61,10 +61,13 @@ ALARM = Controls(ControlOutcome.UNKNOWN, 0.9, None, 0.2, 0.9, True, 3)
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (finding(3, steady(0.9, 0.97)), "Unchanged if re-cropped or recompressed, but"),
-        (finding(-3, steady(0.01, 0.3)), "Unchanged if re-cropped or recompressed, but"),
-        (finding(3, steady(0.5, 0.97)), "Weak: changes if re-cropped or recompressed."),
-        (finding(-3, steady(0.01, 0.5)), "Weak: changes if re-cropped or recompressed."),
+        (finding(3, steady(0.9, 0.97)), "Can be wrong, but unchanged if re-cropped"),
+        (finding(-3, steady(0.01, 0.3)), "Can be wrong, but unchanged if re-cropped"),
+        (finding(3, steady(0.5, 0.97)), "Weak: the verdict changes if re-cropped"),
+        (
+            finding(-3, steady(0.01, 0.5)),
+            "Weak: the verdict changes if re-cropped",
+        ),
         (finding(3, steady(0.9, 0.97, ALARM)), "Weak: recompression alone makes"),
         (
             replace(finding(3, steady(0.9, 0.97)), domain=UNUSUAL),
@@ -85,7 +88,9 @@ def test_how_sure_a_verdict_is(found: Finding, words: str) -> None:
 def test_the_main_reason_is_one_sentence_with_the_score() -> None:
     assert main_reason(finding(3), THRESHOLDS) == "Score 0.95; likely fake from 0.60."
     parts = assessed(specificity(np.zeros((4, 4)), parts=("mouth", "nose")))
-    assert main_reason(finding(3, parts), THRESHOLDS).endswith("The model reacts to: mouth.")
+    assert main_reason(finding(3, parts), THRESHOLDS).endswith(
+        "The model reacts to: mouth; it cannot say why."
+    )
     assert main_reason(finding(-3), THRESHOLDS).startswith("Score 0.05; likely real up to 0.40.")
     assert main_reason(finding(0), THRESHOLDS) == (
         "Score 0.50, between likely real (to 0.40) and likely fake (from 0.60)."
@@ -135,9 +140,13 @@ def test_what_to_do_next_depends_on_the_verdict() -> None:
     assert "Listen to the voice" not in titles(mute)
 
 
-def test_the_moment_to_look_at_is_the_key_frame_or_the_suspicious_stretch() -> None:
-    (look,) = [s for s in next_steps(report_of(3), (), player=True).steps if s.time is not None]
-    assert look.time == report_of(3).findings[0].key_frame / 25
+def test_the_moment_to_look_at_has_the_highest_score_or_begins_the_suspicious_stretch() -> None:
+    for logit in (3, -3):
+        logits = np.full(100, logit, dtype=float)
+        logits[60] += 0.5
+        peak = make_report(make_track(logits, heatmaps=[0] * 100), maps=np.ones((1, 4, 4)))
+        (look,) = [s for s in next_steps(peak, (), player=True).steps if s.time is not None]
+        assert look.time == 60 / 25
     real = report_of(-3)
     partly = replace(real.findings[0], verdict=Verdict.INCONCLUSIVE, spans=(Span(1.5, 2.5, 0.9),))
     report = replace(real, findings=(partly,))

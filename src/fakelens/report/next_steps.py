@@ -20,6 +20,7 @@ class Step:
         title: what to do, a few words.
         details: how, and why; sentences.
         time: moment of the video to look at, seconds since its start; ``None`` for none.
+        moment: why this moment, a few words.
         command: to run; empty for none.
         keyframes: pictures to use.
         link: fragment of the page; empty for none.
@@ -28,6 +29,7 @@ class Step:
     title: str
     details: str
     time: float | None = None
+    moment: str = ""
     command: str = ""
     keyframes: tuple[Keyframe, ...] = ()
     link: str = ""
@@ -110,15 +112,18 @@ def _reverse_search(report: Report, keyframes: tuple[Keyframe, ...]) -> Step:
 def _moment(report: Report, finding: Finding) -> Step:
     number = report.findings.index(finding)
     track = report.tracks[number]
-    time = float(track.times[np.searchsorted(track.frames, finding.key_frame)])
+    counted = np.where(track.usable, track.logits, -np.inf)
+    time = float(track.times[counted.argmax()])
+    moment = "highest score"
     if finding.verdict is not Verdict.FAKE and finding.spans:
-        time = finding.spans[0].start
+        time, moment = finding.spans[0].start, "suspicious stretch"
     seconds = time - float(report.video.start)
     return Step(
         f"Look at person {finding.person}",
         "Switch the heatmap off (H) and step through the frames (arrow keys): are there edges, "
         "changes in sharpness, or flicker, at the mouth, the eyes and the outline of the face?",
         time=seconds,
+        moment=moment,
     )
 
 

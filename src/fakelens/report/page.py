@@ -92,6 +92,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
         make_card(report, number, folder, axis, style, files, detailed=number in detailed)
         for number in shown
     ]
+    judged = sum(report.findings[number].seen_well for number in shown)  # they come first
+    charts = min(judged or len(cards), MAX_IN_FULL) if is_crowd else len(cards)
     layer = pack(report, style) if report.tracks else None
     facts = {
         "layer": layer.facts if layer else None,
@@ -130,8 +132,8 @@ def write_page(report: Report, folder: Path, style: Style, files: PageFiles) -> 
             crowd=make_rows(report, ranked, files.faces) if is_crowd else [],
             carded={report.findings[number].person for number in shown},
             seen_again=seen_again(report.findings),
-            lanes=cards[:MAX_IN_FULL] if not report.video.is_picture else [],
-            more_lanes=cards[MAX_IN_FULL:],
+            lanes=cards[:charts] if not report.video.is_picture else [],
+            more_lanes=cards[charts:],
             has_robustness=any(f.assessment and f.assessment.robustness for f in report.findings),
             has_specificity=any(map(specificity_of, report.findings)),
             has_domain=any(finding.domain for finding in report.findings),

@@ -44,7 +44,7 @@ def how_sure(finding: Finding, thresholds: Thresholds) -> str:
         return f"Weak: {doubts[0]}."
     if finding.assessment is None or finding.assessment.robustness is None:
         return "Its stability was not checked."
-    return "Unchanged if re-cropped or recompressed, but it can be wrong."
+    return "Can be wrong, but unchanged if re-cropped or recompressed."
 
 
 def main_reason(finding: Finding, thresholds: Thresholds) -> str:
@@ -54,10 +54,13 @@ def main_reason(finding: Finding, thresholds: Thresholds) -> str:
     score = f"Score {finding.score:.2f}"
     if finding.verdict is Verdict.FAKE:
         parts = _parts(finding.assessment)
-        place = f" The model reacts to: {parts[0]}." if parts else ""
+        place = f" The model reacts to: {parts[0]}; it cannot say why." if parts else ""
         return f"{score}; likely fake from {thresholds.fake:.2f}.{place}"
     if finding.verdict is Verdict.REAL:
-        return f"{score}; likely real up to {thresholds.real:.2f}. The model misses many forgeries."
+        return (
+            f"{score}; likely real up to {thresholds.real:.2f}. Little evidence for fake, but the "
+            "model misses many forgeries."
+        )
     if thresholds.real < finding.score < thresholds.fake:
         return (
             f"{score}, between likely real (to {thresholds.real:.2f}) and likely fake (from "
@@ -103,7 +106,7 @@ def _doubts(finding: Finding, thresholds: Thresholds) -> list[str]:
         if assessment.robustness and _crosses(
             assessment.robustness.score_range, finding, thresholds
         ):
-            doubts.append(CHANGES)
+            doubts.append(f"the verdict {CHANGES}")
         controls = assessment.controls
         if finding.verdict is Verdict.FAKE and controls and controls.recompression_false_alarm:
             doubts.append("recompression alone makes this face look fake")
