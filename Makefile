@@ -20,9 +20,10 @@ demo: $(VENV)/.demo
 
 # A module's tests share its fixtures; tests/conftest.py puts slow modules first. Tests start many
 # processes, which are quicker with compiled modules: unset a variable that containers often set.
-# Two tests run at a time, so the libraries of each get one thread.
+# Three tests run at a time, because some wait for a server or a browser, so the libraries of each
+# get one thread.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 \
-    $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
+    $(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test: $(VENV)/.dev
 	$(PYTEST)

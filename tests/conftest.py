@@ -18,8 +18,17 @@ if find_spec("hypothesis"):
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-
-SLOW_FOLDERS = ("browser", "web", "project", "trust", "cli", "evaluation", "training", "media")
+SLOW_FOLDERS = (
+    "browser",
+    "web",
+    "cli",
+    "project",
+    "models",
+    "evaluation",
+    "media",
+    "training",
+    "trust",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

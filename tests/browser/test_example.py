@@ -30,12 +30,12 @@ STYLES = """shared => Object.entries(shared).map(([selector, names]) => {
 })"""
 
 
-def people(page: Page) -> list[str]:
-    """Return verdict, person and stability of each person, as the page shows them."""
-    texts = page.locator(".people > li").all_inner_texts()
-    found = [re.findall(r"(?i)likely \w+|inconclusive|person \d|stable:.*|no answer:.*", text)
-             for text in texts]  # fmt: skip
-    return [", ".join(each).lower() for each in found]
+def people(page: Page) -> list[tuple[str, str]]:
+    """Return verdict with person, and what weakens it, of each person as the page shows them."""
+    verdicts = page.locator(".people .verdict").all_inner_texts()
+    weaknesses = page.locator(".people .sure").all_inner_texts()
+    shown = [re.match(r"(.*person \d+)", text)[1].lower() for text in verdicts]  # type: ignore[index]
+    return list(zip(shown, weaknesses, strict=True))
 
 
 def test_the_example_shows_the_forgery_and_one_look(empty: Server, chromium: Browser) -> None:
@@ -55,9 +55,10 @@ def test_the_example_shows_the_forgery_and_one_look(empty: Server, chromium: Bro
         "example (planted forgery in person 2).mp4", timeout=120_000
     )
     listed = people(page)
-    assert listed[0].startswith("likely fake, person 2, ")
-    assert "person 1" in listed[1]
-    assert "likely fake" not in listed[1]
+    assert listed[0][0] == "likely fake person 2"
+    assert "can be wrong" in listed[0][1].lower()
+    assert "person 1" in listed[1][0]
+    assert "likely fake" not in listed[1][0]
     expect(page.locator("footer").get_by_role("button", name="Try the example")).to_be_visible()
 
     for width in WIDTHS:

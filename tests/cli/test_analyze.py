@@ -64,7 +64,9 @@ def test_the_error_rates_are_one_line_below_the_table(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _change_reports(monkeypatch, lambda report: with_records(report, SEALED))
-    result = run("analyze", clip, "-o", tmp_path / "out", "--no-video", "--threshold", 0.5)
+    result = run(
+        "analyze", clip, "-o", tmp_path / "out", "--no-video", "--every", 10, "--threshold", 0.5
+    )
     assert result.exit_code == 0, result.output
     *_, table_end, line, results = result.stdout.splitlines()
     assert table_end.startswith("└")
@@ -91,7 +93,7 @@ def test_the_baseline_is_subtracted_unless_it_is_kept(
 
     _change_reports(monkeypatch, usual)
     options = () if baseline == "subtract" else ("--baseline", baseline)
-    result = run("analyze", clip, "-o", tmp_path / "out", "--no-video", *options)
+    result = run("analyze", clip, "-o", tmp_path / "out", "--no-video", "--every", 10, *options)
     assert result.exit_code == 0, result.output
     picture = cv2.imread(str(tmp_path / "out" / "faces" / "person-2.png")).astype(int)
     before, after = np.split(picture, 2, axis=1)
@@ -104,7 +106,8 @@ def test_the_baseline_is_subtracted_unless_it_is_kept(
 
 @pytest.mark.slow
 def test_the_program_is_quiet_where_nobody_looks(clip: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "--every", "10", "-o"]
+    command.append(str(tmp_path / "out"))
     done = subprocess.run([*command, "--no-video"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stderr == ""  # no terminal, so no progress bar
@@ -119,7 +122,7 @@ def test_the_program_is_quiet_where_nobody_looks(clip: Path, tmp_path: Path) -> 
 
 
 def test_the_time_is_accounted_for_on_request(clip: Path, tmp_path: Path) -> None:
-    result = run("analyze", clip, "-o", tmp_path / "out", "--every", "auto", "--profile", "--quiet")
+    result = run("analyze", clip, "-o", tmp_path / "out", "--every", "auto", "--profile", "-q")
     assert result.exit_code == 0
     stages = {line.strip("│ ").split("  ")[0].rstrip("│ ") for line in result.stdout.splitlines()}
     assert stages >= {
@@ -131,7 +134,6 @@ def test_the_time_is_accounted_for_on_request(clip: Path, tmp_path: Path) -> Non
         "encode",
         "total (stages overlap)",
     }
-    assert run("analyze", clip, "-o", tmp_path / "two", "--no-video", "--quiet").stdout == ""
 
 
 def test_results_are_not_overwritten_without_force(clip: Path, tmp_path: Path) -> None:
@@ -140,7 +142,8 @@ def test_results_are_not_overwritten_without_force(clip: Path, tmp_path: Path) -
     assert "--force" in one_sentence(refused := run("analyze", clip, "-o", tmp_path))
     assert refused.exit_code == 1
     assert (tmp_path / "report.json").read_text() == "mine"
-    assert run("analyze", clip, "-o", tmp_path, "--force", "--no-video").exit_code == 0
+    options = ("--force", "--no-video", "--every", 10)
+    assert run("analyze", clip, "-o", tmp_path, *options).exit_code == 0
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["persons"]
     assert (tmp_path / "notes.txt").read_text() == "mine too"
 
@@ -148,10 +151,9 @@ def test_results_are_not_overwritten_without_force(clip: Path, tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
-def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
-    clip = tmp_path / "clip.mp4"
-    demo.make_clip(clip, seconds=4)
-    command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "-o", str(tmp_path / "out")]
+def test_an_interruption_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fakelens", "analyze", str(clip), "--every", "10"]
+    command += ["-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".fakelens-partial-*/new/annotated.mp4")):  # until it draws
@@ -162,4 +164,4 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip() == "fakelens: interrupted; unfinished results were removed"
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert not list(tmp_path.iterdir())

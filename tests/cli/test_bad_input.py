@@ -107,7 +107,8 @@ def test_no_face_is_an_answer(faceless: Path, tmp_path: Path) -> None:
 
 
 def test_one_bad_input_does_not_stop_the_others(clip: Path, faceless: Path, tmp_path: Path) -> None:
-    result = run("analyze", _text(tmp_path), faceless, clip, "-o", tmp_path / "out", "--no-video")
+    options = ("-o", tmp_path / "out", "--no-video", "--every", 10)
+    result = run("analyze", _text(tmp_path), faceless, clip, *options)
     assert result.exit_code == 3
     assert (tmp_path / "out" / clip.stem / "report.json").exists()
     assert (tmp_path / "out" / "faceless" / "report.json").exists()

@@ -1,17 +1,22 @@
 """``fakelens demo``: an analysis with a known answer."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fakelens.evaluation import demo as evaluation
 from support.commands import FILES, run
 
 
 @pytest.fixture(scope="session")
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Two seconds of the demo, and what it prints."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    result = run("demo", "-o", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "make_clip", partial(evaluation.make_clip, seconds=2))
+        result = run("demo", "-o", folder)
     assert result.exit_code == 0, result.output
     return folder, result.stdout
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.fuzz import Case, cases, check, check_database, make_originals
 from support.commands import run
 
-_KINDS = {"video": 14, "picture": 12, "report": 12, "heatmaps": 6, "database": 6, "model": 4}
+_KINDS = {"video": 8, "picture": 8, "report": 8, "heatmaps": 4, "database": 4, "model": 3}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Case]]:
     (folder / "originals").mkdir()
     make_originals(folder / "originals")
     found: dict[str, list[Case]] = {kind: [] for kind in _KINDS}
-    for case in cases(folder / "originals", folder / "cases", 63, seed=1):
+    for case in cases(folder / "originals", folder / "cases", 36, seed=1):
         found[case.kind].append(case)
     return found
 

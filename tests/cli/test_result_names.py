@@ -1,7 +1,6 @@
 """``fakelens analyze``: where the results of each input go, and that nothing is replaced."""
 
 import hashlib
-import itertools
 import json
 import os
 import shutil
@@ -57,11 +56,17 @@ INSIDE = [
 ]
 
 
+def orders(names: dict[str, str]) -> list[list[str]]:
+    """Return the names so that each of them is the first once."""
+    given = list(names)
+    return [given[turn:] + given[:turn] for turn in range(len(given))]
+
+
 @pytest.mark.parametrize("names", BESIDE, ids=", ".join)
 def test_results_beside_the_inputs_have_the_least_specific_names(
     names: dict[str, str], tmp_path: Path
 ) -> None:
-    for number, order in enumerate(itertools.permutations(names)):
+    for number, order in enumerate(orders(names)):
         folder = tmp_path / str(number) / "x"
         made = dict(zip(names, pictures(folder, *names), strict=True))
         analyze(*(made[name] for name in order))
@@ -73,7 +78,7 @@ def test_results_in_one_folder_have_the_least_specific_names(
     names: dict[str, str], tmp_path: Path
 ) -> None:
     made = dict(zip(names, pictures(tmp_path / "x", *names), strict=True))
-    for number, order in enumerate(itertools.permutations(names)):
+    for number, order in enumerate(orders(names)):
         out = tmp_path / "x" / str(number)
         analyze(*(made[name] for name in order), "-o", out)
         assert results(out) == {result: f"../{name}" for name, result in names.items()}

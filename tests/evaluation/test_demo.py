@@ -12,7 +12,7 @@ from fakelens.records.findings import Verdict
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_forged_face_is_found_on_either_side(tmp_path: Path, side: demo.Side) -> None:
     clip = tmp_path / "demo.mp4"
-    demo.make_clip(clip, seconds=3, forged=side)
+    demo.make_clip(clip, seconds=2, forged=side)
     report = analyze(clip)
     pointing = demo.pointing(report, side)
     assert pointing is not None

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -42,13 +43,16 @@ class FaceModel(LinearModel):
         self.card = replace(self.card, crop=CropGeometry("box", 1.4), baseline=baseline)
 
 
+@cache
+def cut(geometry: CropGeometry) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Return the crop of each forgery and its forged pixels."""
+    return [crop_forgery(forgery, geometry, SIDE, extract_crop) for forgery in FORGERIES]
+
+
 def mask_of(model: Model, crop: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return the forged pixels of the forgery that a crop was made from."""
-    for forgery in FORGERIES:
-        cut, mask = crop_forgery(forgery, model.card.crop, SIDE, extract_crop)
-        if np.array_equal(cut, crop):
-            return mask
-    raise AssertionError("the crop is of no forgery")
+    (mask,) = (mask for each, mask in cut(model.card.crop) if np.array_equal(each, crop))
+    return mask
 
 
 def method(name: str, explain) -> HeatmapMethod:
@@ -326,8 +330,8 @@ def test_the_interval_is_over_groups() -> None:
     ]
 
     def explain(model: Model, crop: NDArray[np.uint8], _rng: np.random.Generator) -> FloatArray:
-        crops = [crop_forgery(each, model.card.crop, SIDE, extract_crop) for each in forgeries]
-        (row,) = (row for row, (cut, _) in enumerate(crops) if np.array_equal(cut, crop))
+        crops = cut(model.card.crop)
+        (row,) = (row for row, (each, _) in enumerate(crops) if np.array_equal(each, crop))
         mask = crops[row][1]
         return (mask if row < 10 else ~mask).astype(np.float32)
 

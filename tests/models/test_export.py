@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import nn
 from fakelens.errors import MissingExtraError, ModelError, OutputError
 from fakelens.explain.cam import METHODS
 from fakelens.models.checks import varied_crops
-from fakelens.models.export import export_model
+from fakelens.models.export import Exported, export_model
 from fakelens.models.onnx import OnnxModel, load_evidence_model
 from fakelens.models.torch import Convention, TorchModel
 from fakelens.models.torch_graphs import ScriptedModule
@@ -132,10 +134,24 @@ def check_equal(found: Evidence, expected: Evidence) -> None:
         np.testing.assert_allclose(getattr(found, name), wanted, atol=1e-4 * largest)
 
 
+Exporter = Callable[[str], tuple[TorchModel, Exported, Path]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exporter:
+    """Export a case, once for all tests."""
+
+    @cache
+    def export(case: str) -> tuple[TorchModel, Exported, Path]:
+        model, path = CASES[case](), tmp_path_factory.mktemp("exported") / "out.onnx"
+        return model, export_model(model, path), path
+
+    return export
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_the_file_gives_the_same_evidence(case: str, tmp_path: Path) -> None:
-    model, path = CASES[case](), tmp_path / "out.onnx"
-    done = export_model(model, path)
+def test_the_file_gives_the_same_evidence(case: str, exported: Exporter) -> None:
+    model, done, path = exported(case)
     assert done.difference < 1e-4
     assert done.size == path.stat().st_size
     written = load_evidence_model(path)
@@ -148,10 +164,9 @@ def test_the_file_gives_the_same_evidence(case: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(maps, METHODS["gradcam"].function(model.examine(crops)), atol=1e-4)
 
 
-def test_the_head_of_the_file_runs_on_its_own(tmp_path: Path) -> None:
-    model = CASES["sigmoid, flattened"]()
-    export_model(model, tmp_path / "out.onnx")
-    written = load_evidence_model(tmp_path / "out.onnx")
+def test_the_head_of_the_file_runs_on_its_own(exported: Exporter) -> None:
+    model, _, path = exported("sigmoid, flattened")
+    written = load_evidence_model(path)
     activation = np.random.default_rng(2).normal(size=(2, 24, 8, 8)).astype(np.float32)
     np.testing.assert_allclose(written.head(activation), model.head(activation), atol=1e-4)
 
@@ -245,9 +260,9 @@ def test_a_missing_exporter_names_its_extra(
         export_model(CASES["two logits"](), tmp_path / "out.onnx")
 
 
-def test_an_evidence_model_can_be_written_again(tmp_path: Path) -> None:
-    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
-    export_model(CASES["two logits"](), first)
+def test_an_evidence_model_can_be_written_again(exported: Exporter, tmp_path: Path) -> None:
+    _, _, first = exported("two logits")
+    second = tmp_path / "second.onnx"
     second.write_bytes(b"replaced with force")
     model = load_evidence_model(first)
     assert isinstance(model, OnnxModel)

@@ -43,6 +43,8 @@ EXIT_CODES = {
     130: "interrupted",
 }
 
+COMMANDS = commands()
+
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -58,7 +60,7 @@ def relative(path: Path) -> str:
 
 
 def test_every_command_is_in_the_reference() -> None:
-    known = commands()
+    known = COMMANDS
     assert {"fakelens analyze", "fakelens render", "fakelens models pull"} <= set(known)
     assert set(re.findall(r"^## (.+)$", REFERENCE, re.MULTILINE)) == set(known)
     for name, parameters in known.items():
@@ -68,24 +70,24 @@ def test_every_command_is_in_the_reference() -> None:
 
 def test_every_option_is_in_the_reference_with_its_help() -> None:
     assert updated(REFERENCE) == REFERENCE, "run: python docs/make_cli_reference.py"
-    for parameters in commands().values():
+    for parameters in COMMANDS.values():
         for parameter in parameters:
             for name in parameter.names:
                 assert f"`{name}" in REFERENCE
 
 
-@pytest.mark.parametrize("name", commands())
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_has_the_options_of_the_reference(name: str) -> None:
     arguments = [*name.split()[1:], "--help"]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
     shown = set(re.findall(r"^[│ ]*\*? *(--[a-z0-9-]+)", result.stdout, re.MULTILINE))
     shown -= {"--help", "--install-completion", "--show-completion"}
-    assert shown == {option for option in names_of(commands()[name]) if option.startswith("--")}
+    assert shown == {option for option in names_of(COMMANDS[name]) if option.startswith("--")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_commands_in_a_page_exist(page: Path) -> None:
-    known = commands()
+    known = COMMANDS
     for line in re.findall(r"^\$ (?:\.venv/bin/)?(fakelens .*)$", TEXTS[page], re.MULTILINE):
         call = line.partition("#")[0]
         command = max((name for name in known if f"{call} ".startswith(f"{name} ")), key=len)
@@ -173,7 +175,7 @@ def test_new_public_names_on_the_migration_page_exist() -> None:
 
 
 def test_new_options_on_the_migration_page_exist() -> None:
-    known = {name for parameters in commands().values() for name in names_of(parameters)}
+    known = {name for parameters in COMMANDS.values() for name in names_of(parameters)}
     for old, new in rows("Command line"):
         if old.startswith("`--"):
             assert set(in_backticks(new)) <= known
@@ -279,7 +281,8 @@ def test_the_tutorial_lists_the_files_of_the_demo(tmp_path: Path) -> None:
     (listed,) = re.findall(r"^\$ ls demo\n(.+)$", tutorial, re.MULTILINE)
     clip = tmp_path / "demo.mp4"
     demo.make_clip(clip, seconds=2)
-    fakelens.save_report(fakelens.analyze(clip), tmp_path)
+    report = fakelens.analyze(clip, settings=fakelens.Settings(every=5))
+    fakelens.save_report(report, tmp_path)
     assert listed.split() == sorted(path.name for path in tmp_path.iterdir())
 
 

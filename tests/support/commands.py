@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import av
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
+from typer.main import get_command
 
 from fakelens.cli.app import app
 
@@ -20,8 +21,12 @@ FILES = {
 """Of the results of a video."""
 
 
+# Built once from the signatures of all commands, not in every run.
+_COMMAND = get_command(app)
+
+
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(_COMMAND, [str(argument) for argument in arguments])
 
 
 def one_sentence(result: Result) -> str:

@@ -85,14 +85,14 @@ def test_the_faithful_heatmap_is_supported() -> None:
     ids=["negative", "zero", "constant", "noise", "smooth noise", "the same noise for all faces"],
 )
 def test_uninformative_heatmaps_are_not_better_than_chance(change) -> None:
-    marks = [mark_of(change, seed) for seed in range(100)]
-    assert marks.count(TrustMark.CHANCE) >= 95
+    marks = [mark_of(change, seed) for seed in range(40)]
+    assert marks.count(TrustMark.CHANCE) >= 38
 
 
 def test_an_uninformative_heatmap_repeated_in_every_frame_is_not_better_than_chance() -> None:
     """Six equal frames with the same smooth noise as heatmap."""
     model, method, marks = RedModel(), METHODS["hirescam"], []
-    for seed in range(60):
+    for seed in range(40):
         crops = np.repeat(red_faces(1, seed), 6, axis=0)
         evidence = model.examine(crops)
         noise = gaussian_filter(np.random.default_rng(seed).normal(size=(8, 8)), 1.2)
@@ -100,7 +100,7 @@ def test_an_uninformative_heatmap_repeated_in_every_frame_is_not_better_than_cha
         found = measure_faithfulness(model, crops, evidence, maps, method)
         assert found is not None
         marks.append(found.mark)
-    assert marks.count(TrustMark.CHANCE) >= 58
+    assert marks.count(TrustMark.CHANCE) >= 39
 
 
 def test_removing_evidence_for_real_must_raise_the_logit() -> None:

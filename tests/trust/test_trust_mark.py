@@ -6,6 +6,7 @@ need the development data.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,8 +25,11 @@ from fakelens.trust.ablation import select_rows
 from fakelens.trust.faithfulness import measure_faithfulness
 from fakelens.trust.synthetic_forgery import FORGERY_RECIPES, forge
 
+if TYPE_CHECKING:
+    from training.yardstick.items import View
+
 Maps = NDArray[np.float32]
-FACES = 200
+FACES = 60
 
 
 def forged_portraits(model: Model, count: int) -> NDArray[np.uint8]:
@@ -104,7 +108,7 @@ def patch() -> OnnxModel:
 
 @pytest.fixture(scope="module")
 def portraits(patch: OnnxModel) -> tuple[NDArray[np.uint8], Evidence]:
-    crops, evidence = called_fake(patch, forged_portraits(patch, 320))
+    crops, evidence = called_fake(patch, forged_portraits(patch, 100))
     assert len(crops) >= FACES
     return crops[:FACES], select_rows(evidence, slice(FACES))
 
@@ -123,7 +127,7 @@ def test_heatmaps_of_a_model_with_random_weights_are_not_supported(
     patch: OnnxModel, portraits: tuple[NDArray[np.uint8], Evidence]
 ) -> None:
     """Tested on the random model itself, and on the trained model."""
-    crops = portraits[0][:: FACES // 20]
+    crops = portraits[0][:: FACES // 10]
     own: list[TrustMark] = []
     on_trained: list[TrustMark] = []
     for seed in range(12):
@@ -137,21 +141,27 @@ def test_heatmaps_of_a_model_with_random_weights_are_not_supported(
     assert on_trained.count(TrustMark.SUPPORTED) <= 0.2 * len(on_trained)
 
 
+@pytest.fixture(scope="module")
+def validation_fakes(shared_data: Path) -> "list[View]":
+    from training.yardstick.sources import dfdc_crops  # noqa: PLC0415 - needs the extra 'training'
+
+    items = dfdc_crops(shared_data, YuNet(min_confidence=0.5), 90)
+    return [item.views[0] for item in items if item.fake]
+
+
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "min_supported"), [("fakelens-patch", 0.95), ("MesoInception_DF.h5", 0.8)]
 )
-def test_marks_of_validation_fakes(name: str, min_supported: float, shared_data: Path) -> None:
+def test_marks_of_validation_fakes(
+    name: str, min_supported: float, validation_fakes: "list[View]", shared_data: Path
+) -> None:
     """A single face does not always distinguish MesoInception_DF from random weights."""
-    from training.yardstick.sources import dfdc_crops  # noqa: PLC0415 - needs the extra 'training'
-
     path = shared_data / "weights" / name
     model = load_model(path if path.exists() else name)
     crops = []
-    for item in dfdc_crops(shared_data, YuNet(min_confidence=0.5), 280):
-        if item.fake:
-            view = item.views[0]
-            area = crop_area(view.face, model.card.crop)
-            crops.append(extract_crop(view.picture, area, model.card.input_size))
+    for view in validation_fakes:
+        area = crop_area(view.face, model.card.crop)
+        crops.append(extract_crop(view.picture, area, model.card.input_size))
     check_marks(model, *called_fake(model, np.stack(crops)), min_supported)
