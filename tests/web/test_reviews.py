@@ -92,6 +92,16 @@ def test_a_review_is_saved(server: Server, job: Any) -> None:
     assert [path.name for path in saved.parent.glob(".*")] == []
 
 
+def test_a_review_that_is_not_blind_cannot_become_blind(
+    server: Server, job: dict[str, Any]
+) -> None:
+    seen = review(job, blind=False)
+    seen = saved_as(put(server, job, seen), seen, 1)
+    response = put(server, job, seen | {"blind": True})
+    assert response.status_code == 409
+    assert "cannot become blind" in response.json()["detail"]
+
+
 def test_a_blind_review_cannot_be_changed_after_the_result_was_revealed(
     server: Server, job: Any
 ) -> None:

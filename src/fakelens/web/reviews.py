@@ -100,6 +100,8 @@ def _find_forbidden_change(saved: Review, review: Review) -> str | None:
             "a newer review has been saved: keep yours with 'Save review as JSON', then reload the "
             "page"
         )
+    if review.blind and not saved.blind:
+        return "this review was saved as not blind, so it cannot become blind"
     if saved.uncovered is None:
         return None
     changed = [name for name in _CLOSED_FIELDS if getattr(saved, name) != getattr(review, name)]
