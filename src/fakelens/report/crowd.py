@@ -25,7 +25,7 @@ class Row:
         finding: on the person.
         verdict: in words; *not judged* if the person is not seen well enough.
         side: class of the verdict's colour.
-        sure: how stable the verdict is, a few words.
+        sure: what weakens the verdict, a few words.
         same: numbers of the others who may be the same person.
         face: data URL; ``None`` without a picture.
         is_printed: whether the card is also printed.

@@ -57,10 +57,7 @@ def main_reason(finding: Finding, thresholds: Thresholds) -> str:
         place = f" The model reacts to: {parts[0]}; it cannot say why." if parts else ""
         return f"{score}; likely fake from {thresholds.fake:.2f}.{place}"
     if finding.verdict is Verdict.REAL:
-        return (
-            f"{score}; likely real up to {thresholds.real:.2f}. Little evidence for fake, but the "
-            "model misses many forgeries."
-        )
+        return f"{score}; likely real up to {thresholds.real:.2f}. The model misses many forgeries."
     if thresholds.real < finding.score < thresholds.fake:
         return (
             f"{score}, between likely real (to {thresholds.real:.2f}) and likely fake (from "

@@ -31,7 +31,7 @@ class Answered:
         person: number of the person.
         verdict: in words; *not judged* if the person is not seen well enough.
         side: class of the verdict's colour.
-        sure: how sure, a sentence.
+        sure: what weakens the verdict, a sentence.
         reason: the main reason, a sentence.
         error_rate: how often the model was wrong with this verdict, a sentence; empty for people
             who are not judged.

@@ -77,7 +77,7 @@ class PersonSummary(Message):
         str,
         Field(description='the verdict; "not judged" if the person is not seen well enough'),
     ] = ""  # in results of earlier versions that cannot be read again
-    sure: Annotated[str, Field(description="how stable the verdict is, a sentence")] = ""
+    sure: Annotated[str, Field(description="what weakens the verdict, a sentence")] = ""
 
 
 class OutcomeMessage(Message):
